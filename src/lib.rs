@@ -1,0 +1,7 @@
+//! moim: a peer-to-peer messenger with nobody in the middle.
+//!
+//! [`protocol`] is the pure heart: identities, the ratchet, groups, delivery and the engine that joins them. It knows no
+//! clock, file, socket or randomness of its own. Everything around it (disk, network, API, command line) is behind the
+//! features `node` and `cli`, so `cargo check --lib --no-default-features` builds the heart alone.
+
+pub mod protocol;

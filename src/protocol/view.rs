@@ -1,0 +1,130 @@
+//! The contract between the engine and a store: what is read through [`View`] and what is written by [`Write`]s.
+//!
+//! The engine never holds whole histories in memory. It reads rows through a `View` and writes only by handing batches of
+//! `Write`s to its caller, which applies each batch whole or not at all. Rows are named by a [`Key`]: a table, a scope
+//! inside it, and an item inside that. A store may blind scopes and named items (it keeps equality, not the bytes) but
+//! must keep the order of [`Item::At`], which therefore carries nothing secret but times and counts.
+
+/// The kinds of rows. The number is on disk: never reuse one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+#[allow(missing_docs, reason = "engine::rows documents each table beside the type of its rows")]
+pub enum Table {
+    Own = 1,
+    Prekey = 2,
+    Ticket = 3,
+    Contact = 4,
+    Device = 5,
+    Session = 6,
+    Skipped = 7,
+    Tag = 8,
+    Outbox = 9,
+    Chat = 10,
+    Event = 11,
+    Timeline = 12,
+    Waiting = 13,
+    Author = 14,
+    Group = 15,
+    Op = 16,
+    Chain = 17,
+    GroupSecret = 18,
+    Bundle = 19,
+    Feed = 20,
+    Seen = 21,
+    Held = 22,
+    Counter = 23,
+    Address = 24,
+    Receipt = 25,
+    Spare = 26,
+}
+
+/// The last part of a row's name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Item {
+    /// A name that only equality is asked of; a store blinds it. Order among named items means nothing.
+    Named(Vec<u8>),
+    /// A place in an order (big-endian, the same width throughout a scope); a store keeps the order.
+    At(Vec<u8>),
+}
+
+/// The name of a row.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Its kind.
+    pub table: Table,
+    /// What it belongs to (a chat, a device…); empty where the table has one scope. A store blinds it.
+    pub scope: Vec<u8>,
+    /// Which one in that scope.
+    pub item: Item,
+}
+
+impl Key {
+    /// A row that is found by name.
+    pub fn named(table: Table, scope: impl AsRef<[u8]>, name: impl AsRef<[u8]>) -> Self {
+        Self { table, scope: scope.as_ref().to_vec(), item: Item::Named(name.as_ref().to_vec()) }
+    }
+
+    /// A row that has a place in an order.
+    pub fn at(table: Table, scope: impl AsRef<[u8]>, place: impl AsRef<[u8]>) -> Self {
+        Self { table, scope: scope.as_ref().to_vec(), item: Item::At(place.as_ref().to_vec()) }
+    }
+}
+
+/// One change to the store. A batch of them is applied whole, in order, or not at all.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Write {
+    /// Insert or replace a row.
+    Put(Key, Vec<u8>),
+    /// Remove a row; no error where it is not there.
+    Delete(Key),
+}
+
+impl std::fmt::Debug for Write {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Put(key, value) => write!(f, "Put({:?}, {} bytes)", key.table, value.len()),
+            Self::Delete(key) => write!(f, "Delete({:?})", key.table),
+        }
+    }
+}
+
+/// Which end of a scope a scan starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the least place upwards.
+    Forward,
+    /// From the greatest place downwards.
+    Backward,
+}
+
+/// The store could not answer. The engine stops what it was doing and changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ViewError {
+    /// The disk or the store below failed.
+    #[error("the store could not be read: {0}")]
+    Io(String),
+    /// A row is there but is not what was written.
+    #[error("a row of table {0:?} is damaged")]
+    Damaged(Table),
+}
+
+/// Rows of one scope as a scan gives them: item bytes (the place for [`Item::At`], a blinded name otherwise) and value.
+pub type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Reading, synchronous and snapshot-like: every staged write of the present drain is seen.
+pub trait View {
+    /// One row.
+    fn row(&self, key: &Key) -> Result<Option<Vec<u8>>, ViewError>;
+
+    /// Up to `limit` rows of a scope. For [`Item::At`] rows `from` is the first place that is wanted (inclusive, in the
+    /// direction of the scan); `None` starts at the end the direction starts from. Named rows come in an order of the
+    /// store's own and take no `from`. A scope holds rows of one kind of item only.
+    fn scan(
+        &self,
+        table: Table,
+        scope: &[u8],
+        from: Option<&[u8]>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Rows, ViewError>;
+}

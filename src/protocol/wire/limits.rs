@@ -1,0 +1,111 @@
+//! Every limit of the protocol, each a named constant with its reason. A peer cannot make a node hold more than these.
+
+use crate::protocol::time::{days, minutes};
+use std::time::Duration;
+
+// Codec
+
+/// Containers inside containers in any record. Ours nest 6 deep; more only serves an attacker.
+pub const MAX_CBOR_DEPTH: usize = 16;
+
+// Text
+
+/// A name of a person, device or group, in bytes of UTF-8: 64 Korean characters and room for emoji.
+pub const MAX_NAME: usize = 256;
+/// The text of one message, in bytes. A record must fit [`MAX_RECORD`] with its header; longer things are files.
+pub const MAX_TEXT: usize = 52 * 1024;
+
+// One to one
+
+/// A record inside an envelope, in bytes: with the largest header (a start) it still fits the largest bucket, so that
+/// sealing anew is always possible.
+pub const MAX_RECORD: usize = 56 * 1024;
+/// The sizes an envelope's content is padded to, in bytes, so that a length says little.
+pub const BUCKETS: [usize; 5] = [512, 1024, 4 * 1024, 16 * 1024, 64 * 1024];
+/// The longest envelope: the largest bucket with version, tag, nonce and seal.
+pub const MAX_ENVELOPE: usize = 64 * 1024 + 1 + 16 + 24 + 16;
+/// The widest gap in one chain that is stepped over.
+pub const MAX_GAP: u32 = 65_536;
+/// Skipped message keys kept of one gap: the newest.
+pub const MAX_SKIPPED_PER_GAP: usize = 1_000;
+/// Skipped message keys kept in one session, oldest out first.
+pub const MAX_SKIPPED_PER_SESSION: usize = 2_000;
+/// How long a skipped message key is kept.
+pub const SKIPPED_KEPT: Duration = days(30);
+/// Older epochs of the peer whose tags are kept while keys of theirs are outstanding.
+pub const MAX_OLD_EPOCHS: usize = 8;
+/// How long rows of epoch 0 outlive their intro secret.
+pub const EPOCH_0_KEPT: Duration = days(30);
+/// A fresh ML-KEM key is offered when the last is older than this…
+pub const KEM_EVERY: Duration = days(7);
+/// …or this many own epochs old.
+pub const KEM_EVERY_EPOCHS: u32 = 50;
+/// A start is made anew when it went unanswered for this long.
+pub const START_ANEW_AFTER: Duration = days(7);
+
+// Identity
+
+/// A new prekey is made this often.
+pub const PREKEY_EVERY: Duration = days(7);
+/// A prekey's private half is erased at this age.
+pub const PREKEY_KEPT: Duration = days(28);
+/// Devices on one list.
+pub const MAX_DEVICES: usize = 16;
+/// Addresses in a bundle.
+pub const MAX_ADDRESSES: usize = 8;
+/// One address as text, in bytes.
+pub const MAX_ADDRESS: usize = 256;
+/// A bundle, in bytes.
+pub const MAX_BUNDLE: usize = 8 * 1024;
+/// How long a ticket is good unless its maker says otherwise.
+pub const TICKET_LIFE: Duration = days(7);
+/// Requests that wait side by side for one ticket.
+pub const MAX_PENDING_PER_TICKET: usize = 5;
+/// Open tickets of one account: more are not kept apart by a person.
+pub const MAX_TICKETS: usize = 1_000;
+
+// Events and groups
+
+/// Events that one event names as those it follows.
+pub const MAX_DEPS: usize = 8;
+/// Membership heads that an op or event names.
+pub const MAX_HEADS: usize = 8;
+/// How far ahead of the own clock a dependency may be for the hybrid clock to follow it.
+pub const CLOCK_AHEAD: Duration = minutes(10);
+/// Members of one group.
+pub const MAX_MEMBERS: usize = 1_000;
+/// Ops of one group that are kept; an op past it is refused and said so.
+pub const MAX_OPS: usize = 20_000;
+/// One membership op, in bytes.
+pub const MAX_OP: usize = 32 * 1024;
+/// Messages under one sender chain before a new one is made.
+pub const MAX_CHAIN_MESSAGES: u32 = 1_000;
+/// Age of a sender chain before a new one is made.
+pub const CHAIN_LIFE: Duration = days(7);
+/// Age of a gossip secret before it is rotated.
+pub const GOSSIP_SECRET_LIFE: Duration = days(30);
+/// How long old topics are still read.
+pub const OLD_TOPIC_READ: Duration = days(30);
+/// The longest wait before a member rotates an unusable gossip secret; the actual one is drawn from zero to this.
+pub const ROTATE_JITTER: Duration = Duration::from_secs(30);
+/// Keys of sender chains in one record.
+pub const MAX_KEYS_PER_RECORD: usize = 1_000;
+/// One gossip frame, in bytes; gossipsub's `max_transmit_size` leaves room for its own framing.
+pub const MAX_GOSSIP_FRAME: usize = 66 * 1024;
+/// gossipsub's `max_transmit_size`.
+pub const MAX_GOSSIP_TRANSMIT: usize = 68 * 1024;
+/// Groups one node takes part in.
+pub const MAX_GROUPS: usize = 1_000;
+/// Topics a peer may subscribe to: two a group at a change of secrets.
+pub const MAX_TOPICS: usize = 2 * MAX_GROUPS;
+/// Group starts kept of senders that are not yet known as members.
+pub const MAX_HELD_STARTS: usize = 64;
+/// Events of one group whose keys or ops are not here yet.
+pub const MAX_HELD_EVENTS: usize = 10_000;
+
+// Direct streams
+
+/// One frame of a direct stream, in bytes: an envelope and its kind.
+pub const MAX_FRAME: usize = MAX_ENVELOPE + 64;
+/// Time for a frame that has begun to come in whole.
+pub const FRAME_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,0 +1,1 @@
+//! Text and file names made safe to show.
