@@ -1,1 +1,3 @@
-//! Empty.
+//! Groups: the signed membership graph, sender chains, and gossip frames.
+
+pub mod gossip;

@@ -1,0 +1,172 @@
+//! What people and programs ask of the engine, and what it answers. Reading is not here: views read rows themselves.
+
+use crate::protocol::{
+    ids::{AccountId, ChatId, EventId, OpId},
+    time::Millis,
+};
+use std::time::Duration;
+
+/// One wish. Names were resolved to ids before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Change the own display name, told to contacts and groups.
+    SetName(String),
+    /// Make a link for one new contact.
+    CreateTicket {
+        /// How long it is good.
+        life: Duration,
+        /// Who accepts the first request.
+        accept: Acceptance,
+    },
+    /// Close a link by its text.
+    RevokeTicket(String),
+    /// Ask the maker of a link to be a contact.
+    AddContact {
+        /// The link as it was pasted.
+        link: String,
+        /// The local name; the other's own where none is given.
+        alias: Option<String>,
+    },
+    /// Accept a request.
+    Accept(AccountId),
+    /// Drop a request without telling the other.
+    Decline(AccountId),
+    /// Take nothing from this account until unblocked. It is not told.
+    Block(AccountId),
+    /// End a block.
+    Unblock(AccountId),
+    /// Change a contact's local name.
+    Rename(AccountId, String),
+    /// Forget a contact with its sessions; the history stays.
+    Remove(AccountId),
+    /// Remember that the safety number was compared.
+    MarkVerified(AccountId),
+    /// Say something in a chat.
+    Send {
+        /// Where.
+        chat: ChatId,
+        /// The text.
+        text: String,
+        /// The message it answers.
+        reply_to: Option<EventId>,
+    },
+    /// Mark as read up to this message, or everything.
+    MarkRead {
+        /// Where.
+        chat: ChatId,
+        /// The last message read; `None` for all.
+        up_to: Option<EventId>,
+    },
+    /// Found a group.
+    NewGroup(String),
+    /// Invite a contact to a group.
+    InviteToGroup(OpId, AccountId),
+    /// Accept an invitation.
+    AcceptGroup(OpId),
+    /// Drop an invitation.
+    DeclineGroup(OpId),
+    /// Change a group's name for all.
+    RenameGroup(OpId, String),
+    /// Leave a group.
+    LeaveGroup(OpId),
+}
+
+/// Who accepts the first request that comes with a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acceptance {
+    /// The owner, by hand.
+    ByHand,
+    /// The node, at once.
+    AtOnce,
+}
+
+/// What came of a wish that was granted. Durable before it is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Nothing to add.
+    Done,
+    /// A link and when it ends. `reachable` tells whether it carries any address.
+    Ticket {
+        /// The text `moim:1:…`.
+        link: String,
+        /// Its end.
+        expires: Millis,
+        /// Whether any address is in it.
+        reachable: bool,
+    },
+    /// A contact as it stands now.
+    Contact(AccountId),
+    /// A message was saved.
+    Sent {
+        /// Its id.
+        id: EventId,
+        /// Where.
+        chat: ChatId,
+    },
+    /// A group and how far one got with it.
+    Group(OpId),
+}
+
+/// Why a wish was not granted. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the message of each variant says what it means")]
+pub enum Refusal {
+    #[error("this is not a moim link")]
+    NotALink,
+    #[error("the link is cut short")]
+    LinkTruncated,
+    #[error("the link has a typing mistake")]
+    LinkMistyped,
+    #[error("the link is of a newer version")]
+    LinkTooNew,
+    #[error("the link is for something else than a contact")]
+    LinkOfOtherKind,
+    #[error("this is your own link")]
+    OwnLink,
+    #[error("the link ended")]
+    LinkExpired { ended: Millis },
+    #[error("no open link is like that")]
+    NoSuchLink,
+    #[error("too many open links: {max} at the most")]
+    TooManyLinks { max: usize },
+    #[error("this account is a contact already")]
+    AlreadyContact { account: AccountId },
+    #[error("this account is blocked")]
+    Blocked { account: AccountId },
+    #[error("no contact is like that")]
+    NoSuchContact,
+    #[error("no request is like that")]
+    NoSuchRequest,
+    #[error("the contact is not connected yet")]
+    NotConnected { account: AccountId },
+    #[error("the contact removed you or was removed; a new link is needed")]
+    ContactEnded { account: AccountId },
+    #[error("another contact has this name")]
+    NameTaken,
+    #[error("the name is not usable: {0}")]
+    BadName(String),
+    #[error("the text is empty")]
+    EmptyText,
+    #[error("the text has {bytes} bytes; {max} fit one message")]
+    TextTooLong { bytes: usize, max: usize },
+    #[error("no chat is like that")]
+    NoSuchChat,
+    #[error("no message is like that")]
+    NoSuchMessage,
+    #[error("no group is like that")]
+    NoSuchGroup,
+    #[error("no invitation to such a group")]
+    NoSuchInvitation,
+    #[error("this account is a member already")]
+    AlreadyMember { account: AccountId },
+    #[error("you are not a member of this group")]
+    NotAMember,
+    #[error("your role does not allow this")]
+    NotAllowed,
+    #[error("the group is full: {max} members")]
+    GroupFull { max: usize },
+    #[error("you founded this group and cannot leave it while others are in it")]
+    FounderStays,
+    #[error("too many groups: {max} at the most")]
+    TooManyGroups { max: usize },
+}
