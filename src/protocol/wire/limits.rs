@@ -14,6 +14,8 @@ pub const MAX_CBOR_DEPTH: usize = 16;
 pub const MAX_NAME: usize = 256;
 /// The text of one message, in bytes. A record must fit [`MAX_RECORD`] with its header; longer things are files.
 pub const MAX_TEXT: usize = 52 * 1024;
+/// Combining marks shown on one letter: Hebrew with cantillation and stacked Tibetan need up to 9.
+pub const MAX_MARKS: usize = 10;
 
 // One to one
 
@@ -55,10 +57,18 @@ pub const MAX_DEVICES: usize = 16;
 pub const MAX_ADDRESSES: usize = 8;
 /// One address as text, in bytes.
 pub const MAX_ADDRESS: usize = 256;
+/// Mailboxes in a bundle.
+pub const MAX_MAILBOXES: usize = 5;
+/// Addresses of one mailbox in a bundle: one of each kind of network.
+pub const MAX_MAILBOX_ADDRESSES: usize = 2;
+/// The highest `seq` of a list, prekey or bundle. Honest ones are Unix seconds; so adding one never overflows.
+pub const MAX_SEQ: u64 = 1 << 48;
 /// A bundle, in bytes.
 pub const MAX_BUNDLE: usize = 8 * 1024;
 /// How long a ticket is good unless its maker says otherwise.
 pub const TICKET_LIFE: Duration = days(7);
+/// A ticket, packed, in bytes: as base32 it fits a QR code of version 6-L, 23 half-block rows on a terminal.
+pub const MAX_TICKET: usize = 117;
 /// Requests that wait side by side for one ticket.
 pub const MAX_PENDING_PER_TICKET: usize = 5;
 /// Open tickets of one account: more are not kept apart by a person.
