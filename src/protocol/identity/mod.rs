@@ -1,1 +1,11 @@
-//! Empty.
+//! Who is who: accounts from words, their devices, and the small records by which strangers find each other.
+//!
+//! It promises that no public key is believed without the signatures that bind it ([`certificate`], [`bundle`]) and that
+//! whatever a person types or pastes ([`words`], [`ticket`], [`safety`], [`profile`]) is parsed into a type or refused
+//! with what to do. It knows no contacts, sessions or clocks: the engine calls it and keeps what it returns.
+
+pub mod account;
+pub mod words;
+
+pub use account::AccountKey;
+pub use words::Words;
