@@ -5,7 +5,12 @@
 //! with what to do. It knows no contacts, sessions or clocks: the engine calls it and keeps what it returns.
 
 pub mod account;
+pub mod certificate;
+pub mod device;
+pub mod record;
 pub mod words;
 
 pub use account::AccountKey;
+pub use certificate::{DeviceCert, DeviceList, SignedCert, SignedList};
+pub use device::DeviceKeys;
 pub use words::Words;
