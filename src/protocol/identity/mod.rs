@@ -5,12 +5,16 @@
 //! with what to do. It knows no contacts, sessions or clocks: the engine calls it and keeps what it returns.
 
 pub mod account;
+pub mod bundle;
 pub mod certificate;
 pub mod device;
+pub mod prekey;
 pub mod record;
 pub mod words;
 
 pub use account::AccountKey;
+pub use bundle::{Bundle, SignedBundle};
 pub use certificate::{DeviceCert, DeviceList, SignedCert, SignedList};
 pub use device::DeviceKeys;
+pub use prekey::Prekey;
 pub use words::Words;
