@@ -8,8 +8,10 @@ pub mod account;
 pub mod bundle;
 pub mod certificate;
 pub mod device;
+pub mod hint;
 pub mod prekey;
 pub mod record;
+pub mod ticket;
 pub mod words;
 
 pub use account::AccountKey;
@@ -17,4 +19,5 @@ pub use bundle::{Bundle, SignedBundle};
 pub use certificate::{DeviceCert, DeviceList, SignedCert, SignedList};
 pub use device::DeviceKeys;
 pub use prekey::Prekey;
+pub use ticket::Ticket;
 pub use words::Words;
