@@ -11,6 +11,7 @@ pub mod device;
 pub mod hint;
 pub mod prekey;
 pub mod record;
+pub mod safety;
 pub mod ticket;
 pub mod words;
 
@@ -19,5 +20,6 @@ pub use bundle::{Bundle, SignedBundle};
 pub use certificate::{DeviceCert, DeviceList, SignedCert, SignedList};
 pub use device::DeviceKeys;
 pub use prekey::Prekey;
+pub use safety::{Fingerprint, SafetyNumber};
 pub use ticket::Ticket;
 pub use words::Words;
