@@ -1,5 +1,6 @@
-//! A device's bundle: all that another needs to start a session with it, signed, and sealed under an intro secret so that
-//! only who was introduced reads it. Made anew when prekey, list, boxes or addresses change; the newest seq counts.
+//! A device's bundle: all that another needs to start a session with it, signed, and sealed under an intro secret so
+//! that only who was introduced reads it. Made anew when prekey, list, boxes or addresses change; the newest seq
+//! counts.
 
 use crate::protocol::{
     crypto::{

@@ -131,8 +131,9 @@ impl FromStr for Hint {
     }
 }
 
-/// The best hints among `addresses` that fit into `room` bytes. One for each IP comes before a second one for any; nearer
-/// to the world comes before nearer to home; then the given order. Loopback is told only where there is nothing else.
+/// The best hints among `addresses` that fit into `room` bytes. One for each IP comes before a second one for any;
+/// nearer to the world comes before nearer to home; then the given order. Loopback is told only where there is nothing
+/// else.
 pub(in crate::protocol::identity) fn best(addresses: &[Address], room: usize) -> Vec<Hint> {
     let mut found: Vec<Hint> = Vec::new();
     for hint in addresses.iter().filter_map(|address| address.as_str().parse::<Hint>().ok()) {

@@ -1,8 +1,8 @@
 //! Who is who: accounts from words, their devices, and the small records by which strangers find each other.
 //!
-//! It promises that no public key is believed without the signatures that bind it ([`certificate`], [`bundle`]) and that
-//! whatever a person types or pastes ([`words`], [`ticket`], [`safety`], [`profile`]) is parsed into a type or refused
-//! with what to do. It knows no contacts, sessions or clocks: the engine calls it and keeps what it returns.
+//! It promises that no public key is believed without the signatures that bind it ([`certificate`], [`bundle`]) and
+//! that whatever a person types or pastes ([`words`], [`ticket`], [`safety`], [`profile`]) is parsed into a type or
+//! refused with what to do. It knows no contacts, sessions or clocks: the engine calls it and keeps what it returns.
 
 pub mod account;
 pub mod bundle;

@@ -1,5 +1,6 @@
-//! The kinds of signed records. A signature is over "moim/1/sig-" ‖ kind ‖ bytes, so no signature of one kind is ever one
-//! of another. A signed record keeps its body as received bytes beside the signatures and is read only by verifying it.
+//! The kinds of signed records. A signature is over "moim/1/sig-" ‖ kind ‖ bytes, so no signature of one kind is ever
+//! one of another. A signed record keeps its body as received bytes beside the signatures and is read only by verifying
+//! it.
 
 /// A device certificate, signed by the account, the device and its transport key.
 pub const DEVICE_CERT: &str = "device-cert";

@@ -2,9 +2,9 @@
 //! scanned back at `verify`.
 //!
 //! A fingerprint is 30 digits of an account. `h₁ = SHA-512("moim/1/fingerprint" ‖ AK)`, `hᵢ = SHA-512(hᵢ₋₁ ‖ AK)`; of
-//! `h₅₂₀₀` each of the first six groups of 5 bytes, big-endian, modulo 100,000 gives five digits. That is about 99 bits,
-//! and the repetition makes each try of who looks for a similar one 5,200 times as dear. A safety number is both sides'
-//! fingerprints, the lesser first, so that it is the same on both screens.
+//! `h₅₂₀₀` each of the first six groups of 5 bytes, big-endian, modulo 100,000 gives five digits. That is about 99
+//! bits, and the repetition makes each try of who looks for a similar one 5,200 times as dear. A safety number is both
+//! sides' fingerprints, the lesser first, so that it is the same on both screens.
 
 use crate::protocol::{crypto::labels, ids::AccountId};
 use sha2::{Digest, Sha512};

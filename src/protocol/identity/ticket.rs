@@ -13,10 +13,11 @@
 //! | 4 | CRC-32 (IEEE) of all before it, big-endian |
 //!
 //! The version stands in the text alone, so that a newer link is known as such before anything of it is decoded. The
-//! first five rows are 85 bytes, exactly 136 characters: the whole length is known from them, and a link that was cut off
-//! is told from one that was mistyped. The checksum is a CRC because it guards against slips, not against forgers (who
-//! could compute any checksum): every single wrong character, and every run of up to 32 wrong bits, is surely found,
-//! which four bytes of a hash would only do with great probability. The maker proves itself later, by its bundle.
+//! first five rows are 85 bytes, exactly 136 characters: the whole length is known from them, and a link that was cut
+//! off is told from one that was mistyped. The checksum is a CRC because it guards against slips, not against forgers
+//! (who could compute any checksum): every single wrong character, and every run of up to 32 wrong bits, is surely
+//! found, which four bytes of a hash would only do with great probability. The maker proves itself later, by its
+//! bundle.
 
 use crate::protocol::{
     crypto::{kdf::hkdf, labels, secret::Secret},
@@ -96,8 +97,8 @@ impl Inv {
         BoxId(id)
     }
 
-    /// `KDF(inv, label)`: HKDF-SHA256 (RFC 5869) with salt = inv. HMAC pads any key below 64 bytes with zeros, so a salt
-    /// of 16 bytes is as sound as one of 32, and its fixed length leaves no two salts alike.
+    /// `KDF(inv, label)`: HKDF-SHA256 (RFC 5869) with salt = inv. HMAC pads any key below 64 bytes with zeros, so a
+    /// salt of 16 bytes is as sound as one of 32, and its fixed length leaves no two salts alike.
     fn derive(&self, label: &str) -> Secret {
         hkdf(&self.0, &[label.as_bytes()], &[])
     }
@@ -134,22 +135,10 @@ impl Ticket {
 
     /// The ticket in a pasted or scanned text: either case, white space around it and line breaks inside it are fine.
     pub fn parse(text: &str) -> Result<Self, TicketError> {
-        let link: Zeroizing<String> =
-            Zeroizing::new(text.chars().filter(|c| !c.is_whitespace()).take(MAX_LINK + 1).collect());
-        let scheme = link.get(..SCHEME.len()).filter(|scheme| scheme.eq_ignore_ascii_case(SCHEME));
-        let rest = scheme.and_then(|_| link.get(SCHEME.len()..)).ok_or(TicketError::NotALink)?;
-        let Some((version, body)) = rest.split_once(':') else {
-            return Err(if rest.bytes().all(|byte| byte.is_ascii_digit()) {
-                TicketError::Truncated
-            } else {
-                TicketError::NotALink
-            });
-        };
-        if version != VERSION {
-            let newer = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit()) && version != "0";
-            return Err(if newer { TicketError::Newer } else { TicketError::NotALink });
-        }
-        Self::unpack(&decode_body(body)?)
+        // Room for the widest characters, so that nothing is moved and left behind in memory.
+        let mut link = Zeroizing::new(String::with_capacity(4 * (MAX_LINK + 1)));
+        link.extend(text.chars().filter(|c| !c.is_whitespace()).take(MAX_LINK + 1));
+        Self::unpack(&decode_body(body_of(&link)?)?)
     }
 
     /// Whose account it leads to.
@@ -301,6 +290,23 @@ const fn chars_of(bytes: usize) -> usize {
     (bytes * 8).div_ceil(5)
 }
 
+/// The base32 part of a link of this version.
+fn body_of(link: &str) -> Result<&str, TicketError> {
+    let (scheme, rest) = link.split_at_checked(SCHEME.len()).ok_or(TicketError::NotALink)?;
+    if !scheme.eq_ignore_ascii_case(SCHEME) {
+        return Err(TicketError::NotALink);
+    }
+    let (version, body) = rest.split_once(':').unwrap_or((rest, ""));
+    let is_number = version.bytes().all(|byte| byte.is_ascii_digit()) && !version.starts_with('0');
+    match version {
+        VERSION => Ok(body),
+        "" if !rest.starts_with(':') => Err(TicketError::Truncated),
+        "" => Err(TicketError::NotALink),
+        _ if is_number => Err(TicketError::Newer),
+        _ => Err(TicketError::NotALink),
+    }
+}
+
 /// The packed bytes in the base32 part, once its length was found to be what its own flags say.
 fn decode_body(body: &str) -> Result<Zeroizing<Vec<u8>>, TicketError> {
     if !body.bytes().all(|byte| byte.is_ascii_alphabetic() || (b'2'..=b'7').contains(&byte)) {
@@ -428,7 +434,14 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(128))]
 
         #[test]
-        fn every_ticket_comes_back(account: [u8; 32], transport: [u8; 32], inv: [u8; 16], expires: u32, kind in 0..3usize, ips: Vec<core::net::IpAddr>) {
+        fn every_ticket_comes_back(
+            keys: [[u8; 32]; 2],
+            inv: [u8; 16],
+            expires: u32,
+            kind in 0..3usize,
+            ips: Vec<core::net::IpAddr>,
+        ) {
+            let [account, transport] = keys;
             let purpose = [Purpose::Contact, Purpose::Group, Purpose::Device][kind];
             let addresses: Vec<Address> = ips.iter().map(|ip| {
                 let family = if ip.is_ipv4() { "ip4" } else { "ip6" };

@@ -1,9 +1,10 @@
 //! Text made safe to show. [`SafeText`] is the only way a peer's text reaches a terminal, log, notification or page.
 //!
-//! It promises that what is shown holds no control or escape character, nothing that turns the direction of what follows,
-//! nothing invisible that hides bytes, and no tower of combining marks; and that what is honest stays as it is: every
-//! script, emoji with their joiners, right-to-left text. Stored and signed text is never changed, only what is shown.
-//! Line breaks and tabs stay or become marks, as the place needs; bounding the length is the caller's part (wire::limits).
+//! It promises that what is shown holds no control or escape character, nothing that turns the direction of what
+//! follows, nothing invisible that hides bytes, and no tower of combining marks; and that what is honest stays as it
+//! is: every script, emoji with their joiners, right-to-left text. Stored and signed text is never changed, only what
+//! is shown. Line breaks and tabs stay or become marks, as the place needs; bounding the length is the caller's part
+//! (wire::limits).
 
 use crate::protocol::wire::limits::MAX_MARKS;
 use serde::{Serialize, Serializer};
@@ -143,8 +144,8 @@ enum Breaks {
     Marked,
 }
 
-/// Text on its way out, and what the last characters put out were: each decision rests on what is shown, not on what was
-/// left out, so that making safe twice changes nothing.
+/// Text on its way out, and what the last characters put out were: each decision rests on what is shown, not on what
+/// was left out, so that making safe twice changes nothing.
 struct Shown {
     breaks: Breaks,
     out: String,
