@@ -19,7 +19,7 @@ pub const MAX_TEXT: usize = 52 * 1024;
 
 /// A record inside an envelope, in bytes: with the largest header (a start) it still fits the largest bucket, so that
 /// sealing anew is always possible.
-pub const MAX_RECORD: usize = 56 * 1024;
+pub const MAX_RECORD: usize = 54 * 1024;
 /// The sizes an envelope's content is padded to, in bytes, so that a length says little.
 pub const BUCKETS: [usize; 5] = [512, 1024, 4 * 1024, 16 * 1024, 64 * 1024];
 /// The longest envelope: the largest bucket with version, tag, nonce and seal.
