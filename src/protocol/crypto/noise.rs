@@ -424,5 +424,4 @@ fn put(out: &mut [u8], bytes: &[u8]) {
 }
 
 #[cfg(test)]
-#[path = "noise_tests.rs"]
 mod tests;

@@ -319,5 +319,4 @@ fn prologue(
 }
 
 #[cfg(test)]
-#[path = "start_tests.rs"]
 mod tests;

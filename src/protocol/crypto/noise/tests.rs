@@ -3,9 +3,9 @@ use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use serde_json::Value;
 
 /// Made by `scripts/noise-vectors` with the Python package noiseprotocol.
-const NOISEPROTOCOL: &str = include_str!("vectors/noiseprotocol.json");
+const NOISEPROTOCOL: &str = include_str!("../vectors/noiseprotocol.json");
 /// The two suites from the vectors of cacophony, the Haskell implementation (as published with snow).
-const CACOPHONY: &str = include_str!("vectors/cacophony.json");
+const CACOPHONY: &str = include_str!("../vectors/cacophony.json");
 
 fn vectors(text: &str) -> Vec<Value> {
     serde_json::from_str::<Value>(text).unwrap()["vectors"].as_array().unwrap().clone()

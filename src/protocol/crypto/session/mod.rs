@@ -32,6 +32,7 @@
 
 mod chain;
 mod gaps;
+mod outcome;
 mod step;
 
 use crate::protocol::{
@@ -52,6 +53,7 @@ use crate::protocol::{
 use chain::{Chain, Older, Reading, Row, Writing};
 use gaps::Position;
 use minicbor::{Decode, Encode};
+pub use outcome::{OpenError, Opened, SealError, Sealed, SkipId};
 use rand_core::CryptoRng;
 use std::fmt;
 
@@ -75,44 +77,56 @@ pub struct Session {
     /// `RK_n` of the newest epoch, whoever opened it.
     #[n(6)]
     root: Secret,
-    /// The own newest epoch; none before a responder's first send.
     #[n(7)]
-    writing: Option<Writing>,
+    turn: Turn,
     /// The peer's newest epoch; none before an initiator's first answer.
     #[n(8)]
     reading: Option<Reading>,
     /// Earlier epochs of the peer with keys outstanding, oldest first.
     #[n(9)]
     older: Vec<Older>,
-    #[n(10)]
-    turn: Turn,
     /// When and in which own epoch an `ek` was last offered.
-    #[n(11)]
+    #[n(10)]
     offered: Option<Offered>,
     /// The rows of epoch 0 have outlived their time.
-    #[n(12)]
+    #[n(11)]
     epoch_0_closed: bool,
 }
 
-/// Who opens the next epoch, and what of ours or theirs waits for that.
+/// Who opens the next epoch, and what waits for that.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 enum Turn {
-    /// The newest epoch is the peer's: our next send opens one, to the key and `ek` the peer named.
+    /// The newest epoch is the peer's: our next send opens one, to the key and `ek` the peer named. Our last epoch is
+    /// over, its chain key and handshake are erased.
     #[n(0)]
     Ours {
         #[cbor(n(0), with = "minicbor::bytes")]
         next: [u8; 32],
         #[n(1)]
         ek: Option<KemPublic>,
+        #[n(2)]
+        last: Option<Last>,
     },
-    /// The newest epoch is ours: the peer's next one is read with these, which are erased with it.
+    /// The newest epoch is ours: we write in it until the peer's next one is read with `next` and `kem`, which are erased
+    /// then.
     #[n(1)]
     Theirs {
         #[n(0)]
-        next: Secret,
+        writing: Writing,
         #[n(1)]
+        next: Secret,
+        #[n(2)]
         kem: Option<KemSeed>,
     },
+}
+
+/// Our epoch before this one, and how many messages it held: the next one's `pn`.
+#[derive(Clone, Copy, PartialEq, Eq, Encode, Decode)]
+struct Last {
+    #[n(0)]
+    epoch: u32,
+    #[n(1)]
+    count: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -126,88 +140,6 @@ struct Offered {
 /// The form of a session's row; another is refused.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Version;
-
-/// Names a skipped message key among those of its session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SkipId {
-    /// The peer's epoch.
-    pub epoch: u32,
-    /// The index in it.
-    pub index: u32,
-}
-
-/// An envelope, and the position it was sealed at. No position is used twice.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Sealed {
-    /// The session.
-    pub sid: Sid,
-    /// The epoch `n`.
-    pub epoch: u32,
-    /// The index `i` in it.
-    pub index: u32,
-    /// What travels, once the session it came from is durable.
-    pub wire: Vec<u8>,
-}
-
-/// A record that opened, and everything that must be stored with it in one transaction.
-#[derive(PartialEq, Eq)]
-pub struct Opened {
-    /// The session that replaces the one it was opened with.
-    pub session: Session,
-    /// The plaintext.
-    pub record: Vec<u8>,
-    /// Where it was.
-    pub epoch: u32,
-    /// Where in its epoch.
-    pub index: u32,
-    /// Message keys of positions stepped over, to be stored in rows of their own.
-    pub keep: Vec<(SkipId, Secret)>,
-    /// Message keys to be erased: used, or pushed out by a limit. Names of keys that are not stored may be among them.
-    pub forget: Vec<SkipId>,
-}
-
-/// Why a record was not sealed. The session goes on as it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SealError {
-    /// Larger things are files.
-    #[error("a record of {0} bytes is longer than {MAX_RECORD}")]
-    TooLong(usize),
-    /// So many messages without an answer: begin a new session.
-    #[error("a flight holds {MAX_GAP} messages and this one is full")]
-    FlightFull,
-    /// Its row is not one that sealing and opening leave behind, or it has run through all 2³² epochs: begin a new one.
-    #[error("the session cannot go on")]
-    Damaged,
-}
-
-/// Why an envelope was not opened. The session is as it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum OpenError {
-    /// Its position was read before: answer with a receipt.
-    #[error("the message at {epoch}, {index} was read before")]
-    Replayed {
-        /// The epoch.
-        epoch: u32,
-        /// The index in it.
-        index: u32,
-    },
-    /// Its key was let go, or is of an epoch that was: tell the sender that it cannot be opened.
-    #[error("the key of the message at {epoch}, {index} is gone")]
-    KeyGone {
-        /// The session.
-        sid: Sid,
-        /// The epoch.
-        epoch: u32,
-        /// The index in it.
-        index: u32,
-    },
-    /// The handshake or the body does not authenticate.
-    #[error("the message does not authenticate")]
-    Tampered,
-    /// Not of this session, or not laid out as the protocol says.
-    #[error("malformed message")]
-    Malformed,
-}
 
 /// What `start` brings to a new session.
 pub(super) struct Begin {
@@ -228,14 +160,14 @@ pub(super) enum Role {
 impl Session {
     pub(super) fn begin(keys: Begin, peer_noise: NoiseKey, role: Role, now: Millis) -> Self {
         let chain = Chain::new(keys.chain);
-        let (initiator, writing, reading, turn) = match role {
+        let (initiator, reading, turn) = match role {
             Role::Initiator { next, handshake, intro } => {
                 let writing = Writing { row: Row::new(0, &intro), chain, previous: 0, handshake };
-                (true, Some(writing), None, Turn::Theirs { next, kem: None })
+                (true, None, Turn::Theirs { writing, next, kem: None })
             }
             Role::Responder { next, intro } => {
                 let reading = Reading { row: Row::new(0, &intro), chain, gaps: Default::default() };
-                (false, None, Some(reading), Turn::Ours { next, ek: None })
+                (false, Some(reading), Turn::Ours { next, ek: None, last: None })
             }
         };
         Self {
@@ -246,10 +178,9 @@ impl Session {
             own_noise: keys.own_noise,
             peer_noise,
             root: keys.root,
-            writing,
+            turn,
             reading,
             older: Vec::new(),
-            turn,
             offered: None,
             epoch_0_closed: false,
         }
@@ -287,7 +218,10 @@ impl Session {
 
     /// The own newest epoch; `None` before a responder's first send.
     pub fn own_epoch(&self) -> Option<u32> {
-        self.writing.as_ref().map(|writing| writing.row.epoch)
+        match &self.turn {
+            Turn::Ours { last, .. } => last.map(|last| last.epoch),
+            Turn::Theirs { writing, .. } => Some(writing.row.epoch),
+        }
     }
 
     /// The peer's newest epoch that was read; `None` before an initiator's first answer.
@@ -335,12 +269,8 @@ impl Session {
         if record.len() > MAX_RECORD {
             return Err(SealError::TooLong(record.len()));
         }
-        if let Turn::Ours { next, ek } = &self.turn {
-            let (next, ek) = (*next, ek.clone());
-            self.open_epoch(&next, ek.as_ref(), now, rng)?;
-        }
         let sid = self.sid;
-        let Some(writing) = &mut self.writing else { unreachable!("whose turn it is not to open an epoch has one") };
+        let writing = self.writable(now, rng)?;
         let (epoch, index) = (writing.row.epoch, writing.chain.next());
         if index >= MAX_GAP {
             return Err(SealError::FlightFull);
@@ -394,32 +324,36 @@ impl Session {
 
     /// The row of the peer's next epoch, while it is the peer's turn.
     fn expected(&self) -> Option<Row> {
-        let (Turn::Theirs { .. }, Some(writing)) = (&self.turn, &self.writing) else { return None };
+        let Turn::Theirs { writing, .. } = &self.turn else { return None };
         Some(Row::new(writing.row.epoch.checked_add(1)?, &self.root))
     }
 
-    fn open_epoch(
-        &mut self,
-        next: &[u8; 32],
-        ek: Option<&KemPublic>,
-        now: Millis,
-        rng: &mut dyn CryptoRng,
-    ) -> Result<(), SealError> {
-        let newest = self.peer_epoch().unwrap_or_default();
-        let epoch = newest.checked_add(1).ok_or(SealError::Damaged)?;
-        let offers = step::offer_is_due(self.offered, epoch, now);
-        let link = step::Link { sid: self.sid, epoch, root: &self.root };
-        // A peer's key was checked when it arrived, so this cannot fail on it.
-        let written = step::write(&link, &self.own_noise, next, ek, offers, rng).map_err(|_| SealError::Damaged)?;
-        let row = Row::new(epoch, &self.root);
-        let previous = self.writing.as_ref().map_or(0, |writing| writing.chain.next());
-        self.writing = Some(Writing { row, chain: Chain::new(written.chain), previous, handshake: written.handshake });
-        self.root = written.root;
-        if written.kem.is_some() {
-            self.offered = Some(Offered { at: now, epoch });
+    /// The own newest epoch, opened now where it is our turn.
+    fn writable(&mut self, now: Millis, rng: &mut dyn CryptoRng) -> Result<&mut Writing, SealError> {
+        if let Turn::Ours { next, ek, last } = &self.turn {
+            let newest = self.peer_epoch().ok_or(SealError::Damaged)?;
+            let epoch = newest.checked_add(1).ok_or(SealError::Damaged)?;
+            let offer = step::offer_is_due(self.offered, epoch, now);
+            let link = step::Link { sid: self.sid, epoch, root: &self.root };
+            // The peer's keys were checked when they arrived, so this does not fail on them.
+            let written =
+                step::write(&link, &self.own_noise, next, ek.as_ref(), offer, rng).map_err(|_| SealError::Damaged)?;
+            let writing = Writing {
+                row: Row::new(epoch, &self.root),
+                chain: Chain::new(written.chain),
+                previous: last.map_or(0, |last| last.count),
+                handshake: written.handshake,
+            };
+            if written.kem.is_some() {
+                self.offered = Some(Offered { at: now, epoch });
+            }
+            self.root = written.root;
+            self.turn = Turn::Theirs { writing, next: written.next, kem: written.kem };
         }
-        self.turn = Turn::Theirs { next: written.next, kem: written.kem };
-        Ok(())
+        match &mut self.turn {
+            Turn::Theirs { writing, .. } => Ok(writing),
+            Turn::Ours { .. } => unreachable!("the epoch was opened above"),
+        }
     }
 
     /// The message key of the envelope's position, stepping epoch and chain forward as far as it needs.
@@ -449,7 +383,7 @@ impl Session {
 
     /// Reads the peer's next R and leaves its previous epoch behind.
     fn read_epoch(&mut self, row: Row, outer: &Outer, keys: &mut Keys<'_>) -> Result<(), OpenError> {
-        let Turn::Theirs { next, kem } = &self.turn else { return Err(OpenError::Malformed) };
+        let Turn::Theirs { writing, next, kem } = &self.turn else { return Err(OpenError::Malformed) };
         let link = step::Link { sid: self.sid, epoch: row.epoch, root: &self.root };
         let read = step::read(&link, next, &self.peer_noise, kem.as_ref(), &outer.header.handshake)?;
         let reading = Reading { row, chain: Chain::new(read.chain), gaps: Default::default() };
@@ -457,8 +391,9 @@ impl Session {
             last.skip_to(outer.header.previous, keys);
             self.older.push(Older { row: last.row, gaps: last.gaps });
         }
+        let last = Some(Last { epoch: writing.row.epoch, count: writing.chain.next() });
         self.root = read.root;
-        self.turn = Turn::Ours { next: read.next, ek: read.ek };
+        self.turn = Turn::Ours { next: read.next, ek: read.ek, last };
         Ok(())
     }
 
@@ -518,18 +453,6 @@ fn body_ad(header: &[u8]) -> Vec<u8> {
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Session({:?}, own {:?}, peer {:?})", self.sid, self.own_epoch(), self.peer_epoch())
-    }
-}
-
-impl fmt::Debug for Sealed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sealed({:?}, {}, {}, {} bytes)", self.sid, self.epoch, self.index, self.wire.len())
-    }
-}
-
-impl fmt::Debug for Opened {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Opened({:?}, {}, {}, {} bytes)", self.session.sid, self.epoch, self.index, self.record.len())
     }
 }
 

@@ -5,6 +5,7 @@ use crate::protocol::{
     crypto::{
         envelope::{open_outer, peek},
         kem::KemSeed,
+        noise::STEP_OVERHEAD,
         start::{PrekeySecret, Recipient, Responder, StartSeen, intro_tag},
     },
     ids::{AccountId, TransportKey},
@@ -107,11 +108,15 @@ fn warm_pair(rng: &mut ChaCha20Rng) -> (Party, Party) {
     (a, b)
 }
 
-fn exchange(a: &mut Party, b: &mut Party, now: Millis, rng: &mut ChaCha20Rng) {
-    let wire = a.seal(b"ping", now, rng).wire;
-    assert_eq!(b.receive(&wire, now).unwrap(), b"ping");
-    let wire = b.seal(b"pong", now, rng).wire;
-    assert_eq!(a.receive(&wire, now).unwrap(), b"pong");
+/// A message each way; gives the lengths of their handshakes.
+fn exchange(a: &mut Party, b: &mut Party, now: Millis, rng: &mut ChaCha20Rng) -> [usize; 2] {
+    let ping = a.seal(b"ping", now, rng).wire;
+    let there = b.outer(&ping).unwrap().header.handshake.len();
+    assert_eq!(b.receive(&ping, now).unwrap(), b"ping");
+    let pong = b.seal(b"pong", now, rng).wire;
+    let back = a.outer(&pong).unwrap().header.handshake.len();
+    assert_eq!(a.receive(&pong, now).unwrap(), b"pong");
+    [there, back]
 }
 
 struct Flying {
@@ -334,7 +339,7 @@ fn a_flight_is_bounded_and_its_widest_gap_is_stepped_over() {
     let rng = &mut ChaCha20Rng::seed_from_u64(7);
     let (mut a, mut b) = warm_pair(rng);
     let early = a.seal(b"early", NOW, rng).wire;
-    let writing = a.session.writing.as_mut().unwrap();
+    let Turn::Theirs { writing, .. } = &mut a.session.turn else { panic!("a wrote last") };
     while writing.chain.next() < MAX_GAP - 1 {
         writing.chain.step();
     }
@@ -355,25 +360,17 @@ fn a_flight_is_bounded_and_its_widest_gap_is_stepped_over() {
 fn an_ek_is_offered_first_then_weekly_or_each_50_own_epochs_and_always_answered() {
     let rng = &mut ChaCha20Rng::seed_from_u64(8);
     let (mut a, mut b) = pair(rng);
-    let flags = |party: &Party| party.session.writing.as_ref().unwrap().handshake.len() - noise_overhead() - 33;
-    exchange(&mut a, &mut b, NOW, rng);
-    assert_eq!(flags(&b), 1_184, "the responder's first offers");
-    exchange(&mut a, &mut b, NOW, rng);
-    assert_eq!((flags(&a), flags(&b)), (1_088 + 1_184, 1_088), "the initiator's first answers and offers");
+    let (ct, ek) = (1_088, 1_184);
+    let mut kem_bytes =
+        |now| exchange(&mut a, &mut b, now, rng).map(|handshake| handshake.saturating_sub(STEP_OVERHEAD + 33));
+    assert_eq!(kem_bytes(NOW)[1], ek, "the responder's first offers");
+    assert_eq!(kem_bytes(NOW), [ct + ek, ct], "the initiator's first answers and offers");
     for _ in 0..KEM_EVERY_EPOCHS - 2 {
-        exchange(&mut a, &mut b, NOW, rng);
-        assert_eq!((flags(&a), flags(&b)), (0, 0));
+        assert_eq!(kem_bytes(NOW), [0, 0]);
     }
-    exchange(&mut a, &mut b, NOW, rng);
-    assert_eq!((flags(&a), flags(&b)), (0, 1_184), "the responder's fiftieth");
-    exchange(&mut a, &mut b, NOW, rng);
-    assert_eq!((flags(&a), flags(&b)), (1_088 + 1_184, 1_088));
-    exchange(&mut a, &mut b, NOW.plus(KEM_EVERY), rng);
-    assert_eq!((flags(&a), flags(&b)), (1_184, 1_088 + 1_184), "a week later");
-}
-
-fn noise_overhead() -> usize {
-    crate::protocol::crypto::noise::STEP_OVERHEAD
+    assert_eq!(kem_bytes(NOW), [0, ek], "the responder's fiftieth");
+    assert_eq!(kem_bytes(NOW), [ct + ek, ct]);
+    assert_eq!(kem_bytes(NOW.plus(KEM_EVERY)), [ek, ct + ek], "a week later");
 }
 
 #[test]
