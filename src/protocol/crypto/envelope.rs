@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Integers are big-endian. The handshake is `R_n`, or `prekey id (8) ‖ ct (1088) ‖ I` in epoch 0. The content is padded to
-//! one of five [`BUCKETS`], so a wire has one of five lengths. Whoever holds the header key reads the header, no more:
+//! one of five `BUCKETS`, so a wire has one of five lengths. Whoever holds the header key reads the header, no more:
 //! the body is under a message key of the session and authenticates the header's bytes.
 //!
 //! The engine calls [`peek`] to find a row by tag and [`open_outer`] with the header key of that row; `session` makes

@@ -6,7 +6,7 @@
 //!
 //! Why not `snow` as it comes: it accepts an all-zero Diffie–Hellman output, panics on a private key of another length,
 //! leaves the remote static filled in after a failed read, and erases nothing. So keys are `[u8; 32]` or [`Secret`] here,
-//! a remote static is returned only by a read that succeeded, and [`Primitives`] refuses zero outputs and erases what it
+//! a remote static is returned only by a read that succeeded, and `Primitives` refuses zero outputs and erases what it
 //! holds. What `snow` itself keeps on its stack (chaining key, pre-shared key) it does not erase; it lives for one call.
 //!
 //! Randomness: a write draws 32 bytes from the caller's generator, which become the ephemeral private key, and nothing

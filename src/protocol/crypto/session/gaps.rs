@@ -132,3 +132,70 @@ impl Gaps {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        /// Against a plain map from each position to what became of it.
+        #[test]
+        fn runs_say_of_each_position_what_became_of_it(
+            steps in proptest::collection::vec((0u8..4, 0u32..12, 0u32..12), 1..40),
+        ) {
+            let (mut gaps, mut model, mut next) = (Gaps::default(), BTreeMap::new(), 0u32);
+            for (now, (kind, x, y)) in steps.into_iter().enumerate() {
+                let now = Millis(now as u64);
+                match kind {
+                    0 | 1 => {
+                        let (kept, end) = (next + x / 4, next + x / 4 + y);
+                        gaps.skip(next, kept, end, now);
+                        model.extend((next..kept).map(|index| (index, None)));
+                        model.extend((kept..end).map(|index| (index, Some(now))));
+                        next = end + 1;
+                    }
+                    2 => {
+                        let index = x * 12 + y;
+                        if gaps.find(index) == Position::Outstanding {
+                            gaps.consume(index);
+                            model.remove(&index);
+                        }
+                    }
+                    _ => {
+                        let mut forgotten = Vec::new();
+                        let dropped = gaps.drop_oldest(x as usize / 4, |index| forgotten.push(index));
+                        gaps.expire(now.minus(std::time::Duration::from_millis(30)), |index| forgotten.push(index));
+                        prop_assert!(dropped <= forgotten.len());
+                        for index in forgotten {
+                            prop_assert!(model.insert(index, None).flatten().is_some());
+                        }
+                    }
+                }
+                for index in 0..=next {
+                    let expected = match model.get(&index) {
+                        None => Position::Consumed,
+                        Some(None) => Position::Gone,
+                        Some(Some(_)) => Position::Outstanding,
+                    };
+                    prop_assert_eq!(gaps.find(index), expected);
+                }
+                let outstanding: Vec<u32> =
+                    model.iter().filter(|(_, since)| since.is_some()).map(|(index, _)| *index).collect();
+                prop_assert_eq!(gaps.count(), outstanding.len());
+                prop_assert_eq!(gaps.outstanding().collect::<Vec<_>>(), outstanding);
+            }
+        }
+    }
+
+    #[test]
+    fn let_go_runs_are_bounded() {
+        let mut gaps = Gaps::default();
+        for i in 0..500 {
+            gaps.skip(i * 3, i * 3 + 1, i * 3 + 1, Millis(0));
+        }
+        assert_eq!(gaps.0.len(), MAX_GONE_RUNS);
+        assert_eq!((gaps.find(0), gaps.find(499 * 3)), (Position::Consumed, Position::Gone));
+    }
+}

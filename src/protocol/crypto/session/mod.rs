@@ -2,7 +2,7 @@
 //!
 //! **Epochs alternate strictly.** Even epochs are the initiator's, odd ones the responder's. A party opens the next epoch
 //! with its first send after it has read the peer's newest; until then it goes on in its own. So at any time exactly one
-//! party may open an epoch ([`Turn`]), and simultaneous flights cannot collide.
+//! party may open an epoch (`Turn`), and simultaneous flights cannot collide.
 //!
 //! ```text
 //! R_n  = Noise_Kpsk0(s = SK_own, rs = peer.next, psk = RK_{n-1}, prologue = "moim/1/ratchet" ‖ sid ‖ n (u32), payload)
@@ -21,6 +21,9 @@
 //! - `pn` of a party's first epoch is 0. A `pn` below what was already read skips nothing.
 //! - The peer's next R must carry `ct` exactly if we offered an `ek` in our newest epoch; anything else is refused, so that
 //!   nobody can talk the ratchet down. A `next` of small order is refused when it arrives.
+//! - An own epoch is over once the peer's next was read: its chain key and handshake are erased then, its count is kept
+//!   for `pn`.
+//! - `KeyGone` is also said of an epoch whose rows are gone and that was yet opened through a live intro (epoch 0).
 //! - Epoch 0 is a flight like any other, its handshake being `hdr ‖ I`; the initiator leaves it with its first send after
 //!   it has read the responder's epoch 1.
 //! - The rows of epoch 0 close at 30 days even where it is still the peer's newest epoch.

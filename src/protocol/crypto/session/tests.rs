@@ -436,10 +436,49 @@ fn what_was_read_cannot_be_read_again_from_a_state_stolen_later() {
         b.receive(wire, NOW).unwrap();
     }
     assert!(b.skipped.is_empty());
+    // Stolen within the flight, from the reader or the writer: the chain gives later keys only.
+    let Turn::Theirs { writing, .. } = &a.session.turn else { panic!("a wrote last") };
+    for mut chain in [b.session.reading.clone().unwrap().chain, writing.chain.clone()] {
+        let stolen: Vec<_> = (0..10).map(|_| chain.step()).collect();
+        for (outer, key) in outers.iter().flat_map(|outer| stolen.iter().map(move |key| (outer, key))) {
+            assert!(open_once(key, &body_ad(&outer.header_bytes), &outer.body).is_err());
+        }
+    }
     exchange(&mut b, &mut a, NOW, rng);
     for outer in &outers {
         assert!(b.clone().receive_outer(outer, NOW).is_err());
     }
+}
+
+#[test]
+fn no_two_positions_share_a_message_key() {
+    let rng = &mut ChaCha20Rng::seed_from_u64(13);
+    let (mut a, mut b) = warm_pair(rng);
+    let mut keys = BTreeSet::new();
+    for _ in 0..20 {
+        (0..20).for_each(|_| drop(a.seal(b"lost", NOW, rng)));
+        exchange(&mut a, &mut b, NOW, rng);
+    }
+    assert_eq!(b.skipped.len(), 180, "of the newest epoch and eight older");
+    assert!(b.skipped.values().all(|key| keys.insert(*key.expose())));
+}
+
+/// Seeded: the digest changes with any byte of the wire form, and with the order in which randomness is drawn.
+#[test]
+fn the_wire_form_does_not_change_unnoticed() {
+    let rng = &mut ChaCha20Rng::seed_from_u64(14);
+    let (mut a, mut b) = pair(rng);
+    let mut wires = Vec::new();
+    for _ in 0..2 {
+        let wire = a.seal(b"from the initiator", NOW, rng).wire;
+        b.receive(&wire, NOW).unwrap();
+        wires.extend(wire);
+        let wire = b.seal(b"from the responder", NOW, rng).wire;
+        a.receive(&wire, NOW).unwrap();
+        wires.extend(wire);
+    }
+    let digest = crate::protocol::crypto::kdf::hash(&[&wires]);
+    assert_eq!(hex::encode(digest), "9576453c1e265788d55c163622204fad5fc17b4c0208653e0ddc6952a8949f2b");
 }
 
 #[test]
