@@ -4,7 +4,11 @@
 
 pub mod envelope;
 pub mod kdf;
+pub mod kem;
 pub mod labels;
+pub mod noise;
 pub mod seal;
 pub mod secret;
+pub mod session;
 pub mod sign;
+pub mod start;

@@ -19,14 +19,14 @@ pub const MAX_MARKS: usize = 10;
 
 // One to one
 
-/// A record inside an envelope, in bytes: with the largest header (a start) it still fits the largest bucket, so that
-/// sealing anew is always possible.
-pub const MAX_RECORD: usize = 56 * 1024;
+/// A record inside an envelope, in bytes: with the largest header (a start with a bundle of [`MAX_BUNDLE`]) it still fits
+/// the largest bucket, so that sealing anew is always possible; `crypto::envelope` asserts it.
+pub const MAX_RECORD: usize = 54 * 1024;
 /// The sizes an envelope's content is padded to, in bytes, so that a length says little.
 pub const BUCKETS: [usize; 5] = [512, 1024, 4 * 1024, 16 * 1024, 64 * 1024];
 /// The longest envelope: the largest bucket with version, tag, nonce and seal.
 pub const MAX_ENVELOPE: usize = 64 * 1024 + 1 + 16 + 24 + 16;
-/// The widest gap in one chain that is stepped over.
+/// The widest gap in one chain that is stepped over, and so the longest flight: messages sealed without an answer.
 pub const MAX_GAP: u32 = 65_536;
 /// Skipped message keys kept of one gap: the newest.
 pub const MAX_SKIPPED_PER_GAP: usize = 1_000;
