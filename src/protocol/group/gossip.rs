@@ -1,16 +1,233 @@
-//! Gossip frames (stand-in until the groups land).
+//! Gossip: sealed frames under a topic that only members can derive, and the gate that net asks about each.
+//!
+//! A frame is ver ‖ nonce (24) ‖ XChaCha20-Poly1305(frame key, padded (kind ‖ content), ad = ver ‖ topic). Topic, frame key
+//! and the group's box all come from the gossip secret GS, so only members can publish or forward. Gossip is the fast path
+//! only: what it loses, sync repairs.
+//!
+//! Who calls: the engine makes keys, frames and gates; net holds gates and calls [`Gate::check`], on any thread.
 
-/// A gossip topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Topic(pub [u8; 20]);
+use super::{
+    chain::GroupEvent,
+    op::SignedOp,
+    padding::{pad, unpad},
+    resolve::Membership,
+};
+use crate::protocol::{
+    crypto::{
+        kdf::{hash, kdf},
+        labels,
+        seal::{open, seal},
+        secret::Secret,
+    },
+    ids::{DeviceId, OpId, base32},
+    wire::limits::{BUCKETS, MAX_GOSSIP_FRAME},
+};
+use rand_core::CryptoRng;
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+const VERSION: u8 = 1;
+const EVENT: u8 = 1;
+const OP: u8 = 2;
+const BUNDLE: u8 = 3;
+
+/// A gossip topic, as gossipsub names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Topic(String);
+
+impl Topic {
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a gossip secret gives: topic, frame key, and the group's box at mailboxes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GossipKeys {
+    topic: Topic,
+    frame: Secret,
+    mailbox: [u8; 16],
+}
+
+/// The content is too long for a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} bytes are too many for a gossip frame")]
+pub struct TooLong(pub usize);
 
 /// What a frame carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FrameContent {
-    /// A group event's bytes.
+    /// A group event.
     Event(Vec<u8>),
+    /// A signed membership op.
+    Op(Vec<u8>),
+    /// A member device's bundle.
+    Bundle(Vec<u8>),
+    /// A kind from a newer version.
+    Unheard,
 }
 
-/// What the network asks about a frame.
-#[derive(Debug, Clone)]
-pub struct Gate;
+impl GossipKeys {
+    /// The keys of a gossip secret.
+    pub fn derive(secret: &Secret) -> Self {
+        let derived = |label| kdf(secret.expose(), label, &[]);
+        let (topic, mailbox) = (derived(labels::TOPIC), derived(labels::BOX_GROUP));
+        let (topic, _) = topic.expose().split_at(20);
+        let mut id = [0; 16];
+        id.iter_mut().zip(mailbox.expose()).for_each(|(to, from)| *to = *from);
+        Self { topic: Topic(format!("/moim/g/1/{}", base32(topic))), frame: derived(labels::FRAME), mailbox: id }
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> &Topic {
+        &self.topic
+    }
+
+    /// The id of the group's box.
+    pub fn mailbox(&self) -> [u8; 16] {
+        self.mailbox
+    }
+
+    /// A frame with this content.
+    pub fn seal(&self, content: &FrameContent, rng: &mut dyn CryptoRng) -> Result<Vec<u8>, TooLong> {
+        let (kind, bytes): (u8, &[u8]) = match content {
+            FrameContent::Event(bytes) => (EVENT, bytes),
+            FrameContent::Op(bytes) => (OP, bytes),
+            FrameContent::Bundle(bytes) => (BUNDLE, bytes),
+            FrameContent::Unheard => (0, &[]),
+        };
+        let padded = pad(&[&[kind], bytes].concat(), &BUCKETS).ok_or(TooLong(bytes.len()))?;
+        let sealed = seal(&self.frame, &self.ad(VERSION), &padded, rng);
+        Ok([&[VERSION], &sealed[..]].concat())
+    }
+
+    /// What a frame carries; `None` where it does not open.
+    pub fn open(&self, frame: &[u8]) -> Option<FrameContent> {
+        let (&version, sealed) = frame.split_first()?;
+        if version != VERSION || frame.len() > MAX_GOSSIP_FRAME {
+            return None;
+        }
+        let padded = open(&self.frame, &self.ad(version), sealed).ok()?;
+        let (&kind, bytes) = unpad(&padded)?.split_first()?;
+        Some(match kind {
+            EVENT => FrameContent::Event(bytes.to_vec()),
+            OP => FrameContent::Op(bytes.to_vec()),
+            BUNDLE => FrameContent::Bundle(bytes.to_vec()),
+            _ => FrameContent::Unheard,
+        })
+    }
+
+    fn ad(&self, version: u8) -> Vec<u8> {
+        [&[version], self.topic.0.as_bytes()].concat()
+    }
+}
+
+/// gossipsub's message id: 20 bytes over topic and frame, so that no other frame can pose as one already seen.
+pub fn message_id(topic: &str, frame: &[u8]) -> [u8; 20] {
+    let full = hash(&[labels::GOSSIP_ID.as_bytes(), topic.as_bytes(), frame]);
+    let mut id = [0; 20];
+    id.iter_mut().zip(full).for_each(|(to, from)| *to = from);
+    id
+}
+
+/// Reads a signed bundle and checks its signatures: the device it is of, or `None`. Identity provides it.
+pub type BundleAuthor = fn(&[u8]) -> Option<DeviceId>;
+
+/// All that net needs to answer for one topic at once. Plain data; a clone is two words.
+#[derive(Clone)]
+pub struct Gate(Arc<Inner>);
+
+struct Inner {
+    keys: GossipKeys,
+    group: OpId,
+    ops: BTreeSet<OpId>,
+    members: BTreeSet<DeviceId>,
+    former: BTreeSet<DeviceId>,
+    bundle_author: BundleAuthor,
+}
+
+/// What gossipsub is told of a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Forward it; here is what it carries.
+    Accept(FrameContent),
+    /// Do not forward it, and blame nobody. What it carries, if anything, is to be judged later.
+    Ignore(Option<FrameContent>),
+    /// Do not forward it, and blame who sent it: it does not open, is malformed, or no member made it.
+    Reject,
+}
+
+impl Gate {
+    /// The gate of one gossip secret's topic, as the group is known now.
+    pub fn new(
+        keys: GossipKeys,
+        group: OpId,
+        ops: impl IntoIterator<Item = OpId>,
+        membership: &Membership,
+        bundle_author: BundleAuthor,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            keys,
+            group,
+            ops: ops.into_iter().collect(),
+            members: membership.members.values().flat_map(|member| member.devices.iter().copied()).collect(),
+            former: membership.former.clone(),
+            bundle_author,
+        }))
+    }
+
+    /// The topic it stands at.
+    pub fn topic(&self) -> &Topic {
+        &self.0.keys.topic
+    }
+
+    /// Judges a frame. One signature check and no waiting.
+    pub fn check(&self, frame: &[u8]) -> Verdict {
+        let Some(content) = self.0.keys.open(frame) else { return Verdict::Reject };
+        match &content {
+            FrameContent::Event(bytes) => {
+                let Ok(Ok(event)) = GroupEvent::parse(bytes).map(GroupEvent::verify) else { return Verdict::Reject };
+                if event.group != self.0.group {
+                    return Verdict::Reject;
+                }
+                self.judge(&event.device, &event.heads, content)
+            }
+            FrameContent::Op(bytes) => {
+                let Ok(op) = SignedOp::parse(bytes) else { return Verdict::Reject };
+                if op.group() != self.0.group || op.signature_holds().is_err() {
+                    return Verdict::Reject;
+                }
+                if self.0.ops.contains(&op.id()) {
+                    return Verdict::Ignore(None);
+                }
+                self.judge(&op.device, &op.prev, content)
+            }
+            FrameContent::Bundle(bytes) => match (self.0.bundle_author)(bytes) {
+                None => Verdict::Reject,
+                Some(device) if self.0.members.contains(&device) => Verdict::Accept(content),
+                Some(_) => Verdict::Ignore(Some(content)),
+            },
+            FrameContent::Unheard => Verdict::Ignore(None),
+        }
+    }
+
+    /// A member's device at known heads passes. Unknown heads, or a device that was a member's, are for the engine to
+    /// judge. At known heads a device that never was anybody's is an intruder's, unless the op itself brings it in.
+    fn judge(&self, device: &DeviceId, heads: &[OpId], content: FrameContent) -> Verdict {
+        let known = heads.iter().all(|head| self.0.ops.contains(head));
+        let stranger = !self.0.members.contains(device) && !self.0.former.contains(device);
+        if known && self.0.members.contains(device) {
+            return Verdict::Accept(content);
+        }
+        if known && stranger && matches!(content, FrameContent::Event(_)) {
+            return Verdict::Reject;
+        }
+        Verdict::Ignore(Some(content))
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Gate({}, {} members' devices)", self.0.keys.topic.0, self.0.members.len())
+    }
+}
