@@ -424,3 +424,132 @@ struct StubWire {
     #[n(2)]
     signature: Signature,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::wire::limits::MAX_TEXT;
+    use proptest::prelude::*;
+    use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
+
+    const GROUP: OpId = OpId([1; 32]);
+
+    fn draft(no: u64) -> Draft {
+        let previous = (no > 1).then_some(EventId([4; 32]));
+        Draft { group: GROUP, heads: vec![GROUP], no, previous, deps: vec![], clock: Millis(7) }
+    }
+
+    fn sender(n: u64) -> (SenderChain, SigningKey) {
+        let mut rng = ChaCha20Rng::seed_from_u64(n);
+        (SenderChain::new(vec![GROUP], Millis(1), &mut rng), SigningKey::random(&mut rng))
+    }
+
+    fn hello() -> Content {
+        Content::text("hello", None).unwrap()
+    }
+
+    fn arrives(event: &GroupEvent) -> Verified<GroupEvent> {
+        GroupEvent::parse(&event.to_bytes()).unwrap().verify().unwrap()
+    }
+
+    #[test]
+    fn messages_open_in_any_order_with_the_keys_stepped_over() {
+        let (mut chain, key) = sender(1);
+        let mut receiver = ReceiverChain::from(chain.share(DeviceId(key.public())));
+        let events: Vec<_> = (1..=3).map(|no| chain.seal(draft(no), &hello(), &key).unwrap()).collect();
+        let step = receiver.step_to(2).unwrap();
+        assert_eq!(arrives(&events[2]).open(&step.key), Ok(hello()));
+        for (i, key) in &step.skipped {
+            assert_eq!(arrives(&events[*i as usize]).open(key), Ok(hello()));
+        }
+        assert_eq!(step.skipped.len(), 2);
+        assert_eq!(receiver.step_to(2), Err(ChainError::Passed(2)));
+        assert_eq!(receiver.step_to(MAX_CHAIN_MESSAGES), Err(ChainError::TooFar(MAX_CHAIN_MESSAGES)));
+        assert_eq!(receiver.share().i, 3);
+    }
+
+    #[test]
+    fn a_key_opens_its_own_message_and_no_other() {
+        let (mut chain, key) = sender(1);
+        let mut receiver = ReceiverChain::from(chain.share(DeviceId(key.public())));
+        let first = chain.seal(draft(1), &hello(), &key).unwrap();
+        let second = chain.seal(draft(2), &hello(), &key).unwrap();
+        let step = receiver.step_to(0).unwrap();
+        assert_eq!(second.open(&step.key), Err(OpenError::WrongKey));
+        assert_eq!(first.open(&step.key), Ok(hello()));
+        assert_ne!(first.id(), second.id());
+    }
+
+    #[test]
+    fn who_joins_later_opens_nothing_earlier() {
+        let (mut chain, key) = sender(1);
+        chain.seal(draft(1), &hello(), &key).unwrap();
+        let mut late = ReceiverChain::from(chain.share(DeviceId(key.public())));
+        assert_eq!(late.step_to(0), Err(ChainError::Passed(0)));
+    }
+
+    #[test]
+    fn an_event_changed_in_any_byte_is_refused() {
+        let (mut chain, key) = sender(1);
+        let bytes = chain.seal(draft(1), &hello(), &key).unwrap().to_bytes();
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert!(GroupEvent::parse(&changed).map_or(true, |event| event.verify().is_err()), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_header_over_another_message_or_another_signer_is_refused() {
+        let ((mut chain, key), (mut other, thief)) = (sender(1), sender(2));
+        let (a, b) = (chain.seal(draft(1), &hello(), &key).unwrap(), chain.seal(draft(2), &hello(), &key).unwrap());
+        let swapped =
+            GroupEvent { stub: Stub { content: hash(&[&b.sealed]), ..a.stub.clone() }, sealed: b.sealed.clone() };
+        assert!(swapped.verify().is_err());
+        let stolen = other.seal(draft(1), &hello(), &thief).unwrap();
+        let posing =
+            GroupEvent { stub: Stub { signature: stolen.stub.signature, ..a.stub.clone() }, sealed: a.sealed.clone() };
+        assert!(posing.verify().is_err());
+    }
+
+    #[test]
+    fn a_stub_proves_itself_and_keeps_the_id() {
+        let (mut chain, key) = sender(1);
+        let event = chain.seal(draft(1), &hello(), &key).unwrap();
+        let stub = Stub::parse(&event.stub().to_bytes()).unwrap().verify().unwrap();
+        assert_eq!(stub.id(), event.id());
+        assert!(stub.to_bytes().len() < event.to_bytes().len());
+    }
+
+    #[test]
+    fn equal_lengths_show_nothing_and_the_longest_text_fits() {
+        let (mut chain, key) = sender(1);
+        let mut size = |text: String| {
+            let content = Content::text(text, Some(EventId([1; 32]))).unwrap();
+            chain.seal(draft(2), &content, &key).unwrap().sealed.len()
+        };
+        assert_eq!(size("a".into()), size("a".repeat(150)));
+        assert!(size("a".repeat(MAX_TEXT)) < MAX_GROUP_EVENT);
+    }
+
+    #[test]
+    fn a_chain_ends_after_its_last_message() {
+        let (mut chain, key) = sender(1);
+        chain.next = MAX_CHAIN_MESSAGES;
+        assert_eq!(chain.seal(draft(1), &hello(), &key), Err(SealError::Spent));
+        let (mut chain, _) = sender(1);
+        let before = chain.clone();
+        assert!(chain.seal(Draft { heads: vec![], ..draft(1) }, &hello(), &key).is_err());
+        assert_eq!(chain, before, "what was not sealed used no key");
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_a_group_event_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = GroupEvent::parse(&bytes);
+            let _ = Stub::parse(&bytes);
+            let wire = Wire { header: bytes.clone(), sealed: bytes, signature: Signature([0; 64]) };
+            let _ = GroupEvent::parse(&encode(&wire)).map(GroupEvent::verify);
+        }
+    }
+}

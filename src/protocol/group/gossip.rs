@@ -231,3 +231,169 @@ impl fmt::Debug for Gate {
         write!(f, "Gate({}, {} members' devices)", self.0.keys.topic.0, self.0.members.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{
+        event::Content,
+        group::{
+            chain::{Draft, SenderChain},
+            op::Action,
+            testing::{Person, World, person},
+        },
+        time::Millis,
+        wire::limits::{MAX_OP, MAX_TEXT},
+    };
+    use proptest::prelude::*;
+    use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
+
+    fn rng() -> ChaCha20Rng {
+        ChaCha20Rng::seed_from_u64(1)
+    }
+
+    fn keys(n: u8) -> GossipKeys {
+        GossipKeys::derive(&Secret::from([n; 32]))
+    }
+
+    fn world() -> (World, Person, Person) {
+        let (founder, member) = (person(0), person(1));
+        let mut world = World::new(&founder);
+        world.add(&founder, &member);
+        (world, founder, member)
+    }
+
+    fn gate(world: &World) -> Gate {
+        let ops = world.graph.ops().map(|op| op.id());
+        Gate::new(keys(1), world.graph.group(), ops, &world.graph.membership(), |bytes| {
+            Some(DeviceId(bytes.try_into().ok()?))
+        })
+    }
+
+    fn event(world: &World, author: &Person, text: &str) -> FrameContent {
+        let heads = world.graph.heads();
+        let (group, clock) = (world.graph.group(), Millis(1));
+        let draft = Draft { group, heads: heads.clone(), no: 1, previous: None, deps: vec![], clock };
+        let mut chain = SenderChain::new(heads, clock, &mut rng());
+        let content = Content::text(text, None).unwrap();
+        FrameContent::Event(chain.seal(draft, &content, &author.keys[0]).unwrap().to_bytes())
+    }
+
+    fn op(world: &World, id: &OpId) -> FrameContent {
+        FrameContent::Op(world.graph.op(id).unwrap().to_bytes())
+    }
+
+    fn frame(content: &FrameContent) -> Vec<u8> {
+        keys(1).seal(content, &mut rng()).unwrap()
+    }
+
+    #[test]
+    fn a_members_events_ops_and_bundles_pass() {
+        let (mut world, _, member) = world();
+        let gate = gate(&world);
+        let said = event(&world, &member, "hello");
+        assert_eq!(gate.check(&frame(&said)), Verdict::Accept(said));
+        let rotation = world.op(&member, Action::RotateGossipSecret([1; 32]));
+        let rotation = op(&world, &rotation);
+        assert_eq!(gate.check(&frame(&rotation)), Verdict::Accept(rotation));
+        let bundle = FrameContent::Bundle(member.device(0).0.to_vec());
+        assert_eq!(gate.check(&frame(&bundle)), Verdict::Accept(bundle));
+        let known = op(&world, &world.graph.group());
+        assert_eq!(gate.check(&frame(&known)), Verdict::Ignore(None));
+        assert_eq!(gate.check(&frame(&FrameContent::Unheard)), Verdict::Ignore(None));
+    }
+
+    #[test]
+    fn a_frame_changed_in_any_byte_is_rejected() {
+        let (world, _, member) = world();
+        let gate = gate(&world);
+        let bytes = frame(&event(&world, &member, "hello"));
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert_eq!(gate.check(&changed), Verdict::Reject, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn an_event_changed_by_a_member_who_seals_it_anew_is_rejected() {
+        let (world, _, member) = world();
+        let gate = gate(&world);
+        let FrameContent::Event(bytes) = event(&world, &member, "hello") else { unreachable!() };
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert_eq!(gate.check(&frame(&FrameContent::Event(changed))), Verdict::Reject, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn what_was_said_in_another_group_or_under_another_secret_is_rejected() {
+        let (here, _, member) = world();
+        let mut there = World::new(&person(5));
+        there.add(&person(5), &member);
+        let gate = gate(&here);
+        assert_eq!(gate.check(&frame(&event(&there, &member, "hello"))), Verdict::Reject);
+        assert_eq!(gate.check(&frame(&op(&there, &there.graph.heads()[0]))), Verdict::Reject);
+        let elsewhere = keys(2).seal(&event(&here, &member, "hello"), &mut rng()).unwrap();
+        assert_eq!(gate.check(&elsewhere), Verdict::Reject);
+    }
+
+    #[test]
+    fn a_removed_members_later_events_go_no_further() {
+        let (mut world, founder, member) = world();
+        let beside = event(&world, &member, "not knowing");
+        world.op(&founder, Action::Remove(member.account));
+        let gate = gate(&world);
+        assert_eq!(gate.check(&frame(&beside)), Verdict::Ignore(Some(beside)));
+        let later = event(&world, &member, "still here");
+        assert_eq!(gate.check(&frame(&later)), Verdict::Ignore(Some(later)));
+        let bundle = FrameContent::Bundle(member.device(0).0.to_vec());
+        assert_eq!(gate.check(&frame(&bundle)), Verdict::Ignore(Some(bundle)));
+    }
+
+    #[test]
+    fn unknown_heads_are_judged_later_and_strangers_at_known_heads_rejected() {
+        let (mut world, founder, _) = world();
+        let gate = gate(&world);
+        let stranger = person(9);
+        let unasked = event(&world, &stranger, "hello");
+        assert_eq!(gate.check(&frame(&unasked)), Verdict::Reject);
+        world.add(&founder, &stranger);
+        let ahead = event(&world, &stranger, "hello");
+        assert_eq!(gate.check(&frame(&ahead)), Verdict::Ignore(Some(ahead)));
+    }
+
+    #[test]
+    fn the_longest_event_and_op_fit_a_frame_and_longer_things_are_refused() {
+        let (world, _, member) = world();
+        let longest = frame(&event(&world, &member, &"a".repeat(MAX_TEXT)));
+        assert!(longest.len() <= MAX_GOSSIP_FRAME);
+        assert!(matches!(gate(&world).check(&longest), Verdict::Accept(_)));
+        assert!(keys(1).seal(&FrameContent::Op(vec![1; MAX_OP]), &mut rng()).is_ok());
+        assert_eq!(keys(1).seal(&FrameContent::Op(vec![1; 65_536]), &mut rng()), Err(TooLong(65_536)));
+    }
+
+    #[test]
+    fn a_gate_can_stand_on_any_thread() {
+        fn anywhere<T: Send + Sync + Clone + 'static>() {}
+        anywhere::<Gate>();
+        assert_eq!(keys(1).topic().as_str().len(), "/moim/g/1/".len() + 32);
+        assert_ne!(message_id("a", b"x"), message_id("b", b"x"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_from_a_member_panic(kind in 0u8..4, bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let content = match kind {
+                0 => FrameContent::Unheard,
+                1 => FrameContent::Event(bytes.clone()),
+                2 => FrameContent::Op(bytes.clone()),
+                _ => FrameContent::Bundle(bytes.clone()),
+            };
+            let gate = gate(&World::new(&person(0)));
+            let _ = gate.check(&frame(&content));
+            prop_assert_eq!(gate.check(&bytes), Verdict::Reject);
+        }
+    }
+}

@@ -223,3 +223,55 @@ impl Graph {
         self.nodes.push(Node { op, depth, past });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::group::testing::{World, person};
+
+    #[test]
+    fn an_op_waits_for_its_past_and_says_what_is_missing() {
+        let founder = person(0);
+        let mut world = World::new(&founder);
+        let mut behind = world.graph.clone();
+        let first = world.add(&founder, &person(1));
+        let second = world.add(&founder, &person(2));
+        let op = |id| world.graph.op(id).unwrap().clone();
+        assert_eq!(behind.insert(op(&second)), Ok(Inserted::Missing(vec![first])));
+        assert!(!behind.contains(&second));
+        assert_eq!(behind.insert(op(&first)), Ok(Inserted::New));
+        assert_eq!(behind.insert(op(&second)), Ok(Inserted::New));
+        assert_eq!(behind.insert(op(&second)), Ok(Inserted::Known));
+        assert_eq!((behind.heads(), behind.depth(&second)), (vec![second], Some(2)));
+        assert_eq!(behind.past(&[first]), Ok(vec![world.graph.group(), first]));
+        assert_eq!(behind.beyond(&[first]).iter().map(|op| op.id()).collect::<Vec<_>>(), [second]);
+        assert_eq!(behind.membership_at(&[first]).unwrap().members.len(), 2);
+        assert_eq!(behind.past(&[OpId([9; 32])]), Err(Missing(vec![OpId([9; 32])])));
+    }
+
+    #[test]
+    fn an_op_of_another_group_is_refused() {
+        let (mut here, mut there) = (World::new(&person(0)), World::new(&person(1)));
+        let foreign = there.op(&person(1), Action::Leave);
+        let foreign = there.graph.op(&foreign).unwrap().clone();
+        assert_eq!(here.graph.insert(foreign.clone()), Err(GraphError::OtherGroup));
+        assert_eq!(Graph::new(foreign).err(), Some(GraphError::NotCreate));
+    }
+
+    #[test]
+    fn of_many_heads_those_with_cuts_are_named_first() {
+        let founder = person(0);
+        let mut world = World::new(&founder);
+        let member = person(1);
+        world.add(&founder, &member);
+        let start = world.graph.heads();
+        let mut deep = world.at(&start, &founder, Action::RotateGossipSecret([0; 32]));
+        for n in 1..12 {
+            world.at(&[deep], &founder, Action::RotateGossipSecret([n; 32]));
+        }
+        deep = world.at(&start, &founder, Action::Remove(member.account));
+        let named = world.graph.heads_to_name(&world.graph.membership());
+        assert_eq!(named.len(), MAX_HEADS);
+        assert!(named.contains(&deep) && named.is_sorted());
+    }
+}

@@ -133,3 +133,100 @@ fn standing(graph: &Graph, membership: &Membership, heads: &[OpId]) -> Standing 
         None => Standing::Usable,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{
+        group::{
+            op::Action,
+            testing::{Person, World, person},
+        },
+        time::{days, minutes},
+    };
+
+    const NOW: Millis = Millis(1_000_000_000_000);
+
+    fn secret(n: u8) -> Secret {
+        Secret::from([n; 32])
+    }
+
+    fn world() -> (World, Person, Person) {
+        let (founder, member) = (person(0), person(1));
+        let mut world = World::new(&founder);
+        world.add(&founder, &member);
+        (world, founder, member)
+    }
+
+    fn rotate(world: &mut World, at: &[OpId], by: &Person, n: u8) -> HeldSecret {
+        let op = world.at(at, by, Action::RotateGossipSecret(secret_hash(&secret(n))));
+        HeldSecret { op, secret: secret(n) }
+    }
+
+    fn force(world: &World, held: &[HeldSecret]) -> Option<OpId> {
+        in_force(&world.graph, &world.graph.membership(), held, &|_| Some(NOW), NOW).map(|held| held.op)
+    }
+
+    #[test]
+    fn a_chain_is_used_until_a_removal_it_does_not_know() {
+        let (mut world, founder, member) = world();
+        let heads = world.graph.heads();
+        let of = |world: &World, heads: &[OpId], used, now| {
+            chain_standing(&world.graph, &world.graph.membership(), heads, NOW, used, now)
+        };
+        assert_eq!(of(&world, &heads, 0, NOW), Standing::Usable);
+        assert_eq!(of(&world, &heads, 1_000, NOW), Standing::Spent);
+        assert_eq!(of(&world, &heads, 0, NOW.plus(days(7))), Standing::Spent);
+        assert_eq!(of(&world, &[OpId([9; 32])], 0, NOW), Standing::Awaits(vec![OpId([9; 32])]));
+        world.add(&founder, &person(2));
+        assert_eq!(of(&world, &heads, 0, NOW), Standing::Usable, "who joins ends no chain");
+        let cut = world.at(&heads, &founder, Action::Remove(member.account));
+        assert_eq!(of(&world, &heads, 0, NOW), Standing::Overtaken(cut));
+        assert_eq!(of(&world, &[cut], 0, NOW), Standing::Usable);
+    }
+
+    #[test]
+    fn the_deepest_usable_secret_that_is_held_is_in_force() {
+        let (mut world, founder, member) = world();
+        let heads = world.graph.heads();
+        let (a, b) = (rotate(&mut world, &heads, &founder, 1), rotate(&mut world, &heads, &member, 2));
+        let lowest = a.op.min(b.op);
+        assert_eq!(force(&world, &[a.clone(), b.clone()]), Some(lowest));
+        let c = rotate(&mut world, &[a.op, b.op], &founder, 3);
+        let held = [a.clone(), b.clone(), c.clone()];
+        assert_eq!(force(&world, &held), Some(c.op));
+        assert_eq!(force(&world, &held[..1]), Some(a.op), "one that is not held is not in force");
+        let wrong = HeldSecret { secret: secret(9), ..c.clone() };
+        assert_eq!(force(&world, &[wrong]), None, "nor one that is not the op's");
+        world.op(&founder, Action::Remove(member.account));
+        assert_eq!(force(&world, &held), None, "after a removal no older secret is");
+        let heads = world.graph.heads();
+        let d = rotate(&mut world, &heads, &founder, 4);
+        assert_eq!(force(&world, &[a, d.clone()]), Some(d.op));
+    }
+
+    #[test]
+    fn a_removed_member_makes_no_secret() {
+        let (mut world, founder, member) = world();
+        let heads = world.graph.heads();
+        world.at(&heads, &founder, Action::Remove(member.account));
+        let beside = rotate(&mut world, &heads, &member, 1);
+        let now = world.graph.heads();
+        let after = rotate(&mut world, &now, &member, 2);
+        assert_eq!(force(&world, &[beside, after]), None);
+    }
+
+    #[test]
+    fn a_rotation_is_due_at_once_after_a_cut_later_while_one_comes_and_at_its_age() {
+        let (mut world, founder, member) = world();
+        let due = |world: &World, held: &[HeldSecret]| {
+            rotation_due(&world.graph, &world.graph.membership(), held, &|_| Some(NOW), NOW).from
+        };
+        let heads = world.graph.heads();
+        let first = rotate(&mut world, &heads, &founder, 1);
+        assert_eq!(due(&world, std::slice::from_ref(&first)), NOW.plus(days(30)));
+        assert_eq!(due(&world, &[]), NOW.plus(minutes(5)));
+        world.op(&founder, Action::Remove(member.account));
+        assert_eq!(due(&world, &[first]), NOW);
+    }
+}

@@ -452,3 +452,93 @@ struct CreateWire {
     #[cbor(n(1), with = "minicbor::bytes")]
     bundles: Vec<u8>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::group::testing::{Fake, World, person};
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_op_comes_back_and_unknown_actions_are_kept() {
+        let (founder, newcomer) = (person(0), person(1));
+        let mut world = World::new(&founder);
+        world.add(&founder, &newcomer);
+        let actions = [
+            Action::Remove(newcomer.account),
+            Action::SetRole(newcomer.account, Role::Admin),
+            Action::HandOver(newcomer.account),
+            Action::Meta(Meta::new("others", History::ALL).unwrap()),
+            Action::Devices(newcomer.bundles(3, &[0])),
+            Action::RotateGossipSecret([7; 32]),
+            Action::Leave,
+            Action::Unknown { kind: 4_000, body: vec![0xff] },
+        ];
+        for action in actions {
+            world.op(&founder, action);
+        }
+        for op in world.graph.ops() {
+            let back = SignedOp::parse(&op.to_bytes()).unwrap();
+            assert_eq!((back.id(), &*back), (op.id(), &***op));
+            assert!(back.verify(&Fake).is_ok());
+        }
+    }
+
+    #[test]
+    fn an_op_changed_in_any_byte_is_not_that_op() {
+        let founder = person(0);
+        let mut world = World::new(&founder);
+        let id = world.op(&founder, Action::Remove(person(1).account));
+        let bytes = world.graph.op(&id).unwrap().to_bytes();
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert!(SignedOp::parse(&changed).map_or(true, |op| op.verify(&Fake).is_err()), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_consent_to_one_group_or_inviter_serves_no_other() {
+        let (founder, other, newcomer) = (person(0), person(1), person(2));
+        let (mut here, mut there) = (World::new(&founder), World::new(&other));
+        let join = there.join(&other, &newcomer);
+        let add = |join: SignedJoin, author: &crate::protocol::group::testing::Person| Op {
+            group: Some(here.graph.group()),
+            prev: here.graph.heads(),
+            account: author.account,
+            device: author.device(0),
+            time: Millis(1),
+            action: Action::Add(join),
+        };
+        let replayed = SignedOp::sign(&add(join, &founder), &founder.keys[0]).unwrap();
+        assert_eq!(replayed.verify(&Fake).err(), Some(OpError::Join));
+        let mut forged = here.clone().join(&founder, &newcomer);
+        forged.signature = Signature([0; 64]);
+        let forged = SignedOp::sign(&add(forged, &founder), &founder.keys[0]).unwrap();
+        assert_eq!(forged.verify(&Fake).err(), Some(OpError::Signature(BadSignature)));
+        let join = here.clone().join(&founder, &newcomer);
+        let stolen = SignedOp::sign(&add(join, &other), &other.keys[0]).unwrap();
+        assert_eq!(stolen.verify(&Fake).err(), Some(OpError::Join));
+        here.add(&founder, &newcomer);
+    }
+
+    #[test]
+    fn a_create_must_prove_its_own_device() {
+        let (founder, other) = (person(0), person(1));
+        let meta = Meta::new("friends", History::NOTHING).unwrap();
+        let action = Action::Create { meta, bundles: other.bundles(1, &[0]) };
+        let (account, device) = (founder.account, founder.device(0));
+        let op = Op { group: None, prev: vec![], account, device, time: Millis(0), action };
+        let signed = SignedOp::sign(&op, &founder.keys[0]).unwrap();
+        assert_eq!(signed.verify(&Fake).err(), Some(OpError::Certificates));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_an_op_or_join_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = SignedOp::parse(&bytes);
+            let _ = SignedJoin::parse(&bytes);
+            let _ = SignedOp::parse(&encode(&Wire { bytes, signature: Signature([0; 64]) }));
+        }
+    }
+}

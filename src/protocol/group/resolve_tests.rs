@@ -250,7 +250,7 @@ proptest! {
 }
 
 #[test]
-fn a_thousand_members_and_thousands_of_ops_are_resolved_quickly() {
+fn a_thousand_members_and_thousands_of_ops_are_resolved() {
     let founder = person(0);
     let mut world = World::new(&founder);
     let admins: Vec<Person> = (1..20).map(person).collect();
@@ -266,11 +266,7 @@ fn a_thousand_members_and_thousands_of_ops_are_resolved_quickly() {
         let person = person(100 + n % 980);
         world.at(&prev, &person, Action::RotateGossipSecret([n as u8; 32]));
     }
-    let start = std::time::Instant::now();
     let membership = world.graph.membership();
-    let took = start.elapsed();
     assert_eq!(membership.members.len(), 1_000);
     assert_eq!(membership.rotations.len(), 2_000);
-    assert!(took < std::time::Duration::from_secs(1), "{took:?}");
-    eprintln!("{} ops resolved in {took:?}", world.graph.len());
 }
