@@ -95,7 +95,7 @@ pub fn rotation_due(
             // Somebody's usable secret is on its way, or else the last cut left none.
             let newest = usable_rotations(graph, membership, arrived, now).map(|rotation| at(&rotation.op)).max();
             let cut = membership.cuts.iter().map(at).max();
-            newest.map(|seen| seen.plus(ROTATE_ANYWAY_AFTER)).or(cut).unwrap_or(now)
+            newest.map(|seen| seen.plus(ROTATE_ANYWAY_AFTER)).or(cut).unwrap_or_else(|| at(&graph.group()))
         }
     };
     RotationDue { from, jitter: ROTATE_JITTER }
