@@ -98,6 +98,16 @@ impl Numbers {
         Self { base: base.clamp(1, MAX_NO), ranges: Vec::new() }
     }
 
+    /// The set in `bytes`.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
+        decode(bytes, "receipt numbers")
+    }
+
+    /// Its bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        encode(self)
+    }
+
     /// Where the set begins.
     pub fn base(&self) -> u64 {
         self.base

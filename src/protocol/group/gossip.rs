@@ -19,7 +19,7 @@ use crate::protocol::{
         seal::{open, seal},
         secret::Secret,
     },
-    ids::{DeviceId, OpId, base32},
+    ids::{DeviceId, OpId, base32, from_base32},
     wire::limits::{BUCKETS, MAX_GOSSIP_FRAME},
 };
 use rand_core::CryptoRng;
@@ -30,19 +30,33 @@ const EVENT: u8 = 1;
 const OP: u8 = 2;
 const BUNDLE: u8 = 3;
 
-/// A gossip topic, as gossipsub names it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Topic(String);
+const TOPIC_PREFIX: &str = "/moim/g/1/";
+
+/// A gossip topic. Its text, as gossipsub names it, is "/moim/g/1/" and 32 base32 characters.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Topic(pub [u8; 20]);
 
 impl Topic {
-    /// Its text.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    /// The topic with this text.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(Self(from_base32(text.strip_prefix(TOPIC_PREFIX)?)?.try_into().ok()?))
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{TOPIC_PREFIX}{}", base32(&self.0))
+    }
+}
+
+impl fmt::Debug for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Topic({}…)", base32(&self.0[..5]))
     }
 }
 
 /// What a gossip secret gives: topic, frame key, and the group's box at mailboxes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct GossipKeys {
     topic: Topic,
     frame: Secret,
@@ -72,15 +86,12 @@ impl GossipKeys {
     pub fn derive(secret: &Secret) -> Self {
         let derived = |label| kdf(secret.expose(), label, &[]);
         let (topic, mailbox) = (derived(labels::TOPIC), derived(labels::BOX_GROUP));
-        let (topic, _) = topic.expose().split_at(20);
-        let mut id = [0; 16];
-        id.iter_mut().zip(mailbox.expose()).for_each(|(to, from)| *to = *from);
-        Self { topic: Topic(format!("/moim/g/1/{}", base32(topic))), frame: derived(labels::FRAME), mailbox: id }
+        Self { topic: Topic(start(topic.expose())), frame: derived(labels::FRAME), mailbox: start(mailbox.expose()) }
     }
 
     /// The topic.
-    pub fn topic(&self) -> &Topic {
-        &self.topic
+    pub fn topic(&self) -> Topic {
+        self.topic
     }
 
     /// The id of the group's box.
@@ -118,16 +129,21 @@ impl GossipKeys {
     }
 
     fn ad(&self, version: u8) -> Vec<u8> {
-        [&[version], self.topic.0.as_bytes()].concat()
+        [&[version], self.topic.to_string().as_bytes()].concat()
     }
 }
 
 /// gossipsub's message id: 20 bytes over topic and frame, so that no other frame can pose as one already seen.
 pub fn message_id(topic: &str, frame: &[u8]) -> [u8; 20] {
-    let full = hash(&[labels::GOSSIP_ID.as_bytes(), topic.as_bytes(), frame]);
-    let mut id = [0; 20];
-    id.iter_mut().zip(full).for_each(|(to, from)| *to = from);
-    id
+    start(&hash(&[labels::GOSSIP_ID.as_bytes(), topic.as_bytes(), frame]))
+}
+
+/// The first bytes of a hash.
+fn start<const N: usize>(full: &[u8; 32]) -> [u8; N] {
+    const { assert!(N <= 32) };
+    let mut first = [0; N];
+    first.iter_mut().zip(full).for_each(|(to, from)| *to = *from);
+    first
 }
 
 /// Reads a signed bundle and checks its signatures: the device it is of, or `None`. Identity provides it.
@@ -177,8 +193,8 @@ impl Gate {
     }
 
     /// The topic it stands at.
-    pub fn topic(&self) -> &Topic {
-        &self.0.keys.topic
+    pub fn topic(&self) -> Topic {
+        self.0.keys.topic
     }
 
     /// Judges a frame. One signature check and no waiting.
@@ -226,9 +242,15 @@ impl Gate {
     }
 }
 
+impl fmt::Debug for GossipKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GossipKeys({:?})", self.topic)
+    }
+}
+
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Gate({}, {} members' devices)", self.0.keys.topic.0, self.0.members.len())
+        write!(f, "Gate({:?}, {} members' devices)", self.0.keys.topic, self.0.members.len())
     }
 }
 
@@ -378,7 +400,9 @@ mod tests {
     fn a_gate_can_stand_on_any_thread() {
         fn anywhere<T: Send + Sync + Clone + 'static>() {}
         anywhere::<Gate>();
-        assert_eq!(keys(1).topic().as_str().len(), "/moim/g/1/".len() + 32);
+        let topic = keys(1).topic();
+        assert_eq!(Topic::parse(&topic.to_string()), Some(topic));
+        assert_eq!(topic.to_string().len(), TOPIC_PREFIX.len() + 32);
         assert_ne!(message_id("a", b"x"), message_id("b", b"x"));
     }
 

@@ -112,6 +112,13 @@ pub enum VoidReason {
     HandedOver,
 }
 
+impl Membership {
+    /// The member whose device this is.
+    pub fn owner(&self, device: &DeviceId) -> Option<AccountId> {
+        self.members.iter().find(|(_, member)| member.devices.contains(device)).map(|(account, _)| *account)
+    }
+}
+
 /// The membership that the ops in `scope` make. `scope` is closed under the past.
 pub(super) fn resolve(graph: &Graph, scope: &Bits) -> Membership {
     let mut resolver = Resolver::new(graph, scope);
@@ -581,5 +588,4 @@ fn needs_a_role(action: &Action) -> bool {
 }
 
 #[cfg(test)]
-#[path = "resolve_tests.rs"]
 mod tests;

@@ -137,6 +137,7 @@ fn a_dropped_device_says_nothing_beside_its_drop_or_after() {
     let after = world.graph.membership();
     assert!(after.members[&member.account].devices.len() == 2 && after.former.contains(&admin.device(1)));
     assert_eq!(after.members[&admin.account].devices.len(), 1);
+    assert_eq!((after.owner(&admin.device(0)), after.owner(&admin.device(1))), (Some(admin.account), None));
     assert!(after.cuts.contains(&drop));
     let stale = world.op(&founder, Action::Devices(admin.bundles(1, &[0, 1])));
     let after = world.graph.membership();
