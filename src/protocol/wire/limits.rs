@@ -82,6 +82,19 @@ pub const MAX_DEPS: usize = 8;
 pub const MAX_HEADS: usize = 8;
 /// How far ahead of the own clock a dependency may be for the hybrid clock to follow it.
 pub const CLOCK_AHEAD: Duration = minutes(10);
+/// What one event says, in bytes: the longest text and room around it.
+pub const MAX_CONTENT: usize = MAX_TEXT + 512;
+/// One event of a 1-on-1 chat, in bytes: with its header it fits [`MAX_RECORD`].
+pub const MAX_EVENT: usize = MAX_CONTENT + 1024;
+/// The greatest count an event of one device may carry; sums of counts never overflow.
+pub const MAX_NO: u64 = 1 << 48;
+/// Ranges of counts beyond the gap-free one that a vector keeps of one device.
+pub const MAX_RANGES: usize = 64;
+/// The sizes a group message's content is padded to, in bytes. The largest leaves room for header, signature and frame
+/// in the largest of [`BUCKETS`].
+pub const CONTENT_BUCKETS: [usize; 5] = [256, 1024, 4 * 1024, 16 * 1024, 56 * 1024];
+/// One group event, in bytes: the largest content, its seal, header and signature.
+pub const MAX_GROUP_EVENT: usize = 58 * 1024;
 /// Members of one group.
 pub const MAX_MEMBERS: usize = 1_000;
 /// Ops of one group that are kept; an op past it is refused and said so.
@@ -98,6 +111,8 @@ pub const GOSSIP_SECRET_LIFE: Duration = days(30);
 pub const OLD_TOPIC_READ: Duration = days(30);
 /// The longest wait before a member rotates an unusable gossip secret; the actual one is drawn from zero to this.
 pub const ROTATE_JITTER: Duration = Duration::from_secs(30);
+/// Who holds no usable gossip secret this long after the newest rotation was seen issues one.
+pub const ROTATE_ANYWAY_AFTER: Duration = minutes(5);
 /// Keys of sender chains in one record.
 pub const MAX_KEYS_PER_RECORD: usize = 1_000;
 /// One gossip frame, in bytes; gossipsub's `max_transmit_size` leaves room for its own framing.

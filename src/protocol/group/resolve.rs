@@ -1,0 +1,591 @@
+//! Who is in a group: a pure function of the set of its ops.
+//!
+//! Two passes. **Devices** first, since they rest on account keys and on nobody's role: an op is void unless its device is
+//! on the newest list of its account that its past (or a Devices op itself) holds, and a newer list of the account's own
+//! voids what a dropped device says beside it. Then **roles**, in rank order. What is settled is a *tenure*: one account's
+//! time in one role, begun by one op. The founder's comes first, then those of founders who handed over, then admins' by
+//! (depth, id) of the SetRole that began them, then everyone else's ops. An op counts only against targets of lower rank,
+//! so all that could void a tenure's ops is settled before it: there are no cycles, and of two who remove each other the
+//! higher stands.
+//!
+//! Who calls: [`Graph::membership`] and [`Graph::membership_at`]. About linear in ops, with one bit test a question.
+
+use super::{
+    bits::Bits,
+    graph::Graph,
+    op::{Action, Devices, Meta, Role, SignedOp},
+};
+use crate::protocol::ids::{AccountId, DeviceId, OpId};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
+
+/// A group as its ops make it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    /// Who is in.
+    pub members: BTreeMap<AccountId, Member>,
+    /// Devices that were somebody's and are no member's now.
+    pub former: BTreeSet<DeviceId>,
+    /// Name and policy.
+    pub meta: Meta,
+    /// Ops without effect, and why. They are kept: a later op may revive them.
+    pub void: BTreeMap<OpId, VoidReason>,
+    /// Rotations that count, the one to prefer first: the deepest, then the lowest id.
+    pub rotations: Vec<Rotation>,
+    /// Removes, Leaves and device drops that count: keys made beside or before one of them are used no more.
+    pub cuts: BTreeSet<OpId>,
+    /// Devices that signed two ops neither of which knows the other.
+    pub equivocating: BTreeSet<DeviceId>,
+}
+
+/// A member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its role.
+    pub role: Role,
+    /// Its rank; the lesser is the higher.
+    pub rank: Rank,
+    /// Its devices.
+    pub devices: BTreeSet<DeviceId>,
+    /// The op that let it in: Create, an Add, or a HandOver.
+    pub joined: OpId,
+}
+
+/// A place in the order of a group's accounts; the lesser is the higher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    class: Class,
+    depth: u32,
+    op: OpId,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    Founder,
+    Former,
+    Admin,
+    Member,
+}
+
+/// A rotation of the gossip secret that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rotation {
+    /// The op.
+    pub op: OpId,
+    /// The hash of the secret.
+    pub hash: [u8; 32],
+    /// The op's depth.
+    pub depth: u32,
+}
+
+/// Why an op has no effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum VoidReason {
+    /// Its device was not on the author's newest list in its past.
+    #[error("the device was not the author's")]
+    NotItsDevice,
+    /// The author dropped the device beside it.
+    #[error("the author had dropped the device")]
+    DeviceDropped,
+    /// The author, or the one it promotes, was no member.
+    #[error("not a member then")]
+    NotAMember,
+    /// The author's role does not allow it.
+    #[error("the author had no right to it")]
+    NotAllowed,
+    /// The author was removed or demoted beside it.
+    #[error("the author was removed or demoted")]
+    Overruled,
+    /// The target is not lower in rank.
+    #[error("the target is not lower in rank")]
+    Outranked,
+    /// Remove and SetRole are for others.
+    #[error("nobody removes or promotes themselves")]
+    OneSelf,
+    /// The newcomer's consent was used before.
+    #[error("the newcomer agreed once, and that was used")]
+    JoinUsed,
+    /// Another HandOver came first.
+    #[error("the group was handed over to somebody else")]
+    HandedOver,
+}
+
+impl Membership {
+    /// The member whose device this is.
+    pub fn owner(&self, device: &DeviceId) -> Option<AccountId> {
+        self.members.iter().find(|(_, member)| member.devices.contains(device)).map(|(account, _)| *account)
+    }
+}
+
+/// The membership that the ops in `scope` make. `scope` is closed under the past.
+pub(super) fn resolve(graph: &Graph, scope: &Bits) -> Membership {
+    let mut resolver = Resolver::new(graph, scope);
+    resolver.settle_devices();
+    resolver.settle_roles();
+    resolver.settle_rest();
+    resolver.finish()
+}
+
+struct Resolver<'a> {
+    graph: &'a Graph,
+    scope: &'a Bits,
+    /// By place; `None` is not settled yet.
+    verdicts: Vec<Option<Result<(), VoidReason>>>,
+    accounts: BTreeMap<AccountId, Record>,
+    /// Tenures whose beginning counts and whose ops are to be settled, the highest rank first.
+    waiting: BTreeSet<(Rank, usize, AccountId)>,
+}
+
+/// What is settled of an account. All numbers are places of ops.
+#[derive(Default)]
+struct Record {
+    authored: Vec<usize>,
+    /// Ops by honest devices that carry a device list of this account.
+    lists: Vec<usize>,
+    admissions: Vec<usize>,
+    removals: Vec<usize>,
+    demotions: Vec<usize>,
+    leaves: Vec<usize>,
+    tenures: Vec<Tenure>,
+}
+
+#[derive(Clone, Copy)]
+struct Tenure {
+    rank: Rank,
+    start: usize,
+    /// A founder's counting HandOver.
+    handed_over: Option<usize>,
+}
+
+/// The order of an account's device lists: the greater counts.
+type ListOrder = (u64, Reverse<[u8; 32]>);
+
+impl<'a> Resolver<'a> {
+    fn new(graph: &'a Graph, scope: &'a Bits) -> Self {
+        let verdicts = vec![None; graph.nodes().len()];
+        let mut resolver = Self { graph, scope, verdicts, accounts: BTreeMap::new(), waiting: BTreeSet::new() };
+        for at in resolver.places() {
+            resolver.record(resolver.op(at).account).authored.push(at);
+        }
+        resolver
+    }
+
+    // Devices
+
+    fn settle_devices(&mut self) {
+        for at in self.places() {
+            let op = self.op(at);
+            let past = &self.graph.node(at).past;
+            if let Some(list) = op.devices() {
+                self.record(list.account).lists.push(at);
+            }
+            let newest = self.newest_list(&op.account, past);
+            if !newest.is_some_and(|list| list.devices.contains(&op.device)) {
+                self.settle(at, Err(VoidReason::NotItsDevice));
+                if let Some(list) = op.devices() {
+                    self.record(list.account).lists.pop();
+                }
+            }
+        }
+        for account in self.accounts.keys().copied().collect::<Vec<_>>() {
+            self.drop_devices(&account);
+        }
+        for at in self.places().filter(|at| self.verdict(*at).is_none()).collect::<Vec<_>>() {
+            if matches!(self.op(at).action, Action::Leave) {
+                self.record(self.op(at).account).leaves.push(at);
+            }
+        }
+    }
+
+    /// The account's own lists, the newest first, void what devices they drop say beside them.
+    fn drop_devices(&mut self, account: &AccountId) {
+        let Some(record) = self.accounts.get(account) else { return };
+        if record.lists.len() < 2 {
+            return;
+        }
+        let last_listed = self.last_listed(record);
+        let mut own: Vec<usize> = record.lists.iter().copied().filter(|at| self.op(*at).account == *account).collect();
+        own.sort_by_key(|at| (Reverse(self.list(*at).map(order)), self.op(*at).id()));
+        let authored = record.authored.clone();
+        for at in own {
+            let (None, Some(list)) = (self.verdict(at), self.list(at)) else { continue };
+            for other in &authored {
+                let dropped = last_listed.get(&self.op(*other).device).is_some_and(|last| *last < order(list));
+                if dropped && self.verdict(*other).is_none() && self.concurrent(at, *other) {
+                    self.settle(*other, Err(VoidReason::DeviceDropped));
+                }
+            }
+        }
+    }
+
+    /// For each device that was ever the account's the newest list that has it.
+    fn last_listed(&self, record: &Record) -> BTreeMap<DeviceId, ListOrder> {
+        let mut last: BTreeMap<DeviceId, ListOrder> = BTreeMap::new();
+        for list in record.lists.iter().filter_map(|at| self.list(*at)) {
+            for device in &list.devices {
+                let newest = last.entry(*device).or_insert_with(|| order(list));
+                *newest = order(list).max(*newest);
+            }
+        }
+        last
+    }
+
+    fn newest_list(&self, account: &AccountId, past: &Bits) -> Option<&'a Devices> {
+        let lists = self.accounts.get(account)?.lists.iter();
+        lists.filter(|at| past.contains(**at)).filter_map(|at| self.list(*at)).max_by_key(|list| order(list))
+    }
+
+    // Roles
+
+    fn settle_roles(&mut self) {
+        let create = self.graph.node(0);
+        let founder = create.op.account;
+        self.settle(0, Ok(()));
+        self.record(founder).admissions.push(0);
+        self.waiting.insert((Rank { class: Class::Founder, depth: 0, op: create.op.id() }, 0, founder));
+        while let Some((rank, start, account)) = self.waiting.pop_first() {
+            let tenure = Tenure { rank, start, handed_over: None };
+            if rank.class == Class::Admin && !self.is_member(&account, &self.graph.node(start).past) {
+                self.settle(start, Err(VoidReason::NotAMember));
+                continue;
+            }
+            self.settle_tenure(account, tenure);
+        }
+    }
+
+    fn settle_tenure(&mut self, account: AccountId, mut tenure: Tenure) {
+        let mut open = self.record(account).authored.clone();
+        open.retain(|at| self.verdict(*at).is_none());
+        open.retain(|at| {
+            let past = &self.graph.node(*at).past;
+            // A Leave takes no role: it is settled with the rest.
+            let acts = !matches!(self.op(*at).action, Action::Leave);
+            acts && past.contains(tenure.start) && !self.ended(&account, &tenure, past)
+        });
+        if tenure.rank.class == Class::Founder {
+            tenure.handed_over = self.hand_over(account, &open);
+        }
+        let tenures = &mut self.record(account).tenures;
+        tenures.retain(|known| known.rank != tenure.rank);
+        tenures.push(tenure);
+        for at in open {
+            if self.verdict(at).is_some() || (tenure.handed_over.is_some_and(|over| self.precedes(over, at))) {
+                continue;
+            }
+            let verdict = self.judge(account, &tenure, at);
+            self.settle(at, verdict);
+            if verdict.is_ok() {
+                self.carry_out(at);
+            }
+        }
+    }
+
+    /// Of a founder's HandOvers the one that counts. The new founder's tenure is known before any op of the old one is
+    /// judged, so that not even the old founder removes the new one beside it.
+    fn hand_over(&mut self, account: AccountId, open: &[usize]) -> Option<usize> {
+        let to = |at: usize| match self.op(at).action {
+            Action::HandOver(to) if to != account => Some(to),
+            _ => None,
+        };
+        let eligible = open.iter().copied().filter_map(|at| Some((self.rank(Class::Founder, at), at, to(at)?)));
+        let (rank, at, to) = eligible.filter(|(_, at, to)| self.has_consented(to, &self.graph.node(*at).past)).min()?;
+        self.settle(at, Ok(()));
+        self.record(to).admissions.push(at);
+        self.record(to).tenures.push(Tenure { rank, start: at, handed_over: None });
+        self.waiting.insert((rank, at, to));
+        self.waiting.insert((Rank { class: Class::Former, ..rank }, at, account));
+        Some(at)
+    }
+
+    /// Whether an Add of this account is in that past and it has not left since. Not whether the Add counts: that hangs
+    /// on lower ranks, and the founder's word stands above them.
+    fn has_consented(&self, account: &AccountId, past: &Bits) -> bool {
+        let Some(record) = self.accounts.get(account) else { return false };
+        let joins = record
+            .lists
+            .iter()
+            .filter(|at| past.contains(**at))
+            .filter(|at| matches!(self.op(**at).action, Action::Add(_) | Action::Create { .. }));
+        joins.copied().any(|join| !record.leaves.iter().any(|at| past.contains(*at) && !self.precedes(*at, join)))
+    }
+
+    fn judge(&self, account: AccountId, tenure: &Tenure, at: usize) -> Result<(), VoidReason> {
+        let beside = |ends: &[usize]| ends.iter().any(|end| self.concurrent(*end, at));
+        if let Some(record) = self.accounts.get(&account)
+            && (beside(&record.removals) || beside(&record.demotions))
+        {
+            return Err(VoidReason::Overruled);
+        }
+        match &self.op(at).action {
+            Action::Add(join) => self.judge_join(account, &join.account, at),
+            Action::Remove(target) | Action::SetRole(target, _) if *target == account => Err(VoidReason::OneSelf),
+            Action::Remove(target) | Action::SetRole(target, _) if self.outranks(target, tenure, at) => {
+                Err(VoidReason::Outranked)
+            }
+            Action::HandOver(_) if tenure.rank.class == Class::Founder => Err(VoidReason::HandedOver),
+            Action::HandOver(_) | Action::Create { .. } => Err(VoidReason::NotAllowed),
+            _ => Ok(()),
+        }
+    }
+
+    /// A Join serves one Add: who left does not come back without agreeing anew.
+    fn judge_join(&self, account: AccountId, newcomer: &AccountId, at: usize) -> Result<(), VoidReason> {
+        let join = |at: usize| match &self.op(at).action {
+            Action::Add(join) => Some(join),
+            _ => None,
+        };
+        let lists = self.accounts.get(newcomer).map_or(&[][..], |record| &record.lists);
+        let used = lists.iter().any(|earlier| {
+            *earlier != at
+                && self.precedes(*earlier, at)
+                && self.op(*earlier).account == account
+                && join(*earlier) == join(at)
+        });
+        if used { Err(VoidReason::JoinUsed) } else { Ok(()) }
+    }
+
+    /// Whether the target has a tenure that is not lower than this one: over neither before the op nor begun after it.
+    fn outranks(&self, target: &AccountId, tenure: &Tenure, at: usize) -> bool {
+        let past = &self.graph.node(at).past;
+        let Some(record) = self.accounts.get(target) else { return false };
+        record.tenures.iter().any(|theirs| {
+            (theirs.rank.class == Class::Founder || theirs.rank < tenure.rank)
+                && !self.ended(target, theirs, past)
+                && !self.precedes(at, theirs.start)
+        })
+    }
+
+    fn carry_out(&mut self, at: usize) {
+        match &self.op(at).action {
+            Action::Add(join) => self.record(join.account).admissions.push(at),
+            Action::Remove(target) => self.record(*target).removals.push(at),
+            Action::SetRole(target, Role::Admin) => {
+                self.waiting.insert((self.rank(Class::Admin, at), at, *target));
+            }
+            Action::SetRole(target, _) => self.record(*target).demotions.push(at),
+            _ => {}
+        }
+    }
+
+    fn settle_rest(&mut self) {
+        for at in self.places().collect::<Vec<_>>() {
+            if self.verdict(at).is_some() {
+                continue;
+            }
+            let op = self.op(at);
+            let removals = self.accounts.get(&op.account).map_or(&[][..], |record| &record.removals);
+            let verdict = if !self.is_member(&op.account, &self.graph.node(at).past) && !self.leaves(at) {
+                Err(VoidReason::NotAMember)
+            } else if removals.iter().any(|end| self.concurrent(*end, at)) {
+                Err(VoidReason::Overruled)
+            } else if needs_a_role(&op.action) {
+                Err(VoidReason::NotAllowed)
+            } else {
+                Ok(())
+            };
+            self.settle(at, verdict);
+        }
+    }
+
+    fn leaves(&self, at: usize) -> bool {
+        let op = self.op(at);
+        let past = &self.graph.node(at).past;
+        matches!(op.action, Action::Leave)
+            && self.accounts.get(&op.account).is_some_and(|record| {
+                record.admissions.iter().any(|join| past.contains(*join) && !self.gone(record, *join, past, Some(at)))
+            })
+    }
+
+    // State at a set of ops
+
+    fn is_member(&self, account: &AccountId, past: &Bits) -> bool {
+        self.accounts.get(account).is_some_and(|record| self.admission(record, past).is_some())
+    }
+
+    /// The first admission in that set which no removal or leave in it ends. One beside it ends it too.
+    fn admission(&self, record: &Record, past: &Bits) -> Option<usize> {
+        let standing = record.admissions.iter().copied();
+        let standing = standing.filter(|join| past.contains(*join) && !self.gone(record, *join, past, None));
+        standing.min_by_key(|join| self.rank(Class::Member, *join))
+    }
+
+    fn gone(&self, record: &Record, join: usize, past: &Bits, but: Option<usize>) -> bool {
+        let ends = record.removals.iter().chain(&record.leaves).copied().filter(|end| Some(*end) != but);
+        ends.into_iter().any(|end| past.contains(end) && !self.precedes(end, join))
+    }
+
+    fn ended(&self, account: &AccountId, tenure: &Tenure, past: &Bits) -> bool {
+        let ends = |list: &[usize]| list.iter().any(|end| past.contains(*end) && !self.precedes(*end, tenure.start));
+        let Some(record) = self.accounts.get(account) else { return true };
+        let done = match tenure.rank.class {
+            Class::Founder => tenure.handed_over.is_some_and(|over| past.contains(over)),
+            _ => ends(&record.removals) || ends(&record.demotions),
+        };
+        done || ends(&record.leaves)
+    }
+
+    fn verdict(&self, at: usize) -> Option<Result<(), VoidReason>> {
+        self.verdicts.get(at).copied().flatten()
+    }
+
+    fn settle(&mut self, at: usize, verdict: Result<(), VoidReason>) {
+        if let Some(slot) = self.verdicts.get_mut(at) {
+            *slot = Some(verdict);
+        }
+    }
+
+    fn precedes(&self, earlier: usize, later: usize) -> bool {
+        self.graph.node(later).past.contains(earlier)
+    }
+
+    fn concurrent(&self, a: usize, b: usize) -> bool {
+        !self.precedes(a, b) && !self.precedes(b, a)
+    }
+
+    fn rank(&self, class: Class, at: usize) -> Rank {
+        let node = self.graph.node(at);
+        Rank { class, depth: node.depth, op: node.op.id() }
+    }
+
+    fn op(&self, at: usize) -> &'a SignedOp {
+        &self.graph.node(at).op
+    }
+
+    fn list(&self, at: usize) -> Option<&'a Devices> {
+        self.op(at).devices()
+    }
+
+    fn record(&mut self, account: AccountId) -> &mut Record {
+        self.accounts.entry(account).or_default()
+    }
+
+    fn places(&self) -> impl Iterator<Item = usize> + use<'a> {
+        let scope = self.scope;
+        (0..self.graph.nodes().len()).filter(|at| scope.contains(*at))
+    }
+
+    // The result
+
+    fn finish(self) -> Membership {
+        let mut members = BTreeMap::new();
+        for (account, record) in &self.accounts {
+            let Some(joined) = self.admission(record, self.scope) else { continue };
+            let standing = record.tenures.iter().filter(|tenure| !self.ended(account, tenure, self.scope));
+            let rank = standing.map(|tenure| tenure.rank).min().unwrap_or(self.rank(Class::Member, joined));
+            let role = match rank.class {
+                Class::Founder => Role::Founder,
+                Class::Former | Class::Admin => Role::Admin,
+                Class::Member => Role::Member,
+            };
+            let list = self.newest_list(account, self.scope);
+            let devices = list.map(|list| list.devices.iter().copied().collect()).unwrap_or_default();
+            members.insert(*account, Member { role, rank, devices, joined: self.op(joined).id() });
+        }
+        Membership {
+            former: self.former(&members),
+            meta: self.meta(),
+            void: self.places().filter_map(|at| Some((self.op(at).id(), self.verdict(at)?.err()?))).collect(),
+            rotations: self.rotations(),
+            cuts: self.cuts(),
+            equivocating: self.equivocating(),
+            members,
+        }
+    }
+
+    fn former(&self, members: &BTreeMap<AccountId, Member>) -> BTreeSet<DeviceId> {
+        let lists = self.accounts.values().flat_map(|record| &record.lists).filter_map(|at| self.list(*at));
+        let mut ever: BTreeSet<DeviceId> = lists.flat_map(|list| list.devices.iter().copied()).collect();
+        for device in members.values().flat_map(|member| &member.devices) {
+            ever.remove(device);
+        }
+        ever
+    }
+
+    fn meta(&self) -> Meta {
+        let metas = self.places().filter(|at| self.counts(*at)).filter_map(|at| match &self.op(at).action {
+            Action::Create { meta, .. } | Action::Meta(meta) => Some((self.rank(Class::Member, at), meta)),
+            _ => None,
+        });
+        match metas.max_by_key(|(rank, _)| *rank) {
+            Some((_, meta)) => meta.clone(),
+            None => unreachable!("Create counts and carries one"),
+        }
+    }
+
+    fn rotations(&self) -> Vec<Rotation> {
+        let counting = self.places().filter(|at| self.counts(*at));
+        let mut rotations: Vec<Rotation> = counting
+            .filter_map(|at| match self.op(at).action {
+                Action::RotateGossipSecret(hash) => {
+                    Some(Rotation { op: self.op(at).id(), hash, depth: self.graph.node(at).depth })
+                }
+                _ => None,
+            })
+            .collect();
+        rotations.sort_by_key(|rotation| (Reverse(rotation.depth), rotation.op));
+        rotations
+    }
+
+    fn cuts(&self) -> BTreeSet<OpId> {
+        let ended = self
+            .places()
+            .filter(|at| self.counts(*at) && matches!(self.op(*at).action, Action::Remove(_) | Action::Leave));
+        let dropped = self.accounts.values().filter(|record| record.lists.len() > 1).flat_map(|record| {
+            let last_listed = self.last_listed(record);
+            let lists: Vec<(usize, &Devices)> =
+                record.lists.iter().filter_map(|at| Some((*at, self.list(*at)?))).collect();
+            lists.clone().into_iter().filter(move |(at, list)| self.drops(*at, list, &lists, &last_listed)).map(|c| c.0)
+        });
+        ended.chain(dropped).map(|at| self.op(at).id()).collect()
+    }
+
+    /// Whether a list is news where it was issued, and takes a device off that an op not made after it still lists.
+    fn drops(
+        &self,
+        at: usize,
+        list: &Devices,
+        lists: &[(usize, &Devices)],
+        last_listed: &BTreeMap<DeviceId, ListOrder>,
+    ) -> bool {
+        let not_news = |(earlier, known): &(usize, &Devices)| {
+            *earlier != at && self.precedes(*earlier, at) && order(known) >= order(list)
+        };
+        if self.verdict(at) == Some(Err(VoidReason::DeviceDropped)) || lists.iter().any(not_news) {
+            return false;
+        }
+        let before = lists.iter().filter(|(other, _)| !self.precedes(at, *other));
+        before.flat_map(|(_, list)| &list.devices).any(|d| last_listed.get(d).is_some_and(|last| *last < order(list)))
+    }
+
+    fn equivocating(&self) -> BTreeSet<DeviceId> {
+        let mut by_device: BTreeMap<DeviceId, Vec<usize>> = BTreeMap::new();
+        self.places().for_each(|at| by_device.entry(self.op(at).device).or_default().push(at));
+        let forked = |ops: &[usize]| ops.iter().zip(ops.iter().skip(1)).any(|(a, b)| !self.precedes(*a, *b));
+        by_device.into_iter().filter(|(_, ops)| forked(ops)).map(|(device, _)| device).collect()
+    }
+
+    fn counts(&self, at: usize) -> bool {
+        self.verdict(at) == Some(Ok(()))
+    }
+}
+
+fn order(list: &Devices) -> ListOrder {
+    (list.list_seq, Reverse(list.list_hash))
+}
+
+fn needs_a_role(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Add(_)
+            | Action::Remove(_)
+            | Action::SetRole(..)
+            | Action::HandOver(_)
+            | Action::Meta(_)
+            | Action::Create { .. }
+    )
+}
+
+#[cfg(test)]
+mod tests;
