@@ -56,9 +56,10 @@ impl Source {
         self.path.split(['/', '.']).next().unwrap_or_default()
     }
 
-    /// Whether the whole file is test code (`tests.rs`, or anything in a folder `tests`).
+    /// Whether the whole file is test code: `tests.rs`, `x_tests.rs`, `testing.rs`, or anything in a folder `tests`.
     pub fn is_test(&self) -> bool {
-        self.path.trim_end_matches(".rs").split('/').any(|part| part == "tests")
+        let mut parts = self.path.trim_end_matches(".rs").split('/');
+        parts.any(|part| part == "tests" || part == "testing" || part.ends_with("_tests"))
     }
 
     /// Its words.
