@@ -40,6 +40,7 @@ const VOCABULARY: &[&str] = &[
     "api::config",
     "api::methods",
     "api::time",
+    "api::samples",
     "api::ApiError",
     "api::ErrorCode",
     "api::Reason",

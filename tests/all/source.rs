@@ -5,16 +5,16 @@
 use std::{fs, path::Path};
 
 /// A file of `src/`.
-pub struct Source {
+pub(crate) struct Source {
     /// Its path below `src`, with `/`.
-    pub path: String,
+    pub(crate) path: String,
     /// Its text.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// One word or mark of the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Token {
+pub(crate) enum Token {
     /// An identifier or keyword.
     Word(String),
     /// `::`
@@ -25,7 +25,7 @@ pub enum Token {
 
 /// Whether code inside `#[cfg(test)] mod … { … }` is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
+pub(crate) enum Scope {
     /// It is.
     WithTests,
     /// It is not: a test may do what the code may not.
@@ -34,7 +34,7 @@ pub enum Scope {
 
 impl Source {
     /// Every `.rs` file below `dir`, in the order of their paths.
-    pub fn all(dir: &Path) -> Vec<Self> {
+    pub(crate) fn all(dir: &Path) -> Vec<Self> {
         let mut found = Vec::new();
         collect(dir, dir, &mut found);
         found.sort_by(|a, b| a.path.cmp(&b.path));
@@ -42,7 +42,7 @@ impl Source {
     }
 
     /// The module this file is: `a/b.rs` and `a/b/mod.rs` are `[a, b]`; the roots of the two crates are `[]`.
-    pub fn module(&self) -> Vec<String> {
+    pub(crate) fn module(&self) -> Vec<String> {
         let path = self.path.trim_end_matches(".rs");
         let path = path.strip_suffix("/mod").unwrap_or(path);
         if matches!(path, "lib" | "main") {
@@ -52,18 +52,18 @@ impl Source {
     }
 
     /// The first part of the path: the layer the file belongs to.
-    pub fn layer(&self) -> &str {
+    pub(crate) fn layer(&self) -> &str {
         self.path.split(['/', '.']).next().unwrap_or_default()
     }
 
     /// Whether the whole file is test code: `tests.rs`, `x_tests.rs`, `testing.rs`, or anything in a folder `tests`.
-    pub fn is_test(&self) -> bool {
+    pub(crate) fn is_test(&self) -> bool {
         let mut parts = self.path.trim_end_matches(".rs").split('/');
         parts.any(|part| part == "tests" || part == "testing" || part.ends_with("_tests"))
     }
 
     /// Its words.
-    pub fn tokens(&self, scope: Scope) -> Vec<Token> {
+    pub(crate) fn tokens(&self, scope: Scope) -> Vec<Token> {
         let tokens = tokens(&self.text);
         match scope {
             Scope::WithTests => tokens,
@@ -73,12 +73,12 @@ impl Source {
     }
 
     /// Every path it spells, with the trees of `use` taken apart, from the root of the crate where it is the own one.
-    pub fn paths(&self, scope: Scope) -> Vec<Vec<String>> {
+    pub(crate) fn paths(&self, scope: Scope) -> Vec<Vec<String>> {
         paths(&self.tokens(scope), &self.module())
     }
 
     /// Lines without the test module at the end.
-    pub fn lines_without_tests(&self) -> usize {
+    pub(crate) fn lines_without_tests(&self) -> usize {
         let lines: Vec<&str> = self.text.lines().collect();
         let test_module = lines.windows(2).position(|pair| pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod "));
         test_module.unwrap_or(lines.len())
@@ -98,7 +98,7 @@ fn collect(root: &Path, dir: &Path, found: &mut Vec<Source>) {
 }
 
 /// The words and marks of a text; comments, strings and characters are left out.
-pub fn tokens(text: &str) -> Vec<Token> {
+pub(crate) fn tokens(text: &str) -> Vec<Token> {
     let chars: Vec<char> = text.chars().collect();
     let mut tokens = Vec::new();
     let mut at = 0;
