@@ -1,1 +1,5 @@
-fn main() {}
+//! The one integration-test binary: each more would link the whole network stack again.
+
+mod layering;
+mod pages;
+mod source;
