@@ -127,6 +127,29 @@ impl Numbers {
         after.checked_sub(1).and_then(|at| self.ranges.get(at)).is_some_and(|(_, last)| no <= *last)
     }
 
+    /// All counts that are in, the greatest first.
+    pub fn descending(&self) -> impl Iterator<Item = u64> {
+        self.ranges.iter().rev().flat_map(|(first, last)| (*first..=*last).rev())
+    }
+
+    /// The counts that are in here and not in `before`, ascending.
+    pub fn news_over<'n>(&'n self, before: &'n Self) -> impl Iterator<Item = u64> + 'n {
+        let all = self.ranges.iter().flat_map(move |(first, last)| {
+            // What `before` holds without a gap is stepped over at once: a receipt names it anew each time.
+            let from = if *first <= before.through() { before.through().saturating_add(1) } else { *first };
+            from..=*last
+        });
+        all.filter(|no| !before.contains(*no))
+    }
+
+    /// Notes every count up to `last`, which were given out without a gap.
+    pub fn fill_through(&mut self, last: u64) {
+        let last = last.min(MAX_NO);
+        if last >= self.base {
+            self.ranges = self.joined((self.base, last));
+        }
+    }
+
     /// Notes a count.
     pub fn insert(&mut self, no: u64) -> Noted {
         if no < self.base || no > MAX_NO {

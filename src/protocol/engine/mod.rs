@@ -5,19 +5,42 @@
 //! only what may be lost (who is connected, timers, caches): a caller whose persist failed drops the engine and makes a new
 //! one. Same inputs, same view, same seed: same effects, byte for byte.
 
+pub mod begin;
+mod chats;
 pub mod command;
+mod contacts;
 pub mod feed;
+mod group_keys;
+mod group_sync;
+mod groups;
+mod outbox;
+mod peers;
+mod receipts;
+pub mod record;
 pub mod rows;
+mod sessions;
+mod tickets;
+mod turn;
 
 pub use command::{Command, Refusal, Reply};
 
 use crate::protocol::{
-    group::gossip::{FrameContent, Gate, Topic},
-    ids::TransportKey,
+    crypto::{envelope::Tag, secret::Secret, sign::Verified},
+    group::{FrameContent, Gate, Graph, Membership, Missing, SignedOp, Topic, keys::HeldSecret},
+    ids::{AccountId, ChatId, DeviceId, OpId, TransportKey},
     time::Millis,
     view::{View, ViewError, Write},
 };
+use outbox::Lane;
 use rand_core::CryptoRng;
+use receipts::Owed;
+use record::Record;
+use sessions::Heard;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use turn::{Step, Stop, Turn};
 
 /// Tells which command a reply answers; chosen by the caller.
 pub type Token = u64;
@@ -76,9 +99,6 @@ pub enum Effect {
     Feed(u64),
 }
 
-/// What an account is made of when it begins on this device. The words stay with the caller.
-pub use crate::protocol::engine::rows::OwnRow;
-
 /// What the owner chose in the configuration, as far as the engine must know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
@@ -98,15 +118,88 @@ impl Default for Settings {
 #[derive(Debug, Default)]
 pub struct Engine {
     settings: Settings,
+    mem: Memory,
+}
+
+/// What the engine keeps between inputs. All of it may be lost: it is made anew from the store and what happens next.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Whether there is a network.
+    online: bool,
+    /// Who is connected, and as which device.
+    peers: BTreeMap<TransportKey, Option<DeviceId>>,
+    /// What is under way to whom.
+    lanes: BTreeMap<DeviceId, Lane>,
+    /// Receipts of this drain.
+    owed: BTreeMap<DeviceId, Owed>,
+    /// Receipts of group events, gathered a little longer.
+    owed_later: BTreeSet<(DeviceId, ChatId)>,
+    /// Bundles that were asked for: whose, under which intro.
+    asked: BTreeMap<Tag, (AccountId, Secret)>,
+    /// Ops of groups, as loaded.
+    groups: BTreeMap<OpId, Arc<GroupMemory>>,
+    /// Ops whose past is not here yet.
+    ops_aside: BTreeMap<OpId, BTreeMap<OpId, Verified<SignedOp>>>,
+    /// Topics subscribed to, and whose they are.
+    topics: BTreeMap<OpId, Vec<Topic>>,
+    topic_groups: BTreeMap<Topic, OpId>,
+    /// Groups with a timer for a rotation, or for asking members.
+    rotation_planned: BTreeSet<OpId>,
+    asking: BTreeSet<OpId>,
+    ask_first: BTreeMap<OpId, DeviceId>,
+    /// Gossip secrets handed over since the start, so that a lost one is not handed over for ever.
+    secrets_handed: BTreeSet<(OpId, DeviceId, OpId)>,
+    timers: BTreeSet<(Millis, Timer)>,
+}
+
+/// A group's ops, resolved.
+#[derive(Debug, Clone)]
+struct GroupMemory {
+    graph: Graph,
+    membership: Membership,
+    arrived: BTreeMap<OpId, Millis>,
+    secrets: Vec<HeldSecret>,
+}
+
+impl GroupMemory {
+    /// Whose device this was at these heads.
+    fn member_at(&self, heads: &[OpId], device: DeviceId) -> Result<Option<AccountId>, Missing> {
+        let whose = |membership: &Membership| {
+            let mut members = membership.members.iter();
+            members.find(|(_, member)| member.devices.contains(&device)).map(|(account, _)| *account)
+        };
+        if heads == self.graph.heads() {
+            return Ok(whose(&self.membership));
+        }
+        Ok(whose(&self.graph.membership_at(heads)?))
+    }
+}
+
+/// What a tick may be for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// Send again what a device has not confirmed.
+    Resend(DeviceId),
+    /// Tell authors what is held of their group events.
+    GroupReceipts,
+    /// Ask members for what is missing.
+    Ask(OpId),
+    /// Compare with members.
+    Repair(OpId),
+    /// Make a new gossip secret, if nobody did.
+    Rotate(OpId),
+    /// Look over prekeys, links and sessions.
+    Upkeep,
 }
 
 impl Engine {
     /// An engine over a store that holds an account. Nothing is done until the first input.
     pub fn new(settings: Settings) -> Self {
-        Self { settings }
+        Self { settings, mem: Memory::default() }
     }
 
-    /// What must be done about `input`. On an error nothing must be persisted or sent; the input may be handed in again.
+    /// What must be done about `input`. On an error nothing must be persisted or sent, and the engine is to be dropped and
+    /// made anew; the input may be handed in again.
     pub fn handle(
         &mut self,
         input: Input,
@@ -114,12 +207,116 @@ impl Engine {
         rng: &mut dyn CryptoRng,
         view: &dyn View,
     ) -> Result<Vec<Effect>, ViewError> {
-        let _ = (input, now, rng, view, self.settings);
-        Ok(Vec::new())
+        let mut turn = Turn::new(&mut self.mem, self.settings, now, rng, view);
+        turn.input(input)?;
+        Ok(turn.finish())
     }
 
     /// When [`Input::Tick`] is wanted next.
     pub fn next_wake(&self) -> Option<Millis> {
-        None
+        self.mem.timers.first().map(|(at, _)| *at)
+    }
+}
+
+impl Turn<'_> {
+    fn input(&mut self, input: Input) -> Step {
+        match input {
+            Input::Command(token, command) => self.command(token, command),
+            Input::Online => self.come_online(),
+            Input::Listening(addresses) => self.listening(addresses),
+            Input::Connected { peer, address } => self.connected(peer, address),
+            Input::Disconnected(peer) => self.disconnected(peer),
+            Input::Frame(peer, bytes) => self.frame(peer, &bytes),
+            Input::Overflow(peer) => match self.device_of(peer)? {
+                Some(device) => {
+                    self.overflow(device.device);
+                    Ok(())
+                }
+                None => Ok(()),
+            },
+            Input::Gossip(topic, content) => self.gossip_came(&topic, content),
+            Input::DrainEnd => self.tell_receipts(),
+            Input::Tick => self.tick(),
+        }
+    }
+
+    fn command(&mut self, token: Token, command: Command) -> Step {
+        let answer = match command {
+            Command::SetName(name) => self.set_name(&name),
+            Command::CreateTicket { life, accept } => self.create_ticket(life, accept),
+            Command::RevokeTicket(link) => self.revoke_ticket(&link),
+            Command::AddContact { link, alias } => self.add_contact(&link, alias.as_deref()),
+            Command::Accept(account) => self.accept(account),
+            Command::Decline(account) => self.decline(account),
+            Command::Block(account) => self.block(account),
+            Command::Unblock(account) => self.unblock(account),
+            Command::Rename(account, name) => self.rename(account, &name),
+            Command::Remove(account) => self.remove(account),
+            Command::MarkVerified(account) => self.mark_verified(account),
+            Command::Send { chat, text, reply_to } => self.say(chat, &text, reply_to),
+            Command::MarkRead { chat, up_to } => self.mark_read(chat, up_to),
+            Command::NewGroup(name) => self.new_group(&name),
+            Command::InviteToGroup(group, account) => self.invite_to_group(group, account),
+            Command::AcceptGroup(group) => self.accept_group(group),
+            Command::DeclineGroup(group) => self.decline_group(group),
+            Command::RenameGroup(group, name) => self.rename_group(group, &name),
+            Command::LeaveGroup(group) => self.leave_group(group),
+        };
+        match answer {
+            Ok(reply) => self.reply(token, Ok(reply)),
+            Err(Stop::Refused(refusal)) => {
+                self.discard();
+                self.reply(token, Err(refusal));
+            }
+            Err(Stop::View(error)) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, heard: Heard) -> Step {
+        let Some(record) = Record::parse(&heard.record) else { return Ok(()) };
+        if heard.origin == rows::Origin::Group && !record.is_of_a_group() && !self.is_connected_contact(&heard)? {
+            return Ok(());
+        }
+        match record {
+            Record::Request(name) => self.request_came(&heard, &name),
+            Record::Accepted(name) => self.accepted_came(&heard, &name),
+            Record::Profile(name) => self.profile_came(&heard, &name),
+            Record::Event(bytes) => self.event_came(&heard, &bytes),
+            Record::Receipt(receipt) => self.receipt(&heard.device, receipt),
+            Record::Bundle(bytes) => self.bundle_told(&bytes),
+            Record::Invite(group, name, _) => self.invite_came(&heard, group, &name),
+            Record::Join(group, bytes) => self.join_came(&heard, group, &bytes),
+            Record::Ops(group, ops) => self.ops_came(heard.device.device, group, &ops),
+            Record::GossipSecret(group, op, secret) => self.secret_came(&heard, group, &op, secret),
+            Record::Chain(group, bytes) => self.chain_came(&heard, group, &bytes),
+            Record::Have(have) => self.have_came(&heard, have),
+            Record::Events(group, events) => self.events_came(&heard, group, &events),
+            Record::KeysWanted(group, ids) => self.keys_wanted(&heard, group, &ids),
+            Record::Keys(group, keys) => self.keys_came(&heard, group, keys),
+        }
+    }
+
+    fn is_connected_contact(&self, heard: &Heard) -> Step<bool> {
+        let contact = self.contact(heard.device.account)?;
+        Ok(contact.is_some_and(|contact| contact.state == rows::ContactState::Connected))
+    }
+
+    fn tick(&mut self) -> Step {
+        while let Some((at, timer)) = self.mem.timers.first().copied() {
+            if at > self.now {
+                break;
+            }
+            self.mem.timers.pop_first();
+            match timer {
+                Timer::Resend(device) => self.resend(device)?,
+                Timer::GroupReceipts => self.group_receipts_due(),
+                Timer::Ask(group) => self.ask_now(group)?,
+                Timer::Repair(group) => self.repair(group)?,
+                Timer::Rotate(group) => self.rotate_if_due(group)?,
+                Timer::Upkeep => self.upkeep()?,
+            }
+        }
+        Ok(())
     }
 }

@@ -1,7 +1,14 @@
 //! Every row the engine keeps: its type, its table, its key. Views read the same rows through the same functions.
 
+use super::record::Position;
 use crate::protocol::{
-    crypto::{envelope::Tag, secret::Secret},
+    crypto::{
+        envelope::{HeaderKey, Sid, Tag},
+        secret::Secret,
+    },
+    delivery::Numbers,
+    group::{ChainId, ReceiverChain, SenderChain},
+    identity::{bundle::BoxId, ticket::Inv},
     ids::{AccountId, ChatId, DeviceId, EventId, NoiseKey, OpId, TransportKey},
     time::Millis,
     view::{Direction, Key, Table, View, ViewError},
@@ -130,7 +137,7 @@ pub struct PrekeyRow {
     pub made: Millis,
     /// The ticket it belongs to, if it is not a weekly one.
     #[n(2)]
-    pub ticket: Option<ByteVec>,
+    pub ticket: Option<BoxId>,
     /// Its id.
     #[cbor(n(3), with = "minicbor::bytes")]
     pub id: [u8; 8],
@@ -152,8 +159,8 @@ impl PrekeyRow {
 #[cbor(map)]
 pub struct TicketRow {
     /// Its secret.
-    #[cbor(n(0), with = "minicbor::bytes")]
-    pub inv: [u8; 16],
+    #[n(0)]
+    pub inv: Inv,
     /// The link as it was given out.
     #[n(1)]
     pub link: String,
@@ -200,9 +207,9 @@ impl Row for TicketRow {
 }
 
 impl TicketRow {
-    /// By its secret.
-    pub fn key(inv: &[u8; 16]) -> Key {
-        Key::named(Self::TABLE, b"", inv)
+    /// By its box.
+    pub fn key(ticket_box: BoxId) -> Key {
+        Key::named(Self::TABLE, b"", ticket_box.0)
     }
 }
 
@@ -236,7 +243,7 @@ pub struct ContactRow {
     pub problem: Option<ContactProblem>,
     /// The secret of the ticket that is being used, theirs (pending, requested) or ours (incoming).
     #[n(8)]
-    pub ticket: Option<ByteVec>,
+    pub ticket: Option<Inv>,
     /// When that ticket ends.
     #[n(9)]
     pub ticket_ends: Millis,
@@ -254,7 +261,7 @@ pub struct ContactRow {
     pub ticket_transport: Option<TransportKey>,
     /// The session whose intro secret is kept (of simultaneous ones the smaller).
     #[n(14)]
-    pub intro_sid: Option<ByteVec>,
+    pub intro_sid: Option<Sid>,
 }
 
 /// How far it is with a contact.
@@ -331,10 +338,10 @@ pub struct DeviceRow {
     pub addresses: Vec<String>,
     /// The session that is sent on.
     #[n(7)]
-    pub sending: Option<ByteVec>,
+    pub sending: Option<Sid>,
     /// Every session that can still be read, oldest first.
     #[n(8)]
-    pub sessions: Vec<ByteVec>,
+    pub sessions: Vec<Sid>,
     /// Groups in which it is a member's device now.
     #[n(9)]
     pub groups: Vec<OpId>,
@@ -364,6 +371,9 @@ pub struct PeerRow {
     /// The network key.
     #[n(2)]
     pub transport: TransportKey,
+    /// Where the ticket says it is.
+    #[n(3)]
+    pub addresses: Vec<String>,
 }
 
 impl Row for PeerRow {
@@ -389,13 +399,19 @@ pub struct SessionRow {
     pub session: Vec<u8>,
     /// The tags it is found by.
     #[n(2)]
-    pub tags: Vec<ByteVec>,
+    pub tags: Vec<Tag>,
     /// How it came about.
     #[n(3)]
     pub origin: Origin,
     /// Prekey it was started with, if this side started it.
     #[n(4)]
     pub prekey: Option<ByteVec>,
+    /// The first tag of the intro it began under.
+    #[n(5)]
+    pub intro_tag: Tag,
+    /// Under which link of ours it began, if it did.
+    #[n(6)]
+    pub ticket: Option<Inv>,
 }
 
 /// How a session came about, and so what may be said in it.
@@ -416,8 +432,8 @@ impl Row for SessionRow {
 
 impl SessionRow {
     /// By session id.
-    pub fn key(sid: &[u8]) -> Key {
-        Key::named(Self::TABLE, b"", sid)
+    pub fn key(sid: Sid) -> Key {
+        Key::named(Self::TABLE, b"", sid.0)
     }
 }
 
@@ -437,19 +453,53 @@ impl Row for SkippedRow {
     const TABLE: Table = Table::Skipped;
 }
 
+impl SkippedRow {
+    /// By session and position.
+    pub fn key(sid: Sid, epoch: u32, index: u32) -> Key {
+        let place = (u64::from(epoch) << 32) | u64::from(index);
+        Key::at(Self::TABLE, sid.0, place.to_be_bytes())
+    }
+}
+
+/// The first message of a start that was accepted: a second coming starts nothing.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct SeenRow {
+    /// The session it began.
+    #[n(0)]
+    pub sid: Sid,
+    /// The prekey it was made with; the row goes when the prekey does.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub prekey: [u8; 8],
+    /// Its own name.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub start: [u8; 32],
+}
+
+impl Row for SeenRow {
+    const TABLE: Table = Table::Seen;
+}
+
+impl SeenRow {
+    /// By the hash of the start's ephemeral key.
+    pub fn key(start: &[u8; 32]) -> Key {
+        Key::named(Self::TABLE, b"", start)
+    }
+}
+
 /// What an envelope's tag leads to.
 #[derive(Debug, Clone, Default, Encode, Decode)]
 #[cbor(map)]
 pub struct TagRow {
     /// The header key.
     #[n(0)]
-    pub key: Option<Secret>,
+    pub key: Option<HeaderKey>,
     /// The open intro, if the tag is of one.
     #[n(1)]
     pub intro: Option<Intro>,
     /// The sessions whose envelopes may come under it.
     #[n(2)]
-    pub sessions: Vec<ByteVec>,
+    pub sessions: Vec<Sid>,
     /// The intro secret, while the intro is open.
     #[n(3)]
     pub secret: Option<Secret>,
@@ -461,7 +511,7 @@ pub struct TagRow {
 pub enum Intro {
     /// Whoever saw this link of ours.
     #[n(0)]
-    Ticket(#[cbor(n(0), with = "minicbor::bytes")] [u8; 16]),
+    Ticket(#[n(0)] BoxId),
     /// A known contact.
     #[n(1)]
     Again(#[n(0)] AccountId),
@@ -516,20 +566,14 @@ pub enum Parcel {
 #[cbor(map)]
 pub struct SealedAt {
     /// The session.
-    #[cbor(n(0), with = "minicbor::bytes")]
-    pub sid: [u8; 16],
-    /// The epoch.
-    #[n(1)]
-    pub epoch: u32,
-    /// The position in it.
-    #[n(2)]
-    pub index: u32,
+    #[n(0)]
+    pub at: Position,
     /// The envelope.
-    #[cbor(n(3), with = "minicbor::bytes")]
+    #[cbor(n(1), with = "minicbor::bytes")]
     pub wire: Vec<u8>,
     /// When it was sealed.
-    #[n(4)]
-    pub at: Millis,
+    #[n(2)]
+    pub sealed: Millis,
 }
 
 impl Row for OutboxRow {
@@ -711,6 +755,22 @@ impl TimelineRow {
     }
 }
 
+/// That an event follows another (which may not be here).
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(transparent)]
+pub struct FollowerRow(#[n(0)] pub EventId);
+
+impl Row for FollowerRow {
+    const TABLE: Table = Table::Waiting;
+}
+
+impl FollowerRow {
+    /// By the followed and the following.
+    pub fn key(followed: EventId, following: EventId) -> Key {
+        Key::named(Self::TABLE, followed, following)
+    }
+}
+
 /// The event a device wrote under a number.
 #[derive(Debug, Clone, Encode, Decode)]
 #[cbor(transparent)]
@@ -764,6 +824,11 @@ impl Row for ReceiptRow {
 }
 
 impl ReceiptRow {
+    /// The numbers, parsed.
+    pub fn numbers(&self) -> Result<Numbers, ViewError> {
+        wire::decode(&self.held, "numbers").map_err(|_| ViewError::Damaged(Self::TABLE))
+    }
+
     /// By chat, side and device.
     pub fn key(chat: ChatId, side: Side, device: DeviceId) -> Key {
         Key::named(Self::TABLE, Self::scope(chat, side), device)
@@ -801,18 +866,15 @@ pub struct GroupRow {
     /// How many ops are kept.
     #[n(4)]
     pub ops: u64,
-    /// The topics subscribed to, newest first, as (H(secret), until when they are read).
-    #[n(5)]
-    pub topics: Vec<(ByteVec, Option<Millis>)>,
     /// When it came here.
     #[n(6)]
     pub since: Millis,
-    /// Devices that the own sender chain was given to.
-    #[n(7)]
-    pub chain_given: Vec<DeviceId>,
     /// How many events are held without their keys.
     #[n(8)]
     pub held: u64,
+    /// Whom this device invited and has not added yet.
+    #[n(9)]
+    pub invited: Vec<AccountId>,
 }
 
 /// The own place in a group.
@@ -847,6 +909,125 @@ impl GroupRow {
     /// By group.
     pub fn key(group: OpId) -> Key {
         Key::named(Self::TABLE, b"", group)
+    }
+}
+
+/// A membership op, in the order of arrival.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct OpRow {
+    /// The signed bytes.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub bytes: Vec<u8>,
+    /// When it came here.
+    #[n(1)]
+    pub arrived: Millis,
+}
+
+impl Row for OpRow {
+    const TABLE: Table = Table::Op;
+}
+
+impl OpRow {
+    /// By group and place.
+    pub fn key(group: OpId, place: u64) -> Key {
+        Key::at(Self::TABLE, group, place.to_be_bytes())
+    }
+}
+
+/// A gossip secret of a group.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct GossipSecretRow {
+    /// The op that made it.
+    #[n(0)]
+    pub op: OpId,
+    /// The secret.
+    #[n(1)]
+    pub secret: Secret,
+    /// When it came here.
+    #[n(2)]
+    pub arrived: Millis,
+}
+
+impl Row for GossipSecretRow {
+    const TABLE: Table = Table::GroupSecret;
+}
+
+impl GossipSecretRow {
+    /// By group and op.
+    pub fn key(group: OpId, op: OpId) -> Key {
+        Key::named(Self::TABLE, group, op)
+    }
+}
+
+/// The own sender chain of a group.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct OwnChainRow {
+    /// The chain.
+    #[n(0)]
+    pub chain: SenderChain,
+    /// The devices it was given to.
+    #[n(1)]
+    pub given: Vec<DeviceId>,
+}
+
+impl Row for OwnChainRow {
+    const TABLE: Table = Table::Chain;
+}
+
+impl OwnChainRow {
+    /// By group.
+    pub fn key(group: OpId) -> Key {
+        Key::named(Self::TABLE, group, b"own")
+    }
+}
+
+/// Another device's sender chain.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(transparent)]
+pub struct ChainRow(#[n(0)] pub ReceiverChain);
+
+impl Row for ChainRow {
+    const TABLE: Table = Table::Chain;
+}
+
+impl ChainRow {
+    /// By group, device and chain.
+    pub fn key(group: OpId, device: DeviceId, chain: ChainId) -> Key {
+        Key::named(Self::TABLE, [&group.0[..], b"in"].concat(), [&device.0[..], &chain.0].concat())
+    }
+
+    /// The scope of its skipped keys.
+    pub fn skipped_scope(device: DeviceId, chain: ChainId) -> Vec<u8> {
+        [&device.0[..], &chain.0].concat()
+    }
+}
+
+/// A group event that cannot be placed yet: its key or ops it names are not here.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct HeldRow {
+    /// Its id.
+    #[n(0)]
+    pub id: EventId,
+    /// Its bytes.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub bytes: Vec<u8>,
+    /// When it came.
+    #[n(2)]
+    pub since: Millis,
+}
+
+impl Row for HeldRow {
+    const TABLE: Table = Table::Held;
+}
+
+impl HeldRow {
+    /// By group and event.
+    pub fn key(group: OpId, id: EventId) -> Key {
+        Key::named(Self::TABLE, group, id)
     }
 }
 

@@ -4,6 +4,7 @@
 //! known here passes through unchanged. Who calls: the engine, and groups, which seal the same bytes.
 
 use crate::protocol::{
+    identity::Name,
     ids::EventId,
     wire::{
         Malformed, decode, encode,
@@ -13,6 +14,7 @@ use crate::protocol::{
 use minicbor::{Decode, Encode};
 
 const TEXT: u16 = 1;
+const PROFILE: u16 = 2;
 const WHAT: &str = "content";
 
 /// What a person said in one event.
@@ -20,6 +22,8 @@ const WHAT: &str = "content";
 pub enum Content {
     /// A text message.
     Text(Text),
+    /// "My name is now this": how members of a group learn each other's names. Not shown as a message.
+    Profile(Name),
     /// A kind from a newer version.
     Unknown {
         /// Its number.
@@ -67,14 +71,21 @@ impl Content {
                 let Text { text, reply_to } = decode(&body, WHAT)?;
                 Self::text(text, reply_to).map_err(|_| Malformed(WHAT))
             }
+            PROFILE => Ok(Self::Profile(decode(&body, WHAT)?)),
             _ => Ok(Self::Unknown { kind, body }),
         }
+    }
+
+    /// Whether it stands in the conversation for people to see.
+    pub fn is_shown(&self) -> bool {
+        !matches!(self, Self::Profile(_))
     }
 
     /// The bytes of this content.
     pub fn to_bytes(&self) -> Vec<u8> {
         let (kind, body) = match self {
             Self::Text(text) => (TEXT, encode(text)),
+            Self::Profile(name) => (PROFILE, encode(name)),
             Self::Unknown { kind, body } => (*kind, body.clone()),
         };
         encode(&Wire { kind, body })

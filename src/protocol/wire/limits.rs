@@ -13,7 +13,7 @@ pub const MAX_CBOR_DEPTH: usize = 16;
 /// A name of a person, device or group, in bytes of UTF-8: 64 Korean characters and room for emoji.
 pub const MAX_NAME: usize = 256;
 /// The text of one message, in bytes. A record must fit [`MAX_RECORD`] with its header; longer things are files.
-pub const MAX_TEXT: usize = 52 * 1024;
+pub const MAX_TEXT: usize = 50 * 1024;
 /// Combining marks shown on one letter: Hebrew with cantillation and stacked Tibetan need up to 9.
 pub const MAX_MARKS: usize = 10;
 
@@ -92,9 +92,12 @@ pub const MAX_NO: u64 = 1 << 48;
 pub const MAX_RANGES: usize = 64;
 /// The sizes a group message's content is padded to, in bytes. The largest leaves room for header, signature and frame
 /// in the largest of [`BUCKETS`].
-pub const CONTENT_BUCKETS: [usize; 5] = [256, 1024, 4 * 1024, 16 * 1024, 56 * 1024];
+pub const CONTENT_BUCKETS: [usize; 5] = [256, 1024, 4 * 1024, 16 * 1024, 52 * 1024];
 /// One group event, in bytes: the largest content, its seal, header and signature.
-pub const MAX_GROUP_EVENT: usize = 58 * 1024;
+pub const MAX_GROUP_EVENT: usize = 53 * 1024 + 512;
+// A group event is passed on inside a session: it fits a record with what names it.
+const _: () = assert!(MAX_GROUP_EVENT + 256 <= MAX_RECORD);
+const _: () = assert!(MAX_EVENT + 256 <= MAX_RECORD);
 /// Members of one group.
 pub const MAX_MEMBERS: usize = 1_000;
 /// Ops of one group that are kept; an op past it is refused and said so.
@@ -107,6 +110,8 @@ pub const MAX_CHAIN_MESSAGES: u32 = 1_000;
 pub const CHAIN_LIFE: Duration = days(7);
 /// Age of a gossip secret before it is rotated.
 pub const GOSSIP_SECRET_LIFE: Duration = days(30);
+/// Gossip secrets of one group that are kept: each is a topic.
+pub const MAX_GOSSIP_SECRETS: usize = 8;
 /// How long old topics are still read.
 pub const OLD_TOPIC_READ: Duration = days(30);
 /// The longest wait before a member rotates an unusable gossip secret; the actual one is drawn from zero to this.

@@ -1,0 +1,359 @@
+//! Conversations: saying something, taking in what others said, reading.
+
+use super::{
+    command::{Refusal, Reply},
+    feed::FeedEntry,
+    rows::{
+        AuthorRow, ChatKind, ChatRow, ContactState, DeviceRow, EventRow, FollowerRow, OutboxRow, Parcel, RawRow,
+        ReceiptRow, Row, Side, TimelineRow, all, parse,
+    },
+    sessions::Heard,
+    turn::{Answer, Step, Turn},
+};
+use crate::protocol::{
+    crypto::secret::Secret,
+    event::{
+        Content, ContentError, DirectEvent, DirectFields, Heads, Place, Timeline, signed_clock,
+        timeline::{self, Known},
+    },
+    ids::{AccountId, ChatId, DeviceId, EventId},
+    time::Millis,
+    view::{Direction, View, ViewError},
+    wire::{decode, encode},
+};
+use std::collections::BTreeMap;
+
+/// An event that is to stand in a conversation.
+pub(super) struct NewEvent {
+    pub(super) chat: ChatId,
+    pub(super) id: EventId,
+    pub(super) author: AccountId,
+    pub(super) device: DeviceId,
+    pub(super) no: u64,
+    pub(super) clock: Millis,
+    pub(super) follows: Vec<EventId>,
+    pub(super) content: Content,
+    pub(super) key: Option<Secret>,
+    pub(super) raw: Vec<u8>,
+}
+
+/// Where the next own event of a conversation stands.
+pub(super) struct NextEvent {
+    pub(super) no: u64,
+    pub(super) previous: Option<EventId>,
+    pub(super) deps: Vec<EventId>,
+    pub(super) clock: Millis,
+}
+
+impl Turn<'_> {
+    pub(super) fn say(&mut self, chat: ChatId, text: &str, reply_to: Option<EventId>) -> Answer {
+        let content = Content::text(text, reply_to).map_err(|error| match error {
+            ContentError::Empty => Refusal::EmptyText,
+            ContentError::TooLong(bytes) => Refusal::TextTooLong { bytes, max: crate::protocol::wire::limits::MAX_TEXT },
+        })?;
+        let row = self.chat(chat)?.ok_or(Refusal::NoSuchChat)?;
+        if let Some(answered) = reply_to
+            && self.event(answered)?.is_none_or(|event| event.chat != chat)
+        {
+            return Err(Refusal::NoSuchMessage.into());
+        }
+        let id = match row.kind {
+            ChatKind::Own => self.say_direct(chat, content, &[])?,
+            ChatKind::Direct(account) => {
+                let contact = self.contact(account)?.ok_or(Refusal::NoSuchContact)?;
+                if contact.blocked {
+                    return Err(Refusal::Blocked { account }.into());
+                }
+                match contact.state {
+                    ContactState::Connected => self.say_direct(chat, content, &contact.devices)?,
+                    // Saved now; it goes out when the other accepts.
+                    ContactState::Pending | ContactState::Requested => self.say_direct(chat, content, &[])?,
+                    ContactState::Incoming => return Err(Refusal::NotConnected { account }.into()),
+                    ContactState::Removed | ContactState::Stranger => {
+                        return Err(Refusal::ContactEnded { account }.into());
+                    }
+                }
+            }
+            ChatKind::Group(group) => self.say_in_group(group, content)?,
+        };
+        Ok(Reply::Sent { id, chat })
+    }
+
+    fn say_direct(&mut self, chat: ChatId, content: Content, to: &[DeviceId]) -> Step<EventId> {
+        let own = self.own()?;
+        let NextEvent { no, previous, deps, clock } = self.next_event(chat)?;
+        let fields = DirectFields {
+            chat,
+            account: own.account,
+            device: own.device,
+            no,
+            previous,
+            deps,
+            clock,
+            content: content.clone(),
+        };
+        let event = DirectEvent::new(fields).map_err(|_| ViewError::Damaged(ChatRow::TABLE))?;
+        let id = event.id();
+        self.place(NewEvent {
+            chat,
+            id,
+            author: own.account,
+            device: own.device,
+            no,
+            clock,
+            follows: event.follows(),
+            content,
+            key: None,
+            raw: event.bytes().to_vec(),
+        })?;
+        for device in to {
+            let place = self.post_event(*device, chat, id)?;
+            if let Some(mut row) = self.event(id)? {
+                row.outbox.push((*device, place));
+                self.put(EventRow::key(id), &row);
+            }
+            self.pump(*device)?;
+        }
+        Ok(id)
+    }
+
+    /// Where the next own event of a conversation stands, counting it as written.
+    pub(super) fn next_event(&mut self, chat: ChatId) -> Step<NextEvent> {
+        let mut row = self.chat(chat)?.ok_or(ViewError::Damaged(ChatRow::TABLE))?;
+        let deps = row.parsed_heads()?.choose(self)?;
+        let mut clocks = Vec::new();
+        for dep in &deps {
+            clocks.extend(self.event(*dep)?.map(|event| event.clock));
+        }
+        row.written += 1;
+        self.put(ChatRow::key(chat), &row);
+        Ok(NextEvent { no: row.written, previous: row.previous, deps, clock: signed_clock(self.now, clocks) })
+    }
+
+    /// "This was said": an event of a 1-on-1 chat.
+    pub(super) fn event_came(&mut self, heard: &Heard, bytes: &[u8]) -> Step {
+        let Ok(event) = DirectEvent::parse(bytes) else { return Ok(()) };
+        let own = self.own()?;
+        let (account, device) = (heard.device.account, heard.device.device);
+        let speaks_for_itself = event.account == account && event.device == device;
+        if !speaks_for_itself || event.chat != ChatId::direct(own.account, account) {
+            return Ok(());
+        }
+        let Some(contact) = self.contact(account)? else { return Ok(()) };
+        match contact.state {
+            ContactState::Connected => {}
+            // What it says after it accepted has overtaken the word that it did.
+            ContactState::Pending | ContactState::Requested => self.connect(contact)?,
+            _ => return Ok(()),
+        }
+        if self.event(event.id())?.is_none() {
+            self.place(NewEvent {
+                chat: event.chat,
+                id: event.id(),
+                author: account,
+                device,
+                no: event.no,
+                clock: event.clock,
+                follows: event.follows(),
+                content: event.content.clone(),
+                key: None,
+                raw: Vec::new(),
+            })?;
+        }
+        self.note_held(event.chat, &heard.device, event.no)?;
+        self.owe_chat(device, event.chat);
+        Ok(())
+    }
+
+    /// Puts a new event into its conversation, where the order says, and moves what the order moves.
+    pub(super) fn place(&mut self, new: NewEvent) -> Step {
+        let own = self.own()?.account == new.author;
+        let Some(arrival) = timeline::arrive(self, new.id, new.clock, &new.follows)? else { return Ok(()) };
+        let mut chat = self.chat(new.chat)?.ok_or(ViewError::Damaged(ChatRow::TABLE))?;
+        let mut heads = chat.parsed_heads()?;
+        heads.arrive(self, new.id, &new.follows)?;
+        chat.heads = encode(&heads);
+        let place = arrival.place.to_key().to_vec();
+        let shown = new.content.is_shown();
+        let row = EventRow {
+            chat: new.chat,
+            id: new.id,
+            author: new.author,
+            device: new.device,
+            no: new.no,
+            clock: new.clock,
+            arrived: self.now,
+            deps: new.follows.clone(),
+            place: place.clone(),
+            content: new.content.to_bytes(),
+            own,
+            outbox: Vec::new(),
+            key: new.key,
+        };
+        self.put(EventRow::key(new.id), &row);
+        if !new.raw.is_empty() {
+            self.put(RawRow::key(new.id), &RawRow(new.raw));
+        }
+        for followed in &new.follows {
+            self.put(FollowerRow::key(*followed, new.id), &FollowerRow(new.id));
+        }
+        let author_key = AuthorRow::key(new.chat, new.device, new.no);
+        if self.read::<AuthorRow>(&author_key)?.is_none() {
+            self.put(author_key, &AuthorRow(new.id));
+        }
+        if row.device == self.own()?.device {
+            chat.previous = Some(new.id);
+        }
+        if shown {
+            self.put(TimelineRow::key(new.chat, &place), &TimelineRow(new.id));
+            chat.unread += u64::from(!own);
+            if chat.last.as_ref().is_none_or(|last| last.as_slice() < place.as_slice()) {
+                chat.last = Some(place.into());
+            }
+        }
+        self.put(ChatRow::key(new.chat), &chat);
+        for (from, to) in arrival.moved {
+            self.move_event(new.chat, from, to)?;
+        }
+        if shown { self.tell(&FeedEntry::Message { chat: new.chat, id: new.id }) } else { Ok(()) }
+    }
+
+    fn move_event(&mut self, chat: ChatId, from: Place, to: Place) -> Step {
+        let Some(mut event) = self.event(to.id)? else { return Ok(()) };
+        event.place = to.to_key().to_vec();
+        self.put(EventRow::key(to.id), &event);
+        let old = TimelineRow::key(chat, &from.to_key());
+        if self.read::<TimelineRow>(&old)?.is_none() {
+            return Ok(());
+        }
+        self.delete(old);
+        self.put(TimelineRow::key(chat, &event.place), &TimelineRow(to.id));
+        let mut row = self.chat(chat)?.ok_or(ViewError::Damaged(ChatRow::TABLE))?;
+        if row.last.as_ref().is_none_or(|last| last.as_slice() < event.place.as_slice()) {
+            row.last = Some(event.place.into());
+            self.put(ChatRow::key(chat), &row);
+        }
+        Ok(())
+    }
+
+    pub(super) fn mark_read(&mut self, chat: ChatId, up_to: Option<EventId>) -> Answer {
+        let mut row = self.chat(chat)?.ok_or(Refusal::NoSuchChat)?;
+        let to = match up_to {
+            Some(id) => {
+                let event = self.event(id)?.filter(|event| event.chat == chat).ok_or(Refusal::NoSuchMessage)?;
+                Some(event.place)
+            }
+            None => row.last.as_ref().map(|last| last.to_vec()),
+        };
+        let Some(to) = to else { return Ok(Reply::Done) };
+        let from = row.read.as_ref().map(|read| read.to_vec());
+        if from.as_ref().is_some_and(|from| *from >= to) {
+            return Ok(Reply::Done);
+        }
+        let mut read: BTreeMap<DeviceId, u64> = BTreeMap::new();
+        for event in self.events_between(chat, from.as_deref(), Some(&to))? {
+            if !event.own {
+                let highest = read.entry(event.device).or_default();
+                *highest = event.no.max(*highest);
+            }
+        }
+        row.unread = self.events_between(chat, Some(&to), None)?.iter().filter(|event| !event.own).count() as u64;
+        row.read = Some(to.into());
+        self.put(ChatRow::key(chat), &row);
+        for (device, highest) in read {
+            self.note_read(&row, device, highest)?;
+        }
+        Ok(Reply::Done)
+    }
+
+    /// The shown events after one place and up to another.
+    fn events_between(&self, chat: ChatId, after: Option<&[u8]>, up_to: Option<&[u8]>) -> Step<Vec<EventRow>> {
+        let mut events = Vec::new();
+        for (place, bytes) in self.scan(TimelineRow::TABLE, chat.as_ref(), after, Direction::Forward, usize::MAX)? {
+            if after == Some(place.as_slice()) {
+                continue;
+            }
+            if up_to.is_some_and(|end| place.as_slice() > end) {
+                break;
+            }
+            let TimelineRow(id) = parse(&bytes)?;
+            events.extend(self.event(id)?);
+        }
+        Ok(events)
+    }
+
+    fn note_read(&mut self, chat: &ChatRow, device: DeviceId, highest: u64) -> Step {
+        let key = ReceiptRow::key(chat.chat, Side::Ours, device);
+        let Some(mut row) = self.read::<ReceiptRow>(&key)? else { return Ok(()) };
+        if row.read >= highest {
+            return Ok(());
+        }
+        row.read = highest;
+        self.put(key, &row);
+        if !self.settings.read_receipts {
+            return Ok(());
+        }
+        match chat.kind {
+            ChatKind::Group(_) => self.owe_group(device, chat.chat),
+            _ => self.owe_chat(device, chat.chat),
+        }
+        Ok(())
+    }
+
+    /// Whether a device confirmed one of this device's events.
+    pub(super) fn was_delivered(&self, chat: ChatId, device: DeviceId, no: u64) -> Step<bool> {
+        let row = self.read::<ReceiptRow>(&ReceiptRow::key(chat, Side::Theirs, device))?;
+        Ok(row.map(|row| row.numbers()).transpose()?.is_some_and(|held| held.contains(no)))
+    }
+
+    /// Takes a chat's events, and what is left of a contact's control records, out of a device's outbox.
+    pub(super) fn empty_outbox(&mut self, device: &DeviceRow, chat: ChatId) -> Step {
+        let page = self.scan(OutboxRow::TABLE, device.device.as_ref(), None, Direction::Forward, usize::MAX)?;
+        for (place, bytes) in page {
+            let Ok(place) = place.try_into().map(u64::from_be_bytes) else { continue };
+            let row: OutboxRow = parse(&bytes)?;
+            let goes = match &row.what {
+                Parcel::Event(of, id) => {
+                    if let Some(mut event) = self.event(*id)? {
+                        event.outbox.retain(|(to, _)| *to != device.device);
+                        self.put(EventRow::key(*id), &event);
+                    }
+                    *of == chat
+                }
+                Parcel::Control(..) => device.groups.is_empty(),
+            };
+            if goes {
+                self.drop_parcel(device.device, place, &row)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn chat(&self, chat: ChatId) -> Step<Option<ChatRow>> {
+        self.read(&ChatRow::key(chat))
+    }
+
+    pub(super) fn event(&self, id: EventId) -> Step<Option<EventRow>> {
+        self.read(&EventRow::key(id))
+    }
+}
+
+impl Timeline for Turn<'_> {
+    type Error = ViewError;
+
+    fn known(&self, id: &EventId) -> Result<Option<Known>, ViewError> {
+        let Some(event) = self.event(*id)? else { return Ok(None) };
+        let place = Place::from_key(&event.place).ok_or(ViewError::Damaged(EventRow::TABLE))?;
+        Ok(Some(Known { effective: place.effective, follows: event.deps }))
+    }
+
+    fn dependents(&self, id: &EventId) -> Result<Vec<EventId>, ViewError> {
+        Ok(all::<FollowerRow>(self, id)?.into_iter().map(|row| row.0).collect())
+    }
+}
+
+impl ChatRow {
+    fn parsed_heads(&self) -> Step<Heads> {
+        decode(&self.heads, "heads").map_err(|_| ViewError::Damaged(Self::TABLE))
+    }
+}

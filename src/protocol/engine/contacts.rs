@@ -1,0 +1,476 @@
+//! Contacts: asked for by link, accepted, named, blocked, removed.
+
+use super::{
+    command::{Refusal, Reply},
+    feed::{ContactNotice, FeedEntry},
+    record::Record,
+    rows::{
+        self, AuthorRow, ChatKind, ChatRow, ContactProblem, ContactRow, ContactState, DeviceRow, EventRow, PeerRow,
+        Row, TicketRow,
+    },
+    sessions::Heard,
+    turn::{Answer, Step, Turn},
+};
+use crate::protocol::{
+    identity::{Name, Ticket, ticket::{Inv, Purpose, TicketError}},
+    ids::{AccountId, ChatId, DeviceId},
+    time::Millis,
+    view::{Direction, View},
+};
+
+impl Turn<'_> {
+    pub(super) fn set_name(&mut self, name: &str) -> Answer {
+        let name = parse_name(name)?;
+        let mut own = self.own()?;
+        if own.name == name.as_str() {
+            return Ok(Reply::Done);
+        }
+        own.name = name.to_string();
+        self.put(rows::OwnRow::key(), &own);
+        for contact in rows::all::<ContactRow>(self, b"")? {
+            if contact.state != ContactState::Connected {
+                continue;
+            }
+            for device in contact.devices {
+                self.post(device, &Record::Profile(own.name.clone()))?;
+            }
+        }
+        self.tell_name_to_groups()?;
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn add_contact(&mut self, link: &str, alias: Option<&str>) -> Answer {
+        let ticket = Ticket::parse(link).map_err(link_refusal)?;
+        let account = ticket.account();
+        if account == self.own()?.account {
+            return Err(Refusal::OwnLink.into());
+        }
+        if ticket.purpose() != Purpose::Contact {
+            return Err(Refusal::LinkOfOtherKind.into());
+        }
+        if ticket.expires() <= self.now {
+            return Err(Refusal::LinkExpired { ended: ticket.expires() }.into());
+        }
+        let alias = alias.map(parse_name).transpose()?;
+        let known = self.contact(account)?;
+        if known.as_ref().is_some_and(|contact| contact.blocked) {
+            return Err(Refusal::Blocked { account }.into());
+        }
+        let waits = match known.as_ref().map(|contact| contact.state) {
+            Some(ContactState::Connected) => return Err(Refusal::AlreadyContact { account }.into()),
+            Some(state) => state == ContactState::Incoming,
+            None => false,
+        };
+        if let Some(alias) = &alias
+            && self.name_owner(alias.as_str())?.is_some_and(|owner| owner != account)
+        {
+            return Err(Refusal::NameTaken.into());
+        }
+        let mut contact = known.unwrap_or_else(|| self.new_contact(account, ContactState::Pending));
+        if waits {
+            // It asked us before we asked it: both agree.
+            self.put(ContactRow::key(account), &contact);
+            return self.accept(account);
+        }
+        contact.state = ContactState::Pending;
+        contact.problem = None;
+        contact.ticket = Some(ticket.inv().clone());
+        contact.ticket_ends = ticket.expires();
+        contact.ticket_transport = Some(ticket.transport());
+        match alias {
+            Some(alias) => {
+                contact.name = alias.to_string();
+                contact.named = true;
+            }
+            None if contact.name.is_empty() => contact.name = self.free_name(&provisional_name(account), account)?,
+            None => {}
+        }
+        self.put(ContactRow::key(account), &contact);
+        self.ensure_chat(ChatId::direct(self.own()?.account, account), ChatKind::Direct(account))?;
+        self.tell_contact(account)?;
+        self.look_for_ticket_maker(&ticket)?;
+        Ok(Reply::Contact(account))
+    }
+
+    fn look_for_ticket_maker(&mut self, ticket: &Ticket) -> Step {
+        let transport = ticket.transport();
+        let hints: Vec<String> = ticket.hints().iter().map(ToString::to_string).collect();
+        let known = self.read::<PeerRow>(&PeerRow::key(transport))?;
+        let addresses = super::peers::freshest(&hints, known.as_ref().map_or(&[], |row| &row.addresses));
+        let device = known.and_then(|row| row.device);
+        let row = PeerRow { device, account: ticket.account(), transport, addresses: addresses.clone() };
+        self.put(PeerRow::key(transport), &row);
+        self.reach(transport, addresses);
+        if self.mem.peers.contains_key(&transport) {
+            self.ask_ticket_bundle(ticket.account(), transport)?;
+        }
+        Ok(())
+    }
+
+    /// The bundle of the one who made a link is here: ask to be a contact.
+    pub(super) fn request_of(&mut self, account: AccountId, device: &DeviceRow) -> Step {
+        let Some(mut contact) = self.contact(account)? else { return Ok(()) };
+        if contact.state != ContactState::Pending {
+            return Ok(());
+        }
+        if !contact.devices.contains(&device.device) {
+            contact.devices.push(device.device);
+            self.put(ContactRow::key(account), &contact);
+        }
+        let name = self.own()?.name;
+        self.post(device.device, &Record::Request(name))
+    }
+
+    /// A start under one of our links: whoever made it asks to be a contact.
+    pub(super) fn note_request(&mut self, account: AccountId, ticket: &TicketRow) -> Step {
+        let mut contact = match self.contact(account)? {
+            Some(contact) => contact,
+            None => self.new_contact(account, ContactState::Incoming),
+        };
+        if matches!(contact.state, ContactState::Removed | ContactState::Stranger) {
+            contact.state = ContactState::Incoming;
+        }
+        if contact.state == ContactState::Incoming {
+            contact.ticket = Some(ticket.inv.clone());
+            contact.ticket_ends = ticket.expires;
+        }
+        if contact.name.is_empty() {
+            contact.name = self.free_name(&provisional_name(account), account)?;
+        }
+        self.put(ContactRow::key(account), &contact);
+        Ok(())
+    }
+
+    pub(super) fn accept(&mut self, account: AccountId) -> Answer {
+        let contact = self.contact(account)?.filter(|contact| contact.state == ContactState::Incoming);
+        let contact = contact.ok_or(Refusal::NoSuchRequest)?;
+        self.connect(contact)?;
+        Ok(Reply::Contact(account))
+    }
+
+    /// Both agreed: what was saved meanwhile goes out.
+    pub(super) fn connect(&mut self, mut contact: ContactRow) -> Step {
+        let account = contact.account;
+        let was_incoming = contact.state == ContactState::Incoming;
+        let ticket = contact.ticket.take();
+        contact.state = ContactState::Connected;
+        contact.problem = None;
+        contact.ticket_transport = None;
+        self.put(ContactRow::key(account), &contact);
+        if was_incoming {
+            if let Some(inv) = ticket {
+                self.use_ticket(&inv, account)?;
+            }
+            let name = self.own()?.name;
+            for device in &contact.devices {
+                self.post(*device, &Record::Accepted(name.clone()))?;
+            }
+        }
+        let chat = ChatId::direct(self.own()?.account, account);
+        self.ensure_chat(chat, ChatKind::Direct(account))?;
+        let bundle = self.own()?.bundle;
+        for device in &contact.devices {
+            self.post_unsent(*device, chat)?;
+            self.whisper(*device, &Record::Bundle(bundle.clone()))?;
+            self.pump(*device)?;
+        }
+        self.reach_contact(&contact)?;
+        self.tell_contact(account)
+    }
+
+    /// Puts what was written before the contact was connected into its outbox.
+    fn post_unsent(&mut self, device: DeviceId, chat: ChatId) -> Step {
+        let own = self.own()?.device;
+        let written = self.scan(AuthorRow::TABLE, &AuthorRow::scope(chat, own), None, Direction::Forward, usize::MAX)?;
+        for (_, bytes) in written {
+            let AuthorRow(id) = rows::parse(&bytes)?;
+            let Some(mut event) = self.read::<EventRow>(&EventRow::key(id))? else { continue };
+            if event.outbox.iter().any(|(to, _)| *to == device) || self.was_delivered(chat, device, event.no)? {
+                continue;
+            }
+            let place = self.post_event(device, chat, id)?;
+            event.outbox.push((device, place));
+            self.put(EventRow::key(id), &event);
+        }
+        Ok(())
+    }
+
+    pub(super) fn decline(&mut self, account: AccountId) -> Answer {
+        let contact = self.contact(account)?.filter(|contact| contact.state == ContactState::Incoming);
+        let contact = contact.ok_or(Refusal::NoSuchRequest)?;
+        if let Some(inv) = &contact.ticket {
+            let key = TicketRow::key(inv.ticket_box());
+            if let Some(mut ticket) = self.read::<TicketRow>(&key)? {
+                ticket.pending.retain(|waiting| *waiting != account);
+                self.put(key, &ticket);
+            }
+        }
+        self.forget_contact(contact)?;
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn block(&mut self, account: AccountId) -> Answer {
+        let mut contact = self.contact(account)?.ok_or(Refusal::NoSuchContact)?;
+        contact.blocked = true;
+        self.put(ContactRow::key(account), &contact);
+        for device in &contact.devices {
+            if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(*device))?
+                && row.groups.is_empty()
+            {
+                self.forget(row.transport);
+            }
+        }
+        self.tell_contact(account)?;
+        Ok(Reply::Contact(account))
+    }
+
+    pub(super) fn unblock(&mut self, account: AccountId) -> Answer {
+        let mut contact = self.contact(account)?.filter(|contact| contact.blocked).ok_or(Refusal::NoSuchContact)?;
+        contact.blocked = false;
+        self.put(ContactRow::key(account), &contact);
+        self.reach_contact(&contact)?;
+        self.tell_contact(account)?;
+        Ok(Reply::Contact(account))
+    }
+
+    pub(super) fn rename(&mut self, account: AccountId, name: &str) -> Answer {
+        let name = parse_name(name)?;
+        let mut contact = self.contact(account)?.filter(is_listed).ok_or(Refusal::NoSuchContact)?;
+        if self.name_owner(name.as_str())?.is_some_and(|owner| owner != account) {
+            return Err(Refusal::NameTaken.into());
+        }
+        contact.name = name.to_string();
+        contact.named = true;
+        self.put(ContactRow::key(account), &contact);
+        self.tell_contact(account)?;
+        Ok(Reply::Contact(account))
+    }
+
+    pub(super) fn remove(&mut self, account: AccountId) -> Answer {
+        let contact = self.contact(account)?.filter(is_listed).ok_or(Refusal::NoSuchContact)?;
+        self.forget_contact(contact)?;
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn mark_verified(&mut self, account: AccountId) -> Answer {
+        let mut contact = self.contact(account)?.filter(is_listed).ok_or(Refusal::NoSuchContact)?;
+        contact.verified = true;
+        self.put(ContactRow::key(account), &contact);
+        self.tell_contact(account)?;
+        Ok(Reply::Contact(account))
+    }
+
+    /// Ends a contact: sessions, intro and outbox go; its name stays for the history.
+    fn forget_contact(&mut self, mut contact: ContactRow) -> Step {
+        let chat = ChatId::direct(self.own()?.account, contact.account);
+        for device in contact.devices.clone() {
+            self.forget_device(device, chat)?;
+        }
+        if let Some(transport) = contact.ticket_transport {
+            self.forget(transport);
+        }
+        self.close_intro(contact.intro_again.as_ref())?;
+        contact.state = ContactState::Removed;
+        contact.intro_again = None;
+        contact.intro_sid = None;
+        contact.ticket = None;
+        contact.ticket_transport = None;
+        contact.verified = false;
+        contact.problem = None;
+        self.put(ContactRow::key(contact.account), &contact);
+        self.tell_contact(contact.account)
+    }
+
+    fn forget_device(&mut self, device: DeviceId, chat: ChatId) -> Step {
+        let Some(mut row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
+        self.empty_outbox(&row, chat)?;
+        if !row.groups.is_empty() {
+            return Ok(());
+        }
+        for sid in std::mem::take(&mut row.sessions) {
+            self.drop_session(sid)?;
+        }
+        row.sending = None;
+        self.put(DeviceRow::key(device), &row);
+        self.mem.lanes.remove(&device);
+        self.forget(row.transport);
+        Ok(())
+    }
+
+    /// Another was accepted by the same link: the request is over, and its maker is told when it comes again.
+    pub(super) fn turn_away(&mut self, account: AccountId) -> Step {
+        match self.contact(account)? {
+            Some(contact) if contact.state == ContactState::Incoming => self.forget_contact(contact),
+            _ => Ok(()),
+        }
+    }
+
+    /// A request of ours came to nothing; the contact stays, with the reason, until it is removed or added anew.
+    pub(super) fn fail_request(
+        &mut self,
+        mut contact: ContactRow,
+        problem: ContactProblem,
+        notice: ContactNotice,
+    ) -> Step {
+        if contact.problem == Some(problem) {
+            return Ok(());
+        }
+        contact.problem = Some(problem);
+        contact.state = ContactState::Pending;
+        if let Some(transport) = contact.ticket_transport {
+            self.forget(transport);
+        }
+        self.put(ContactRow::key(contact.account), &contact);
+        self.tell(&FeedEntry::Contact { account: contact.account, notice })
+    }
+
+    /// "May I be your contact?"
+    pub(super) fn request_came(&mut self, heard: &Heard, name: &str) -> Step {
+        let Some(mut contact) = self.contact(heard.device.account)? else { return Ok(()) };
+        if heard.ticket.is_none() {
+            return Ok(());
+        }
+        if !contact.devices.contains(&heard.device.device) {
+            contact.devices.push(heard.device.device);
+        }
+        self.take_own_name(&mut contact, name)?;
+        self.put(ContactRow::key(contact.account), &contact);
+        match contact.state {
+            ContactState::Incoming => {
+                self.tell(&FeedEntry::Request { account: contact.account })?;
+                if self.accepts_at_once(heard.ticket.as_ref())? { self.connect(contact) } else { Ok(()) }
+            }
+            // We asked it too, by its own link: both agree.
+            ContactState::Pending | ContactState::Requested => {
+                contact.ticket = heard.ticket.clone();
+                contact.state = ContactState::Incoming;
+                self.connect(contact)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn accepts_at_once(&self, inv: Option<&Inv>) -> Step<bool> {
+        let Some(inv) = inv else { return Ok(false) };
+        let ticket = self.read::<TicketRow>(&TicketRow::key(inv.ticket_box()))?;
+        Ok(ticket.is_some_and(|ticket| ticket.auto_accept))
+    }
+
+    /// "You are my contact now."
+    pub(super) fn accepted_came(&mut self, heard: &Heard, name: &str) -> Step {
+        let Some(mut contact) = self.contact(heard.device.account)? else { return Ok(()) };
+        if !matches!(contact.state, ContactState::Pending | ContactState::Requested) {
+            return Ok(());
+        }
+        if !contact.devices.contains(&heard.device.device) {
+            return Ok(());
+        }
+        self.take_own_name(&mut contact, name)?;
+        self.connect(contact)
+    }
+
+    /// "My name is now this."
+    pub(super) fn profile_came(&mut self, heard: &Heard, name: &str) -> Step {
+        let Some(mut contact) = self.contact(heard.device.account)? else { return Ok(()) };
+        if contact.state != ContactState::Connected {
+            return Ok(());
+        }
+        self.take_own_name(&mut contact, name)?;
+        self.put(ContactRow::key(contact.account), &contact);
+        self.tell_contact(contact.account)
+    }
+
+    /// Notes what another calls itself. Its first name becomes the local one, unless the owner chose one; later ones do
+    /// not, so that nobody turns into somebody else in the list.
+    fn take_own_name(&mut self, contact: &mut ContactRow, name: &str) -> Step {
+        let Ok(name) = name.parse::<Name>() else { return Ok(()) };
+        if contact.own_name.is_none() && !contact.named {
+            contact.name = self.free_name(name.as_str(), contact.account)?;
+        }
+        contact.own_name = Some(name.to_string());
+        Ok(())
+    }
+
+    /// The name, or the name with the least number behind it that no other contact has.
+    fn free_name(&self, name: &str, account: AccountId) -> Step<String> {
+        let taken: Vec<String> = rows::all::<ContactRow>(self, b"")?
+            .into_iter()
+            .filter(|contact| contact.account != account)
+            .map(|contact| contact.name)
+            .collect();
+        let numbered = (2_u32..).map(|n| format!("{name} {n}"));
+        let free = std::iter::once(name.to_owned()).chain(numbered).find(|name| !taken.contains(name));
+        Ok(free.unwrap_or_else(|| name.to_owned()))
+    }
+
+    fn name_owner(&self, name: &str) -> Step<Option<AccountId>> {
+        let mut contacts = rows::all::<ContactRow>(self, b"")?.into_iter().filter(is_listed);
+        Ok(contacts.find(|contact| contact.name == name).map(|contact| contact.account))
+    }
+
+    fn new_contact(&self, account: AccountId, state: ContactState) -> ContactRow {
+        ContactRow {
+            account,
+            name: String::new(),
+            own_name: None,
+            named: false,
+            state,
+            blocked: false,
+            verified: false,
+            problem: None,
+            ticket: None,
+            ticket_ends: Millis(0),
+            intro_again: None,
+            devices: Vec::new(),
+            since: self.now,
+            ticket_transport: None,
+            intro_sid: None,
+        }
+    }
+
+    pub(super) fn contact(&self, account: AccountId) -> Step<Option<ContactRow>> {
+        self.read(&ContactRow::key(account))
+    }
+
+    pub(super) fn tell_contact(&mut self, account: AccountId) -> Step {
+        self.tell_contact_notice(account, ContactNotice::Changed)
+    }
+
+    pub(super) fn tell_contact_notice(&mut self, account: AccountId, notice: ContactNotice) -> Step {
+        match self.contact(account)? {
+            Some(_) => self.tell(&FeedEntry::Contact { account, notice }),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn ensure_chat(&mut self, chat: ChatId, kind: ChatKind) -> Step {
+        if self.chat(chat)?.is_none() {
+            let row = ChatRow::new(chat, kind, self.now);
+            self.put(ChatRow::key(chat), &row);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a contact is shown in the list and found by name.
+fn is_listed(contact: &ContactRow) -> bool {
+    matches!(contact.state, ContactState::Pending | ContactState::Requested | ContactState::Connected)
+}
+
+/// What a contact is called until it says its name.
+fn provisional_name(account: AccountId) -> String {
+    account.to_string().chars().take(8).collect()
+}
+
+fn parse_name(name: &str) -> Result<Name, Refusal> {
+    name.parse().map_err(|error: crate::protocol::identity::profile::NameError| Refusal::BadName(error.to_string()))
+}
+
+fn link_refusal(error: TicketError) -> Refusal {
+    match error {
+        TicketError::NotALink => Refusal::NotALink,
+        TicketError::Truncated => Refusal::LinkTruncated,
+        TicketError::Newer => Refusal::LinkTooNew,
+        _ => Refusal::LinkMistyped,
+    }
+}

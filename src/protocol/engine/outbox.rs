@@ -1,0 +1,350 @@
+//! The outbox: what each device has not confirmed yet. Nothing leaves it but by that device's receipt.
+//!
+//! An entry is (event or control record, device). Its envelope is a cache bound to one position of one session; it is
+//! sealed anew, at a new position, when that session is gone or the device says that it cannot open it. A window of
+//! entries is under way to a connected device; what is not confirmed in time is sent again, the same bytes.
+
+use super::{
+    Timer,
+    feed::{ContactNotice, FeedEntry, MAX_RECEIPT_IDS, Progress},
+    record::{ChatReceipt, Position, Receipt, Record, control_id},
+    rows::{
+        self, AuthorRow, ContactRow, ContactState, ControlRow, CounterRow, DeviceRow, EventRow, OutboxRow, Parcel,
+        RawRow, ReceiptRow, Row, SealedAt, SessionRow, Side,
+    },
+    sessions::load,
+    turn::{Step, Turn},
+};
+use crate::protocol::{
+    crypto::envelope::{Sid, Tag, peek},
+    delivery::Numbers,
+    ids::{ChatId, DeviceId, EventId, TransportKey},
+    time::Millis,
+    view::{Direction, Key, View},
+    wire::{decode, encode, frame::Frame},
+};
+use std::{collections::BTreeMap, time::Duration};
+
+/// Entries under way to one device: enough to fill a fast link between two receipts, few enough to queue nowhere.
+const WINDOW: usize = 256;
+/// The first wait for a receipt; it doubles with each repetition.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+/// The longest wait between repetitions.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// Wait after the network's queue was full.
+const OVERFLOW_WAIT: Duration = Duration::from_millis(200);
+
+/// What is under way to a connected device. May be lost: it is rebuilt from the outbox.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    /// The outbox from here on was not looked at since the device connected.
+    next: u64,
+    /// Sent and not confirmed.
+    under_way: BTreeMap<u64, Position>,
+    /// When the oldest of those is sent again.
+    again_at: Option<Millis>,
+    /// How often in a row nothing was confirmed.
+    tries: u32,
+}
+
+impl Turn<'_> {
+    /// Puts a control record into a device's outbox, once.
+    pub(super) fn post(&mut self, device: DeviceId, record: &Record) -> Step {
+        let bytes = record.to_bytes();
+        let id = control_id(&bytes);
+        if self.read::<ControlRow>(&ControlRow::key(device, &id))?.is_some() {
+            return Ok(());
+        }
+        let place = self.put_parcel(device, Parcel::Control(id, bytes))?;
+        self.put(ControlRow::key(device, &id), &ControlRow(place));
+        self.pump(device)
+    }
+
+    /// Puts an event into a device's outbox and gives its place there.
+    pub(super) fn post_event(&mut self, device: DeviceId, chat: ChatId, id: EventId) -> Step<u64> {
+        let place = self.put_parcel(device, Parcel::Event(chat, id))?;
+        self.count_waiting(1)?;
+        Ok(place)
+    }
+
+    fn put_parcel(&mut self, device: DeviceId, what: Parcel) -> Step<u64> {
+        let mut counters = self.counters()?;
+        counters.outbox += 1;
+        self.put(CounterRow::key(), &counters);
+        let row = OutboxRow { what, since: self.now, sealed: None };
+        self.put(OutboxRow::key(device, counters.outbox), &row);
+        Ok(counters.outbox)
+    }
+
+    fn count_waiting(&mut self, change: i64) -> Step {
+        let mut counters = self.counters()?;
+        counters.waiting = counters.waiting.saturating_add_signed(change);
+        self.put(CounterRow::key(), &counters);
+        Ok(())
+    }
+
+    /// Sends on to a device as much as the window allows, if it is connected.
+    pub(super) fn pump(&mut self, device: DeviceId) -> Step {
+        let Some(mut row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
+        if !self.mem.peers.contains_key(&row.transport) {
+            return Ok(());
+        }
+        loop {
+            let lane = self.mem.lanes.entry(device).or_default();
+            let room = WINDOW.saturating_sub(lane.under_way.len());
+            let from = lane.next.to_be_bytes();
+            let page = self.scan(OutboxRow::TABLE, device.as_ref(), Some(&from), Direction::Forward, room)?;
+            if room == 0 || page.is_empty() {
+                return Ok(());
+            }
+            for (place, bytes) in page {
+                let Ok(place) = place.try_into().map(u64::from_be_bytes) else { continue };
+                if !self.send_parcel(&mut row, place, rows::parse(&bytes)?)? {
+                    return Ok(());
+                }
+                self.mem.lanes.entry(device).or_default().next = place + 1;
+            }
+        }
+    }
+
+    /// Sends one entry, sealing it first where it is not. `false`: no session can be started yet.
+    fn send_parcel(&mut self, device: &mut DeviceRow, place: u64, mut row: OutboxRow) -> Step<bool> {
+        if row.sealed.is_none() {
+            let record = match &row.what {
+                Parcel::Control(_, bytes) => bytes.clone(),
+                Parcel::Event(_, id) => match self.read::<RawRow>(&RawRow::key(*id))? {
+                    Some(raw) => Record::Event(raw.0).to_bytes(),
+                    None => return self.drop_parcel(device.device, place, &row).map(|()| true),
+                },
+            };
+            let Some(sealed) = self.seal_for(device, &record)? else { return Ok(false) };
+            let at = Position { sid: sealed.sid.0, epoch: sealed.epoch, index: sealed.index };
+            row.sealed = Some(SealedAt { at, wire: sealed.wire, sealed: self.now });
+            self.put(OutboxRow::key(device.device, place), &row);
+        }
+        let Some(sealed) = row.sealed else { return Ok(false) };
+        let first = self.now.plus(FIRST_WAIT);
+        let lane = self.mem.lanes.entry(device.device).or_default();
+        lane.under_way.insert(place, sealed.at);
+        let wait_begins = lane.again_at.is_none();
+        lane.again_at.get_or_insert(first);
+        if wait_begins {
+            self.mem.timers.insert((first, Timer::Resend(device.device)));
+        }
+        self.send(device.transport, &Frame::Envelope(sealed.wire));
+        Ok(true)
+    }
+
+    /// Sends again what was not confirmed in time.
+    pub(super) fn resend(&mut self, device: DeviceId) -> Step {
+        let Some(lane) = self.mem.lanes.get_mut(&device) else { return Ok(()) };
+        let Some(due) = lane.again_at else { return Ok(()) };
+        if due > self.now {
+            self.mem.timers.insert((due, Timer::Resend(device)));
+            return Ok(());
+        }
+        lane.tries = lane.tries.saturating_add(1);
+        self.restart_lane(device, FIRST_WAIT)
+    }
+
+    /// Begins at the front of the outbox again, with the wait for receipts grown by the tries so far.
+    fn restart_lane(&mut self, device: DeviceId, first: Duration) -> Step {
+        let now = self.now;
+        let lane = self.mem.lanes.entry(device).or_default();
+        let wait = first.saturating_mul(1 << lane.tries.min(8)).min(LONGEST_WAIT);
+        lane.under_way.clear();
+        lane.next = 0;
+        lane.again_at = Some(now.plus(wait));
+        self.mem.timers.insert((now.plus(wait), Timer::Resend(device)));
+        self.pump(device)
+    }
+
+    /// The network dropped frames: wait a little, then send again from the front.
+    pub(super) fn overflow(&mut self, device: DeviceId) {
+        let due = self.now.plus(OVERFLOW_WAIT);
+        let lane = self.mem.lanes.entry(device).or_default();
+        lane.again_at = Some(due);
+        self.mem.timers.insert((due, Timer::Resend(device)));
+    }
+
+    /// The peer holds no session for an envelope of ours: seal anew what was sealed under that tag.
+    pub(super) fn unknown(&mut self, peer: TransportKey, tag: Tag) -> Step {
+        let Some(device) = self.device_of(peer)? else { return Ok(()) };
+        let under_way: Vec<u64> = match self.mem.lanes.get(&device.device) {
+            Some(lane) => lane.under_way.keys().copied().collect(),
+            None => return Ok(()),
+        };
+        let mut lost: Vec<(Sid, u32)> = Vec::new();
+        for place in under_way {
+            let key = OutboxRow::key(device.device, place);
+            let Some(mut row) = self.read::<OutboxRow>(&key)? else { continue };
+            let Some(sealed) = row.sealed.take() else { continue };
+            if peek(&sealed.wire) != Ok(tag) {
+                continue;
+            }
+            lost.push((Sid(sealed.at.sid), sealed.at.epoch));
+            self.put(key, &row);
+        }
+        lost.dedup();
+        let mut device = device;
+        for (sid, epoch) in lost {
+            device = self.session_lost(device, sid, epoch)?;
+        }
+        self.restart_lane(device.device, FIRST_WAIT)
+    }
+
+    /// The peer lost a session. An older epoch of it may well be gone there; only where it lost the epoch that is written
+    /// now is the session given up, and the owner told if it had ever been answered.
+    fn session_lost(&mut self, device: DeviceRow, sid: Sid, epoch: u32) -> Step<DeviceRow> {
+        let Some(row) = self.read::<SessionRow>(&SessionRow::key(sid))? else { return Ok(device) };
+        let session = load(&row)?;
+        if device.sending != Some(sid) || session.own_epoch() != Some(epoch) {
+            return Ok(device);
+        }
+        let device = self.leave_session(device, sid)?;
+        self.unseal(device.device, sid)?;
+        if session.answered() {
+            self.tell_contact_notice(device.account, ContactNotice::SessionRestarted)?;
+        }
+        Ok(device)
+    }
+
+    /// Forgets the envelopes of a session that is gone: they are sealed anew.
+    pub(super) fn unseal(&mut self, device: DeviceId, sid: Sid) -> Step {
+        let page = self.scan(OutboxRow::TABLE, device.as_ref(), None, Direction::Forward, usize::MAX)?;
+        for (place, bytes) in page {
+            let mut row: OutboxRow = rows::parse(&bytes)?;
+            if row.sealed.as_ref().is_some_and(|sealed| sealed.at.sid == sid.0) {
+                row.sealed = None;
+                self.put(Key::at(OutboxRow::TABLE, device, place), &row);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a device's receipt: what it confirms leaves its outbox, what it lost is sealed anew.
+    pub(super) fn receipt(&mut self, device: &DeviceRow, receipt: Receipt) -> Step {
+        for chat in &receipt.chats {
+            self.chat_receipt(device, chat)?;
+        }
+        let lane = self.mem.lanes.entry(device.device).or_default();
+        let by_position: BTreeMap<Position, u64> = lane.under_way.iter().map(|(place, at)| (*at, *place)).collect();
+        let mut progress = !receipt.chats.is_empty();
+        let mut anew = false;
+        for at in &receipt.positions {
+            let Some(place) = by_position.get(at).copied() else { continue };
+            let key = OutboxRow::key(device.device, place);
+            let Some(mut row) = self.read::<OutboxRow>(&key)? else { continue };
+            progress = true;
+            match row.what {
+                Parcel::Control(..) => self.drop_parcel(device.device, place, &row)?,
+                // It was heard and yet is not held (it came before it could be taken): say it again.
+                Parcel::Event(..) => {
+                    row.sealed = None;
+                    self.put(key, &row);
+                }
+            }
+        }
+        for at in &receipt.lost {
+            let Some(place) = by_position.get(at).copied() else { continue };
+            let key = OutboxRow::key(device.device, place);
+            let Some(mut row) = self.read::<OutboxRow>(&key)? else { continue };
+            row.sealed = None;
+            self.put(key, &row);
+            anew = true;
+        }
+        let lane = self.mem.lanes.entry(device.device).or_default();
+        if progress {
+            lane.tries = 0;
+            lane.again_at = (!lane.under_way.is_empty()).then(|| self.now.plus(FIRST_WAIT));
+            if let Some(due) = lane.again_at {
+                self.mem.timers.insert((due, Timer::Resend(device.device)));
+            }
+        }
+        if anew { self.restart_lane(device.device, FIRST_WAIT) } else { self.pump(device.device) }
+    }
+
+    pub(super) fn drop_parcel(&mut self, device: DeviceId, place: u64, row: &OutboxRow) -> Step {
+        self.delete(OutboxRow::key(device, place));
+        if let Some(lane) = self.mem.lanes.get_mut(&device) {
+            lane.under_way.remove(&place);
+        }
+        match &row.what {
+            Parcel::Event(..) => self.count_waiting(-1),
+            Parcel::Control(id, bytes) => {
+                self.delete(ControlRow::key(device, id));
+                self.control_confirmed(device, bytes)
+            }
+        }
+    }
+
+    /// A request that reached the other's device is more than pending.
+    fn control_confirmed(&mut self, device: DeviceId, record: &[u8]) -> Step {
+        let Some(Record::Request(_)) = Record::parse(record) else { return Ok(()) };
+        let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
+        let Some(mut contact) = self.contact(row.account)? else { return Ok(()) };
+        if contact.state == ContactState::Pending {
+            contact.state = ContactState::Requested;
+            self.put(ContactRow::key(contact.account), &contact);
+            self.tell_contact(contact.account)?;
+        }
+        Ok(())
+    }
+
+    fn chat_receipt(&mut self, device: &DeviceRow, told: &ChatReceipt) -> Step {
+        let own = self.own()?;
+        let Ok(held) = decode::<Numbers>(&told.held, "receipt") else { return Ok(()) };
+        if told.author != own.device || !self.may_confirm(device, told.chat)? {
+            return Ok(());
+        }
+        let written = self.chat(told.chat)?.map_or(0, |chat| chat.written);
+        let key = ReceiptRow::key(told.chat, Side::Theirs, device.device);
+        let known = self.read::<ReceiptRow>(&key)?;
+        let (mut before, read_before) = match &known {
+            Some(row) => (decode::<Numbers>(&row.held, "receipt").unwrap_or_else(|_| Numbers::from_base(1)), row.read),
+            None => (Numbers::from_base(1), 0),
+        };
+        let fresh: Vec<u64> = held.news_over(&before).take_while(|no| *no <= written).collect();
+        for no in &fresh {
+            before.insert(*no);
+        }
+        let read = told.read.unwrap_or(0).min(written).max(read_before);
+        if fresh.is_empty() && read == read_before {
+            return Ok(());
+        }
+        let row = ReceiptRow { device: device.device, account: device.account, held: encode(&before), read };
+        self.put(key, &row);
+        let delivered = self.confirm_events(device, told.chat, &fresh)?;
+        self.tell_receipt(device, told.chat, Progress::Delivered, delivered)?;
+        let mut seen = Vec::new();
+        for no in (read_before + 1..=read).filter(|no| before.contains(*no)) {
+            seen.extend(self.read::<AuthorRow>(&AuthorRow::key(told.chat, own.device, no))?.map(|row| row.0));
+        }
+        self.tell_receipt(device, told.chat, Progress::Read, seen)
+    }
+
+    /// Takes confirmed events out of a device's outbox; gives their ids.
+    fn confirm_events(&mut self, device: &DeviceRow, chat: ChatId, numbers: &[u64]) -> Step<Vec<EventId>> {
+        let own = self.own()?.device;
+        let mut ids = Vec::new();
+        for no in numbers {
+            let Some(AuthorRow(id)) = self.read(&AuthorRow::key(chat, own, *no))? else { continue };
+            ids.push(id);
+            let Some(mut event) = self.read::<EventRow>(&EventRow::key(id))? else { continue };
+            let Some(i) = event.outbox.iter().position(|(to, _)| *to == device.device) else { continue };
+            let (_, place) = event.outbox.remove(i);
+            self.put(EventRow::key(id), &event);
+            if let Some(row) = self.read::<OutboxRow>(&OutboxRow::key(device.device, place))? {
+                self.drop_parcel(device.device, place, &row)?;
+            }
+        }
+        Ok(ids)
+    }
+
+    fn tell_receipt(&mut self, device: &DeviceRow, chat: ChatId, state: Progress, ids: Vec<EventId>) -> Step {
+        for ids in ids.chunks(MAX_RECEIPT_IDS) {
+            self.tell(&FeedEntry::Receipt { chat, by: device.account, state, ids: ids.to_vec() })?;
+        }
+        Ok(())
+    }
+}

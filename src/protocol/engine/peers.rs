@@ -1,0 +1,347 @@
+//! Who is connected, where everybody is, and what is said outside envelopes.
+
+use super::{
+    Timer,
+    feed::{ContactNotice, FeedEntry, Presence},
+    record::Record,
+    rows::{
+        self, ContactProblem, ContactRow, ContactState, DeviceRow, Intro, OwnRow, PeerRow, PrekeyRow, SeenRow,
+        TagRow,
+    },
+    sessions::{Hearing, device_keys, verified},
+    turn::{Step, Turn},
+};
+use crate::protocol::{
+    crypto::{envelope::Tag, start::intro_tag},
+    identity::{
+        SignedBundle, SignedCert, SignedList,
+        bundle::{Reach, open_bundle},
+        certificate::next_seq,
+    },
+    ids::{AccountId, DeviceId, TransportKey},
+    view::{Table, ViewError},
+    wire::{
+        decode, encode,
+        frame::Frame,
+        limits::{MAX_ADDRESSES, PREKEY_EVERY, PREKEY_KEPT},
+    },
+};
+use std::time::Duration;
+
+/// How often prekeys and open links are looked over.
+const UPKEEP_EVERY: Duration = Duration::from_secs(3600);
+
+impl Turn<'_> {
+    /// The network is up: take part in what this account takes part in, and look for everybody.
+    pub(super) fn come_online(&mut self) -> Step {
+        self.mem.online = true;
+        self.upkeep()?;
+        for contact in rows::all::<ContactRow>(self, b"")? {
+            self.reach_contact(&contact)?;
+        }
+        self.groups_online()
+    }
+
+    /// Dials the devices of a contact that one wants to hear from.
+    pub(super) fn reach_contact(&mut self, contact: &ContactRow) -> Step {
+        let wanted = matches!(contact.state, ContactState::Pending | ContactState::Requested | ContactState::Connected);
+        if contact.blocked || !wanted {
+            return Ok(());
+        }
+        for device in contact.devices.clone() {
+            if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? {
+                self.reach(row.transport, row.addresses);
+            }
+        }
+        if let Some(transport) = contact.ticket_transport
+            && let Some(peer) = self.read::<PeerRow>(&PeerRow::key(transport))?
+        {
+            self.reach(transport, peer.addresses);
+        }
+        Ok(())
+    }
+
+    /// Own addresses changed: a new bundle says so to everybody connected, and later to who connects.
+    pub(super) fn listening(&mut self, addresses: Vec<String>) -> Step {
+        let own = self.own()?;
+        if own.addresses == addresses {
+            return Ok(());
+        }
+        let own = OwnRow { addresses, ..own };
+        self.renew_bundle(own)?;
+        self.tell_bundle()
+    }
+
+    /// Signs a bundle of the present prekey and addresses and keeps it.
+    fn renew_bundle(&mut self, mut own: OwnRow) -> Step {
+        let damaged = |_| ViewError::Damaged(Table::Own);
+        let Some((_, held)) = verified(&own.bundle) else { return Err(ViewError::Damaged(Table::Own)) };
+        let keys = device_keys(&own)?;
+        let seq = next_seq(own.bundle_seq, self.now);
+        let fresh = self.now.since(own.prekey_made) < PREKEY_EVERY;
+        let record = if fresh {
+            encode(&held.prekey)
+        } else {
+            let (row, record) = super::begin::new_prekey(seq, None, self.now, self.rng);
+            own.prekey = row.id;
+            own.prekey_made = self.now;
+            self.put(PrekeyRow::key(&row.id), &row);
+            record
+        };
+        let list: SignedList = decode(&own.list, "device list").map_err(damaged)?;
+        let cert: SignedCert = decode(&own.cert, "certificate").map_err(damaged)?;
+        let addresses = own.addresses.iter().filter_map(|text| text.parse().ok()).take(MAX_ADDRESSES).collect();
+        let reach = Reach { boxes: held.boxes.clone(), addresses };
+        let bundle = SignedBundle::issue(&keys, list, cert, record, reach, seq)
+            .map_err(|_| ViewError::Damaged(Table::Own))?;
+        own.bundle = encode(&bundle);
+        own.bundle_seq = seq;
+        self.put(OwnRow::key(), &own);
+        Ok(())
+    }
+
+    fn tell_bundle(&mut self) -> Step {
+        let bundle = self.own()?.bundle;
+        let devices: Vec<DeviceId> = self.mem.peers.values().flatten().copied().collect();
+        for device in devices {
+            self.whisper(device, &Record::Bundle(bundle.clone()))?;
+        }
+        Ok(())
+    }
+
+    /// A peer's first connection is up.
+    pub(super) fn connected(&mut self, peer: TransportKey, address: Option<String>) -> Step {
+        self.mem.peers.insert(peer, None);
+        let Some(mut known) = self.read::<PeerRow>(&PeerRow::key(peer))? else { return Ok(()) };
+        let Some(device) = known.device else {
+            known.addresses = freshest(&address.into_iter().collect::<Vec<_>>(), &known.addresses);
+            self.put(PeerRow::key(peer), &known);
+            return self.ask_ticket_bundle(known.account, peer);
+        };
+        self.mem.peers.insert(peer, Some(device));
+        let Some(mut row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
+        if let Some(address) = address {
+            row.addresses = freshest(&[address], &row.addresses);
+            self.put(DeviceRow::key(device), &row);
+        }
+        self.mem.lanes.remove(&device);
+        let row = self.leave_stale_start(row)?;
+        self.tell_presence(row.account, Presence::Online)?;
+        if row.sending.is_some() {
+            let bundle = self.own()?.bundle;
+            self.whisper(device, &Record::Bundle(bundle))?;
+            self.owe_all(&row)?;
+        }
+        self.ask_ticket_bundle(row.account, peer)?;
+        self.pump(device)?;
+        self.groups_meet(&row)
+    }
+
+    /// A peer's last connection is gone.
+    pub(super) fn disconnected(&mut self, peer: TransportKey) -> Step {
+        let Some(Some(device)) = self.mem.peers.remove(&peer) else { return Ok(()) };
+        self.mem.lanes.remove(&device);
+        let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
+        self.tell_presence(row.account, Presence::Offline)
+    }
+
+    fn tell_presence(&mut self, account: AccountId, presence: Presence) -> Step {
+        let Some(contact) = self.contact(account)? else { return Ok(()) };
+        if contact.state != ContactState::Connected || contact.blocked {
+            return Ok(());
+        }
+        self.tell(&FeedEntry::Peer { account, presence })
+    }
+
+    /// A frame from a connected peer. Whatever is in it, at worst nothing comes of it.
+    pub(super) fn frame(&mut self, peer: TransportKey, bytes: &[u8]) -> Step {
+        match Frame::parse(bytes) {
+            Ok(Frame::Envelope(wire)) => self.envelope(peer, &wire),
+            Ok(Frame::Unknown(tag)) => self.unknown(peer, tag),
+            Ok(Frame::BundleWanted(tag)) => self.bundle_wanted(peer, tag),
+            Ok(Frame::Bundle(tag, sealed)) => self.bundle_came(peer, tag, &sealed),
+            Ok(Frame::TicketUsed(tag)) => self.ticket_used(peer, tag),
+            Ok(Frame::Unheard(_)) | Err(_) => Ok(()),
+        }
+    }
+
+    fn envelope(&mut self, peer: TransportKey, wire: &[u8]) -> Step {
+        match self.hear(peer, wire)? {
+            Hearing::Heard(heard) => {
+                self.bind_peer(peer, heard.device.device)?;
+                self.owe_position(heard.device.device, heard.at);
+                self.record(heard)
+            }
+            Hearing::Again(device, at) => {
+                self.owe_position(device, at);
+                let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
+                self.owe_all(&row)
+            }
+            Hearing::Lost(device, at) => {
+                self.owe_lost(device, at);
+                Ok(())
+            }
+            Hearing::Nothing => Ok(()),
+        }
+    }
+
+    /// A device speaks over a connection that its key owns: now it is known to be there.
+    fn bind_peer(&mut self, peer: TransportKey, device: DeviceId) -> Step {
+        if self.mem.peers.get(&peer) != Some(&None) {
+            return Ok(());
+        }
+        let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
+        if row.transport == peer {
+            self.mem.peers.insert(peer, Some(device));
+        }
+        Ok(())
+    }
+
+    fn bundle_wanted(&mut self, peer: TransportKey, tag: Tag) -> Step {
+        let row = self.read::<TagRow>(&TagRow::key(tag))?;
+        match row.map(|row| (row.intro, row.secret)) {
+            Some((Some(Intro::Closed), _)) => self.send(peer, &Frame::TicketUsed(tag)),
+            Some((Some(intro), Some(secret))) => self.offer_bundle(peer, tag, &intro, &secret)?,
+            _ => self.send(peer, &Frame::Unknown(tag)),
+        }
+        Ok(())
+    }
+
+    /// The answer to a bundle that was asked for, or to a start under a prekey that is gone.
+    fn bundle_came(&mut self, peer: TransportKey, tag: Tag, sealed: &[u8]) -> Step {
+        let Some((account, intro)) = self.mem.asked.get(&tag).cloned() else { return Ok(()) };
+        let Ok(signed) = open_bundle(&intro, sealed) else { return Ok(()) };
+        let Ok(bundle) = signed.verify() else { return Ok(()) };
+        if bundle.cert.account != account || bundle.cert.transport != peer {
+            return Ok(());
+        }
+        let device = self.learn_bundle(&bundle, &signed)?;
+        // A ticket's own bundle counts for its start though a newer weekly one may be known.
+        let device = DeviceRow { bundle: encode(&signed), ..device };
+        self.put(DeviceRow::key(device.device), &device);
+        self.mem.peers.insert(peer, Some(device.device));
+        let device = self.leave_start_under_other_prekey(device, &bundle.prekey.id)?;
+        self.request_of(account, &device)?;
+        self.pump(device.device)
+    }
+
+    /// A start that nobody answered and that was made with another prekey than the one now named is made anew.
+    fn leave_start_under_other_prekey(&mut self, device: DeviceRow, prekey: &[u8; 8]) -> Step<DeviceRow> {
+        let Some(sid) = device.sending else { return Ok(device) };
+        let Some(row) = self.read::<rows::SessionRow>(&rows::SessionRow::key(sid))? else { return Ok(device) };
+        let same = row.prekey.as_ref().is_none_or(|held| held.as_slice() == prekey);
+        if same || super::sessions::load(&row)?.answered() {
+            return Ok(device);
+        }
+        let device = self.leave_session(device, sid)?;
+        self.unseal(device.device, sid)?;
+        self.mem.lanes.remove(&device.device);
+        Ok(device)
+    }
+
+    /// The link was used by another, or closed: the owner must know.
+    fn ticket_used(&mut self, peer: TransportKey, tag: Tag) -> Step {
+        let Some((account, _)) = self.mem.asked.get(&tag).cloned() else { return Ok(()) };
+        let Some(contact) = self.contact(account)? else { return Ok(()) };
+        let waits = matches!(contact.state, ContactState::Pending | ContactState::Requested);
+        if !waits || contact.ticket_transport != Some(peer) {
+            return Ok(());
+        }
+        self.fail_request(contact, ContactProblem::LinkUsed, ContactNotice::LinkUsed)
+    }
+
+    /// Asks the maker of the link by which a contact is being added for its bundle.
+    pub(super) fn ask_ticket_bundle(&mut self, account: AccountId, peer: TransportKey) -> Step {
+        let Some(contact) = self.contact(account)? else { return Ok(()) };
+        if contact.state != ContactState::Pending || contact.ticket_transport != Some(peer) || contact.problem.is_some() {
+            return Ok(());
+        }
+        let Some(inv) = contact.ticket else { return Ok(()) };
+        let intro = inv.intro();
+        let (tag, _) = intro_tag(&intro);
+        self.ask_bundle(peer, tag, account, intro);
+        Ok(())
+    }
+
+    /// Another device's newest bundle, by session or gossip: it proves itself.
+    pub(super) fn bundle_told(&mut self, bytes: &[u8]) -> Step {
+        let Some((signed, bundle)) = verified(bytes) else { return Ok(()) };
+        let known = self.read::<DeviceRow>(&DeviceRow::key(bundle.cert.device))?;
+        if known.is_none_or(|known| known.bundle_seq >= bundle.seq) {
+            return Ok(());
+        }
+        let device = self.learn_bundle(&bundle, &signed)?;
+        if !self.mem.peers.contains_key(&device.transport) {
+            self.reach(device.transport, device.addresses);
+        }
+        Ok(())
+    }
+
+    /// Which device a peer is.
+    pub(super) fn device_of(&self, peer: TransportKey) -> Step<Option<DeviceRow>> {
+        let Some(device) = self.read::<PeerRow>(&PeerRow::key(peer))?.and_then(|row| row.device) else {
+            return Ok(None);
+        };
+        self.read(&DeviceRow::key(device))
+    }
+
+    /// Remembers which device has a network key.
+    pub(super) fn note_peer(&mut self, device: &DeviceRow) -> Step {
+        let row = PeerRow {
+            device: Some(device.device),
+            account: device.account,
+            transport: device.transport,
+            addresses: Vec::new(),
+        };
+        self.put(PeerRow::key(device.transport), &row);
+        Ok(())
+    }
+
+    /// Prekeys are renewed weekly and erased when they are too old; links end.
+    pub(super) fn upkeep(&mut self) -> Step {
+        self.mem.timers.insert((self.now.plus(UPKEEP_EVERY), Timer::Upkeep));
+        let own = self.own()?;
+        if self.now.since(own.prekey_made) >= PREKEY_EVERY {
+            self.renew_bundle(own)?;
+            self.tell_bundle()?;
+        }
+        let present = self.own()?.prekey;
+        for prekey in rows::all::<PrekeyRow>(self, b"")? {
+            let old = self.now.since(prekey.made) >= PREKEY_KEPT;
+            if prekey.ticket.is_none() && prekey.id != present && old {
+                self.erase_prekey(&prekey.id)?;
+            }
+        }
+        self.end_tickets()?;
+        self.expire_sessions()
+    }
+
+    /// Erases a prekey and what was remembered of starts made with it.
+    pub(super) fn erase_prekey(&mut self, id: &[u8; 8]) -> Step {
+        self.delete(PrekeyRow::key(id));
+        for seen in rows::all::<SeenRow>(self, b"")? {
+            if seen.prekey == *id {
+                self.delete(SeenRow::key(&seen.start));
+            }
+        }
+        Ok(())
+    }
+
+    fn expire_sessions(&mut self) -> Step {
+        for row in rows::all::<rows::SessionRow>(self, b"")? {
+            self.expire_session(row)?;
+        }
+        Ok(())
+    }
+}
+
+/// The addresses to try first, in front of those known before; no more than a bundle may name.
+pub(super) fn freshest(first: &[String], then: &[String]) -> Vec<String> {
+    let mut all: Vec<String> = Vec::with_capacity(MAX_ADDRESSES);
+    for address in first.iter().chain(then) {
+        if !all.contains(address) && all.len() < MAX_ADDRESSES {
+            all.push(address.clone());
+        }
+    }
+    all
+}

@@ -1,0 +1,123 @@
+//! Receipts out: what is durable here is told to the devices that wrote it, once a drain to each.
+
+use super::{
+    Timer,
+    record::{ChatReceipt, Position, Receipt, Record},
+    rows::{ChatKind, ChatRow, DeviceRow, ReceiptRow, Side},
+    turn::{Step, Turn},
+};
+use crate::protocol::{
+    ids::{ChatId, DeviceId},
+    wire::encode,
+};
+use std::{collections::BTreeSet, time::Duration};
+
+/// How long receipts of group events are gathered before they are told to their author.
+const GROUP_RECEIPTS_WAIT: Duration = Duration::from_millis(150);
+/// Positions in one receipt: what one drain can bring, and small enough for one envelope.
+const MAX_POSITIONS: usize = 1_000;
+/// Conversations in one receipt.
+const MAX_CHATS: usize = 64;
+
+/// What a device is to be told at the end of the drain.
+#[derive(Debug, Default)]
+pub(super) struct Owed {
+    chats: BTreeSet<ChatId>,
+    positions: BTreeSet<Position>,
+    lost: BTreeSet<Position>,
+}
+
+impl Turn<'_> {
+    /// A record of this device is durable here (with this drain).
+    pub(super) fn owe_position(&mut self, device: DeviceId, at: Position) {
+        self.mem.owed.entry(device).or_default().positions.insert(at);
+    }
+
+    /// A record of this device cannot be opened any more.
+    pub(super) fn owe_lost(&mut self, device: DeviceId, at: Position) {
+        self.mem.owed.entry(device).or_default().lost.insert(at);
+    }
+
+    /// Events of this device in this chat are durable here, or were read.
+    pub(super) fn owe_chat(&mut self, device: DeviceId, chat: ChatId) {
+        self.mem.owed.entry(device).or_default().chats.insert(chat);
+    }
+
+    /// The same, told a little later, together with others.
+    pub(super) fn owe_group(&mut self, device: DeviceId, chat: ChatId) {
+        if self.mem.owed_later.is_empty() {
+            self.mem.timers.insert((self.now.plus(GROUP_RECEIPTS_WAIT), Timer::GroupReceipts));
+        }
+        self.mem.owed_later.insert((device, chat));
+    }
+
+    /// What was gathered for groups is due.
+    pub(super) fn group_receipts_due(&mut self) {
+        for (device, chat) in std::mem::take(&mut self.mem.owed_later) {
+            self.owe_chat(device, chat);
+        }
+    }
+
+    /// Tells every device what it is owed. Who is not connected asks again by sending again.
+    pub(super) fn tell_receipts(&mut self) -> Step {
+        for (device, owed) in std::mem::take(&mut self.mem.owed) {
+            self.tell_owed(device, owed)?;
+        }
+        Ok(())
+    }
+
+    fn tell_owed(&mut self, device: DeviceId, owed: Owed) -> Step {
+        let mut chats = Vec::new();
+        for chat in owed.chats.into_iter().take(MAX_CHATS) {
+            chats.extend(self.chat_receipt_for(device, chat)?);
+        }
+        let positions = owed.positions.into_iter().take(MAX_POSITIONS).collect();
+        let lost = owed.lost.into_iter().take(MAX_POSITIONS).collect();
+        self.whisper(device, &Record::Receipt(Receipt { chats, positions, lost }))
+    }
+
+    fn chat_receipt_for(&self, author: DeviceId, chat: ChatId) -> Step<Option<ChatReceipt>> {
+        let Some(row) = self.read::<ReceiptRow>(&ReceiptRow::key(chat, Side::Ours, author))? else { return Ok(None) };
+        let read = self.settings.read_receipts.then_some(row.read);
+        Ok(Some(ChatReceipt { chat, author, held: row.held, read }))
+    }
+
+    /// A device has just connected: what it may have missed of receipts is told once, in one record.
+    pub(super) fn owe_all(&mut self, device: &DeviceRow) -> Step {
+        let own = self.own()?.account;
+        let chats = std::iter::once(ChatId::direct(own, device.account))
+            .chain(device.groups.iter().map(|group| ChatId::from(*group)))
+            .take(MAX_CHATS);
+        for chat in chats {
+            if self.read::<ReceiptRow>(&ReceiptRow::key(chat, Side::Ours, device.device))?.is_some() {
+                self.owe_chat(device.device, chat);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a device's receipts for this chat count: it is the contact's, or a member's.
+    pub(super) fn may_confirm(&self, device: &DeviceRow, chat: ChatId) -> Step<bool> {
+        Ok(match self.read::<ChatRow>(&ChatRow::key(chat))?.map(|row| row.kind) {
+            Some(ChatKind::Direct(account)) => account == device.account,
+            Some(ChatKind::Group(group)) => device.groups.contains(&group),
+            Some(ChatKind::Own) | None => false,
+        })
+    }
+
+    /// Notes that an event is here; whether it is new to the receipt.
+    pub(super) fn note_held(&mut self, chat: ChatId, device: &DeviceRow, no: u64) -> Step {
+        let key = ReceiptRow::key(chat, Side::Ours, device.device);
+        let mut row = self.read::<ReceiptRow>(&key)?.unwrap_or_else(|| ReceiptRow {
+            device: device.device,
+            account: device.account,
+            held: encode(&crate::protocol::delivery::Numbers::from_base(1)),
+            read: 0,
+        });
+        let mut held = row.numbers()?;
+        held.insert(no);
+        row.held = encode(&held);
+        self.put(key, &row);
+        Ok(())
+    }
+}

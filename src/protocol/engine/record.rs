@@ -1,0 +1,154 @@
+//! What is said inside a session: the records that envelopes carry.
+//!
+//! A record speaks only for the device of its session. Kinds from newer versions decode to nothing and are passed over.
+
+use crate::protocol::{
+    crypto::{kdf::hash, secret::Secret},
+    ids::{ChatId, DeviceId, EventId, OpId},
+    time::Millis,
+    wire::{decode, encode},
+};
+use minicbor::{Decode, Encode, bytes::ByteVec};
+
+/// One record.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(flat)]
+pub enum Record {
+    /// "May I be your contact?", the first thing said under a ticket.
+    #[n(0)]
+    Request(#[n(0)] String),
+    /// "You are my contact now."
+    #[n(1)]
+    Accepted(#[n(0)] String),
+    /// "My name is now this."
+    #[n(2)]
+    Profile(#[n(0)] String),
+    /// An event of the 1-on-1 chat.
+    #[n(3)]
+    Event(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
+    /// What is durable here, and what was read.
+    #[n(4)]
+    Receipt(#[n(0)] Receipt),
+    /// This device's newest bundle.
+    #[n(5)]
+    Bundle(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
+    /// "Come into this group": its id, name, and when it was said (so that a second invitation is another one).
+    #[n(6)]
+    Invite(#[n(0)] OpId, #[n(1)] String, #[n(2)] Millis),
+    /// The answer: a signed Join.
+    #[n(7)]
+    Join(#[n(0)] OpId, #[cbor(n(1), with = "minicbor::bytes")] Vec<u8>),
+    /// Membership ops of a group, past before future.
+    #[n(8)]
+    Ops(#[n(0)] OpId, #[n(1)] Vec<ByteVec>),
+    /// A gossip secret of a group, and the signed op that made it.
+    #[n(9)]
+    GossipSecret(#[n(0)] OpId, #[cbor(n(1), with = "minicbor::bytes")] Vec<u8>, #[n(2)] Secret),
+    /// A sender chain of the speaking device, encoded `ChainKey`.
+    #[n(10)]
+    Chain(#[n(0)] OpId, #[cbor(n(1), with = "minicbor::bytes")] Vec<u8>),
+    /// "This is what I have of the group; give me the rest."
+    #[n(11)]
+    Have(#[n(0)] Have),
+    /// Original bytes of group events.
+    #[n(12)]
+    Events(#[n(0)] OpId, #[n(1)] Vec<ByteVec>),
+    /// "I hold these events but not their keys": ids.
+    #[n(13)]
+    KeysWanted(#[n(0)] OpId, #[n(1)] Vec<EventId>),
+    /// The keys of single events.
+    #[n(14)]
+    Keys(#[n(0)] OpId, #[n(1)] Vec<(EventId, Secret)>),
+}
+
+/// What is durable here of the other's (or, in a group, of the author's) events.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Receipt {
+    /// For each conversation: the numbers that are here and the highest that was read.
+    #[n(0)]
+    pub chats: Vec<ChatReceipt>,
+    /// Positions of sessions whose records are durable or were judged for good: (sid, epoch, index).
+    #[n(1)]
+    pub positions: Vec<Position>,
+    /// Positions that cannot be opened any more: seal anew.
+    #[n(2)]
+    pub lost: Vec<Position>,
+}
+
+/// The receipt of one conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct ChatReceipt {
+    /// Which.
+    #[n(0)]
+    pub chat: ChatId,
+    /// Whose events: the device that the receipt goes to.
+    #[n(1)]
+    pub author: DeviceId,
+    /// Encoded `Vector` of the numbers that are durable here.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub held: Vec<u8>,
+    /// The highest number read here, if the reader tells.
+    #[n(3)]
+    pub read: Option<u64>,
+}
+
+/// A position of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct Position {
+    /// The session.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub sid: [u8; 16],
+    /// The epoch.
+    #[n(1)]
+    pub epoch: u32,
+    /// The place in it.
+    #[n(2)]
+    pub index: u32,
+}
+
+/// What a member has of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Have {
+    /// The group.
+    #[n(0)]
+    pub group: OpId,
+    /// The newest ops it knows.
+    #[n(1)]
+    pub heads: Vec<OpId>,
+    /// For each author device, the numbers of events it has: encoded `Vector`s.
+    #[n(2)]
+    pub events: Vec<(DeviceId, ByteVec)>,
+    /// H of the gossip secrets it holds that it would use.
+    #[n(3)]
+    pub secrets: Vec<ByteVec>,
+    /// Whether this answers another's `Have`, so that two of them end the exchange.
+    #[n(4)]
+    pub answer: bool,
+}
+
+impl Record {
+    /// The record in the bytes of an envelope; `None` for what this version does not know.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        decode(bytes, "record").ok()
+    }
+
+    /// Whether it may be said between members who are no contacts.
+    pub fn is_of_a_group(&self) -> bool {
+        !matches!(self, Self::Request(_) | Self::Accepted(_) | Self::Profile(_) | Self::Event(_) | Self::Invite(..))
+    }
+
+    /// Its bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        encode(self)
+    }
+}
+
+/// By what a control record is found in an outbox: the same content twice is one.
+pub fn control_id(record: &[u8]) -> [u8; 16] {
+    let mut id = [0; 16];
+    id.copy_from_slice(&hash(&[record])[..16]);
+    id
+}

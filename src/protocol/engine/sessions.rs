@@ -1,0 +1,509 @@
+//! Sessions: found by tag, opened on a copy, stored with what they said; started, replaced and dropped.
+
+use super::{
+    record::{Position, Record},
+    rows::{
+        ContactRow, ContactState, DeviceRow, Intro, Origin, OwnRow, PrekeyRow, SeenRow, SessionRow, SkippedRow, TagRow,
+        TicketRow,
+    },
+    turn::{Step, Turn},
+};
+use crate::protocol::{
+    crypto::{
+        envelope::{Outer, Sid, Tag, open_outer, peek},
+        labels,
+        kdf::kdf,
+        secret::Secret,
+        session::{OpenError, SealError, Sealed, Session, SkipId},
+        sign::Verified,
+        start::{Begun, PrekeyPublic, PrekeySecret, Recipient, Responder, StartSeen, intro_tag},
+    },
+    identity::{Bundle, DeviceKeys, SignedBundle, bundle::seal_bundle, ticket::Inv},
+    ids::{AccountId, DeviceId, OpId, TransportKey},
+    view::{Table, ViewError},
+    wire::{decode, encode, frame::Frame, limits::START_ANEW_AFTER},
+};
+
+/// Sessions kept with one device: the one in use and those that late envelopes may still come under.
+const MAX_SESSIONS_PER_DEVICE: usize = 4;
+
+/// A record that was opened, and whose it is.
+pub(super) struct Heard {
+    pub(super) record: Vec<u8>,
+    pub(super) device: DeviceRow,
+    pub(super) origin: Origin,
+    pub(super) at: Position,
+    pub(super) ticket: Option<Inv>,
+}
+
+/// What became of an envelope.
+pub(super) enum Hearing {
+    /// It opened; the session is stored.
+    Heard(Heard),
+    /// Its position was used before: what it said is here already.
+    Again(DeviceId, Position),
+    /// Its key is gone: it must be sealed anew.
+    Lost(DeviceId, Position),
+    /// Nothing came of it, and nothing changed.
+    Nothing,
+}
+
+impl Turn<'_> {
+    /// Opens an envelope that came from `peer`, by a session that is here or by the start that it carries.
+    pub(super) fn hear(&mut self, peer: TransportKey, wire: &[u8]) -> Step<Hearing> {
+        let Ok(tag) = peek(wire) else { return Ok(Hearing::Nothing) };
+        let Some(row) = self.read::<TagRow>(&TagRow::key(tag))? else {
+            self.send(peer, &Frame::Unknown(tag));
+            return Ok(Hearing::Nothing);
+        };
+        let Some(outer) = row.key.as_ref().and_then(|key| open_outer(wire, key).ok()) else {
+            return Ok(Hearing::Nothing);
+        };
+        if let Some(session) = self.read::<SessionRow>(&SessionRow::key(outer.sid()))? {
+            return self.hear_in(session, &outer);
+        }
+        match row.intro {
+            Some(Intro::Closed) => self.send(peer, &Frame::TicketUsed(tag)),
+            Some(intro) => return self.hear_start(peer, &intro, row.secret, outer),
+            None => self.send(peer, &Frame::Unknown(tag)),
+        }
+        Ok(Hearing::Nothing)
+    }
+
+    fn hear_in(&mut self, row: SessionRow, outer: &Outer) -> Step<Hearing> {
+        let Some(device) = self.read::<DeviceRow>(&DeviceRow::key(row.device))? else { return Ok(Hearing::Nothing) };
+        if self.contact(device.account)?.is_some_and(|contact| contact.blocked) {
+            return Ok(Hearing::Nothing);
+        }
+        let session = load(&row)?;
+        let at = Position { sid: outer.sid().0, epoch: outer.epoch(), index: outer.index() };
+        let sid = outer.sid();
+        let skipped = |id: SkipId| {
+            let row: Option<SkippedRow> = self.read(&SkippedRow::key(sid, id.epoch, id.index)).ok().flatten();
+            row.map(|row| row.key)
+        };
+        let opened = match session.open(outer, &skipped, self.now) {
+            Ok(opened) => opened,
+            Err(OpenError::Replayed { .. }) => return Ok(Hearing::Again(device.device, at)),
+            Err(OpenError::KeyGone { .. }) => return Ok(Hearing::Lost(device.device, at)),
+            Err(_) => return Ok(Hearing::Nothing),
+        };
+        for id in opened.forget {
+            self.delete(SkippedRow::key(sid, id.epoch, id.index));
+        }
+        for (id, key) in opened.keep {
+            self.put(SkippedRow::key(sid, id.epoch, id.index), &SkippedRow { key, at: self.now });
+        }
+        let origin = row.origin;
+        let ticket = row.ticket.clone();
+        self.store_session(row, &opened.session)?;
+        Ok(Hearing::Heard(Heard { record: opened.record, device, origin, at, ticket }))
+    }
+
+    fn hear_start(
+        &mut self,
+        peer: TransportKey,
+        intro: &Intro,
+        secret: Option<Secret>,
+        outer: Outer,
+    ) -> Step<Hearing> {
+        let (Some(secret), Ok(seen)) = (secret, StartSeen::of(&outer)) else { return Ok(Hearing::Nothing) };
+        if self.read::<SeenRow>(&SeenRow::key(&seen.start_id()))?.is_some() {
+            return Ok(Hearing::Nothing);
+        }
+        let own = self.own()?;
+        let Some(prekey) = self.read::<PrekeyRow>(&PrekeyRow::key(&seen.prekey_id()))? else {
+            // Made with a prekey that was erased since: here is the newest.
+            self.offer_bundle(peer, outer.tag(), intro, &secret)?;
+            return Ok(Hearing::Nothing);
+        };
+        let keys = device_keys(&own)?;
+        let prekey_secret: PrekeySecret =
+            decode(&prekey.secret, "prekey").map_err(|_| ViewError::Damaged(Table::Prekey))?;
+        let responder =
+            Responder { account: own.account, transport: own.transport, noise: &keys.noise, prekey: &prekey_secret };
+        let Ok(read) = seen.read(responder, &secret) else { return Ok(Hearing::Nothing) };
+        let Ok(signed) = SignedBundle::parse(read.bundle()) else { return Ok(Hearing::Nothing) };
+        let Ok(bundle) = signed.verify() else { return Ok(Hearing::Nothing) };
+        if bundle.cert.device == own.device {
+            return Ok(Hearing::Nothing);
+        }
+        let Ok(begun) = read.accept(bundle.cert.noise, self.now) else { return Ok(Hearing::Nothing) };
+        // The session is kept only together with a first record that opens: who saw the intro alone leaves no trace.
+        let Ok(opened) = begun.session.open(&outer, &|_| None, self.now) else { return Ok(Hearing::Nothing) };
+        let Some((origin, ticket)) = self.admit(peer, outer.tag(), intro, &bundle)? else { return Ok(Hearing::Nothing) };
+        let row = SessionRow {
+            device: bundle.cert.device,
+            session: Vec::new(),
+            tags: Vec::new(),
+            origin,
+            prekey: None,
+            intro_tag: outer.tag(),
+            ticket: ticket.clone(),
+        };
+        for (id, key) in opened.keep {
+            self.put(SkippedRow::key(outer.sid(), id.epoch, id.index), &SkippedRow { key, at: self.now });
+        }
+        let start = seen.start_id();
+        self.put(SeenRow::key(&start), &SeenRow { sid: outer.sid(), prekey: prekey.id, start });
+        let device = self.learn_bundle(&bundle, &signed)?;
+        let device = self.add_session(device, row, &opened.session, begun.intro_again)?;
+        let at = Position { sid: outer.sid().0, epoch: outer.epoch(), index: outer.index() };
+        Ok(Hearing::Heard(Heard { record: opened.record, device, origin, at, ticket }))
+    }
+
+    /// Whether a start under this intro by this device is let in, and what may be said in it.
+    fn admit(
+        &mut self,
+        peer: TransportKey,
+        tag: Tag,
+        intro: &Intro,
+        bundle: &Bundle,
+    ) -> Step<Option<(Origin, Option<Inv>)>> {
+        let account = bundle.cert.account;
+        let contact = self.contact(account)?;
+        if contact.as_ref().is_some_and(|contact| contact.blocked) {
+            return Ok(None);
+        }
+        match intro {
+            Intro::Ticket(ticket_box) => {
+                let inv = self.admit_request(*ticket_box, account)?;
+                if inv.is_none() {
+                    self.send(peer, &Frame::TicketUsed(tag));
+                }
+                Ok(inv.map(|inv| (Origin::Contact, Some(inv))))
+            }
+            Intro::Again(known) => {
+                let known = *known == account
+                    && contact.is_some_and(|c| matches!(c.state, ContactState::Connected | ContactState::Requested));
+                Ok(known.then_some((Origin::Contact, None)))
+            }
+            Intro::Group(group) => {
+                let member = self.is_member_device(*group, bundle.cert.device)?;
+                Ok(member.then_some((Origin::Group, None)))
+            }
+            Intro::Closed => Ok(None),
+        }
+    }
+
+    /// Seals a record for a device, starting a session where none is. `None`: no session can be started yet.
+    pub(super) fn seal_for(&mut self, device: &mut DeviceRow, record: &[u8]) -> Step<Option<Sealed>> {
+        if device.sending.is_none() && !self.start_session(device)? {
+            return Ok(None);
+        }
+        let Some(sid) = device.sending else { return Ok(None) };
+        let Some(row) = self.read::<SessionRow>(&SessionRow::key(sid))? else {
+            device.sending = None;
+            self.put(DeviceRow::key(device.device), device);
+            return Ok(None);
+        };
+        let mut session = load(&row)?;
+        match session.seal(record, self.now, self.rng) {
+            Ok(sealed) => {
+                self.store_session(row, &session)?;
+                Ok(Some(sealed))
+            }
+            Err(SealError::TooLong(_)) => Ok(None),
+            // It can go no further; the next try starts anew.
+            Err(SealError::FlightFull | SealError::Damaged) => {
+                *device = self.leave_session(device.clone(), sid)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Starts a session by the intro this account shares with the device's. Whether one is there now.
+    fn start_session(&mut self, device: &mut DeviceRow) -> Step<bool> {
+        let Some((intro, origin)) = self.intro_to(device)? else { return Ok(false) };
+        let (tag, _) = intro_tag(&intro);
+        let Some((_, bundle)) = verified(&device.bundle) else {
+            self.ask_bundle(device.transport, tag, device.account, intro);
+            return Ok(false);
+        };
+        let own = self.own()?;
+        let keys = device_keys(&own)?;
+        let to = recipient(&bundle);
+        let Ok(Begun { session, intro_again, .. }) = Session::start(&keys.noise, &to, &intro, &own.bundle, self.now, self.rng) else {
+            return Ok(false);
+        };
+        // The other may have erased this prekey; it then answers with its newest bundle under the same tag.
+        self.mem.asked.insert(tag, (device.account, intro));
+        let row = SessionRow {
+            device: device.device,
+            session: Vec::new(),
+            tags: Vec::new(),
+            origin,
+            prekey: Some(bundle.prekey.id.to_vec().into()),
+            intro_tag: tag,
+            ticket: None,
+        };
+        *device = self.add_session(device.clone(), row, &session, intro_again)?;
+        Ok(true)
+    }
+
+    /// The intro secret by which a session with this device can be started, best first.
+    fn intro_to(&self, device: &DeviceRow) -> Step<Option<(Secret, Origin)>> {
+        if let Some(contact) = self.contact(device.account)? {
+            let ours = matches!(contact.state, ContactState::Connected | ContactState::Requested);
+            if let (true, Some(again)) = (ours, contact.intro_again) {
+                return Ok(Some((again, Origin::Contact)));
+            }
+            if let (ContactState::Pending | ContactState::Requested, Some(inv)) = (contact.state, &contact.ticket)
+            {
+                return Ok(Some((inv.intro(), Origin::Contact)));
+            }
+        }
+        Ok(device.groups.first().map(|group| (group_intro(*group, device.device), Origin::Group)))
+    }
+
+    /// Keeps a session with a device; of the sessions neither side has left epoch 0 of, the smaller is sent on.
+    fn add_session(
+        &mut self,
+        mut device: DeviceRow,
+        row: SessionRow,
+        session: &Session,
+        intro_again: Secret,
+    ) -> Step<DeviceRow> {
+        let sid = session.sid();
+        let live = match device.sending {
+            Some(sid) => self.read::<SessionRow>(&SessionRow::key(sid))?.map(|row| load(&row)).transpose()?,
+            None => None,
+        };
+        let replaces = match &live {
+            None => true,
+            Some(live) => is_fresh(live) && is_fresh(session) && sid < live.sid(),
+        };
+        if replaces {
+            device.sending = Some(sid);
+        }
+        self.keep_intro(&device, &row, session, intro_again)?;
+        self.store_session(row, session)?;
+        device.sessions.push(sid);
+        while device.sessions.len() > MAX_SESSIONS_PER_DEVICE {
+            let victim = device.sessions.iter().position(|sid| Some(*sid) != device.sending).unwrap_or(0);
+            let old = device.sessions.remove(victim);
+            self.drop_session(old)?;
+        }
+        self.put(DeviceRow::key(device.device), &device);
+        Ok(device)
+    }
+
+    /// Remembers the intro secret for later starts with a contact: of its first session, the smaller of two.
+    fn keep_intro(&mut self, device: &DeviceRow, row: &SessionRow, session: &Session, secret: Secret) -> Step {
+        let Some(mut contact) = self.contact(device.account)? else { return Ok(()) };
+        let first = contact.intro_again.is_none()
+            || contact.intro_sid.is_some_and(|held| session.sid() < held && is_fresh(session));
+        if row.origin == Origin::Group || !first {
+            return Ok(());
+        }
+        self.close_intro(contact.intro_again.as_ref())?;
+        self.open_intro(&secret, Intro::Again(contact.account))?;
+        contact.intro_sid = Some(session.sid());
+        contact.intro_again = Some(secret);
+        self.put(ContactRow::key(contact.account), &contact);
+        Ok(())
+    }
+
+    /// Lets in whoever starts under this secret.
+    pub(super) fn open_intro(&mut self, secret: &Secret, intro: Intro) -> Step {
+        let (tag, key) = intro_tag(secret);
+        let mut row = self.read::<TagRow>(&TagRow::key(tag))?.unwrap_or_default();
+        row.key = Some(key);
+        row.intro = Some(intro);
+        row.secret = Some(secret.clone());
+        self.put(TagRow::key(tag), &row);
+        Ok(())
+    }
+
+    /// Lets nobody in under this secret any more; sessions that began under it go on.
+    pub(super) fn close_intro(&mut self, secret: Option<&Secret>) -> Step {
+        let Some(secret) = secret else { return Ok(()) };
+        let (tag, _) = intro_tag(secret);
+        let Some(mut row) = self.read::<TagRow>(&TagRow::key(tag))? else { return Ok(()) };
+        row.intro = None;
+        row.secret = None;
+        self.put_tag(tag, &row);
+        Ok(())
+    }
+
+    pub(super) fn put_tag(&mut self, tag: Tag, row: &TagRow) {
+        if row.intro.is_none() && row.sessions.is_empty() {
+            self.delete(TagRow::key(tag));
+        } else {
+            self.put(TagRow::key(tag), row);
+        }
+    }
+
+    /// Stores a session and the tags it is found by.
+    fn store_session(&mut self, mut row: SessionRow, session: &Session) -> Step {
+        let sid = session.sid();
+        let wanted = session.tags();
+        for tag in row.tags.iter().filter(|tag| !wanted.iter().any(|(wanted, _)| wanted == *tag)) {
+            self.unlink_tag(*tag, sid)?;
+        }
+        for (tag, key) in &wanted {
+            if row.tags.contains(tag) {
+                continue;
+            }
+            let mut tag_row = self.read::<TagRow>(&TagRow::key(*tag))?.unwrap_or_default();
+            tag_row.key = Some(key.clone());
+            tag_row.sessions.push(sid);
+            self.put(TagRow::key(*tag), &tag_row);
+        }
+        row.tags = wanted.into_iter().map(|(tag, _)| tag).collect();
+        row.session = session.to_row();
+        self.put(SessionRow::key(sid), &row);
+        Ok(())
+    }
+
+    fn unlink_tag(&mut self, tag: Tag, sid: Sid) -> Step {
+        let Some(mut row) = self.read::<TagRow>(&TagRow::key(tag))? else { return Ok(()) };
+        row.sessions.retain(|held| *held != sid);
+        self.put_tag(tag, &row);
+        Ok(())
+    }
+
+    /// Erases a session with its tags and skipped keys.
+    pub(super) fn drop_session(&mut self, sid: Sid) -> Step {
+        let Some(row) = self.read::<SessionRow>(&SessionRow::key(sid))? else { return Ok(()) };
+        for tag in &row.tags {
+            self.unlink_tag(*tag, sid)?;
+        }
+        for id in load(&row)?.skipped() {
+            self.delete(SkippedRow::key(sid, id.epoch, id.index));
+        }
+        self.delete(SessionRow::key(sid));
+        Ok(())
+    }
+
+    /// Sends on another session from now on: the newest other one, or one to be started. Visible to the owner.
+    pub(super) fn leave_session(&mut self, mut device: DeviceRow, sid: Sid) -> Step<DeviceRow> {
+        device.sessions.retain(|held| *held != sid);
+        if device.sending == Some(sid) {
+            device.sending = device.sessions.last().copied();
+        }
+        self.drop_session(sid)?;
+        self.put(DeviceRow::key(device.device), &device);
+        Ok(device)
+    }
+
+    /// Ends a start that nobody answered for too long, so that the next record starts anew.
+    pub(super) fn leave_stale_start(&mut self, device: DeviceRow) -> Step<DeviceRow> {
+        let Some(sid) = device.sending else { return Ok(device) };
+        let Some(row) = self.read::<SessionRow>(&SessionRow::key(sid))? else { return Ok(device) };
+        let session = load(&row)?;
+        if session.answered() || self.now.since(session.started()) < START_ANEW_AFTER {
+            return Ok(device);
+        }
+        self.leave_session(device, sid)
+    }
+
+    /// Lets go of what a session has kept long enough.
+    pub(super) fn expire_session(&mut self, row: SessionRow) -> Step {
+        let mut session = load(&row)?;
+        let sid = session.sid();
+        for id in session.expire(self.now) {
+            self.delete(SkippedRow::key(sid, id.epoch, id.index));
+        }
+        if session.to_row() == row.session { Ok(()) } else { self.store_session(row, &session) }
+    }
+
+    /// Answers who holds an intro with the newest bundle.
+    pub(super) fn offer_bundle(&mut self, peer: TransportKey, tag: Tag, intro: &Intro, secret: &Secret) -> Step {
+        let bytes = match intro {
+            Intro::Ticket(ticket) => match self.read::<TicketRow>(&TicketRow::key(*ticket))? {
+                Some(ticket) => ticket.bundle,
+                None => return Ok(()),
+            },
+            _ => self.own()?.bundle,
+        };
+        let bundle = SignedBundle::parse(&bytes).map_err(|_| ViewError::Damaged(Table::Own))?;
+        let sealed = seal_bundle(secret, &bundle, self.rng);
+        self.send(peer, &Frame::Bundle(tag, sealed));
+        Ok(())
+    }
+
+    /// Asks a peer for the bundle of an intro.
+    pub(super) fn ask_bundle(&mut self, peer: TransportKey, tag: Tag, account: AccountId, intro: Secret) {
+        self.mem.asked.insert(tag, (account, intro));
+        self.send(peer, &Frame::BundleWanted(tag));
+    }
+
+    /// Takes note of a device's bundle if it is newer than what is held.
+    pub(super) fn learn_bundle(&mut self, bundle: &Verified<Bundle>, signed: &SignedBundle) -> Step<DeviceRow> {
+        let cert = &bundle.cert;
+        let named: Vec<String> = bundle.addresses.iter().map(ToString::to_string).collect();
+        let held = self.read::<DeviceRow>(&DeviceRow::key(cert.device))?;
+        let mut device = held.unwrap_or_else(|| DeviceRow {
+            device: cert.device,
+            account: cert.account,
+            transport: cert.transport,
+            noise: cert.noise,
+            bundle: Vec::new(),
+            bundle_seq: 0,
+            addresses: Vec::new(),
+            sending: None,
+            sessions: Vec::new(),
+            groups: Vec::new(),
+        });
+        if device.bundle.is_empty() || bundle.seq > device.bundle_seq {
+            device.bundle = encode(signed);
+            device.bundle_seq = bundle.seq;
+            device.addresses = super::peers::freshest(&named, &device.addresses);
+        }
+        self.put(DeviceRow::key(device.device), &device);
+        self.note_peer(&device)?;
+        Ok(device)
+    }
+
+    /// Seals a record that need not arrive and sends it if the device is connected.
+    pub(super) fn whisper(&mut self, device: DeviceId, record: &Record) -> Step {
+        let Some(mut row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
+        if !self.mem.peers.contains_key(&row.transport) {
+            return Ok(());
+        }
+        if let Some(sealed) = self.seal_for(&mut row, &record.to_bytes())? {
+            self.send(row.transport, &Frame::Envelope(sealed.wire));
+        }
+        Ok(())
+    }
+}
+
+/// The intro secret between members of a group, for this recipient.
+pub(super) fn group_intro(group: OpId, recipient: DeviceId) -> Secret {
+    kdf(group.as_bytes(), labels::INTRO_GROUP, &[recipient.as_bytes()])
+}
+
+/// The private keys of this device.
+pub(super) fn device_keys(own: &OwnRow) -> Step<DeviceKeys> {
+    decode(&own.keys, "device keys").map_err(|_| ViewError::Damaged(Table::Own))
+}
+
+/// A bundle's bytes, parsed and verified.
+pub(super) fn verified(bytes: &[u8]) -> Option<(SignedBundle, Verified<Bundle>)> {
+    let signed = SignedBundle::parse(bytes).ok()?;
+    let bundle = signed.verify().ok()?;
+    Some((signed, bundle))
+}
+
+pub(super) fn load(row: &SessionRow) -> Step<Session> {
+    Session::from_row(&row.session).map_err(|_| ViewError::Damaged(Table::Session))
+}
+
+fn is_fresh(session: &Session) -> bool {
+    session.own_epoch().unwrap_or(0) == 0 && session.peer_epoch().unwrap_or(0) == 0
+}
+
+fn recipient(bundle: &Bundle) -> Recipient {
+    Recipient {
+        account: bundle.cert.account,
+        transport: bundle.cert.transport,
+        noise: bundle.cert.noise,
+        prekey: PrekeyPublic {
+            id: bundle.prekey.id,
+            x25519: bundle.prekey.x25519,
+            kem: Box::new(bundle.prekey.kem_ek),
+            record_hash: *bundle.prekey.hash(),
+        },
+    }
+}

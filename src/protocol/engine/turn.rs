@@ -1,0 +1,247 @@
+//! One turn of the engine: one input, the writes it staged and the effects it gathered.
+//!
+//! Every subject of the engine is an `impl Turn` in a file of its own. A turn reads through its own staged writes, so that
+//! later steps of one input see earlier ones; a refused command discards them all.
+
+use super::{
+    Effect, Memory, Refusal, Reply, Settings, Token,
+    feed::FeedEntry,
+    rows::{self, CounterRow, OwnRow, Row},
+};
+use crate::protocol::{
+    group::gossip::{Gate, Topic},
+    ids::TransportKey,
+    time::Millis,
+    view::{Direction, Item, Key, Rows, Table, View, ViewError, Write},
+    wire::{encode, frame::Frame},
+};
+use rand_core::CryptoRng;
+use std::collections::BTreeMap;
+
+/// Why a step of a command ended early.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The wish is refused; nothing may change.
+    Refused(Refusal),
+    /// The store failed; nothing may change and the input may come again.
+    View(ViewError),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<ViewError> for Stop {
+    fn from(error: ViewError) -> Self {
+        Self::View(error)
+    }
+}
+
+/// What a step gives that can only fail with the store.
+pub(super) type Step<T = ()> = Result<T, ViewError>;
+
+/// What a command gives.
+pub(super) type Answer<T = Reply> = Result<T, Stop>;
+
+pub(super) struct Turn<'a> {
+    pub(super) mem: &'a mut Memory,
+    pub(super) settings: Settings,
+    pub(super) now: Millis,
+    pub(super) rng: &'a mut dyn CryptoRng,
+    view: &'a dyn View,
+    staged: BTreeMap<Key, Option<Vec<u8>>>,
+    frames: Vec<(TransportKey, Vec<u8>)>,
+    network: Vec<Effect>,
+    replies: Vec<Effect>,
+    feed: Option<u64>,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(
+        mem: &'a mut Memory,
+        settings: Settings,
+        now: Millis,
+        rng: &'a mut dyn CryptoRng,
+        view: &'a dyn View,
+    ) -> Self {
+        let staged = BTreeMap::new();
+        Self { mem, settings, now, rng, view, staged, frames: vec![], network: vec![], replies: vec![], feed: None }
+    }
+
+    /// The effects in the order in which they must be carried out.
+    pub(super) fn finish(self) -> Vec<Effect> {
+        let writes: Vec<Write> = self
+            .staged
+            .into_iter()
+            .map(|(key, value)| match value {
+                Some(bytes) => Write::Put(key, bytes),
+                None => Write::Delete(key),
+            })
+            .collect();
+        let persist = (!writes.is_empty()).then_some(Effect::Persist(writes));
+        let mut effects: Vec<Effect> = persist.into_iter().collect();
+        for (peer, bytes) in self.frames {
+            match effects.last_mut() {
+                Some(Effect::Send(last, frames)) if *last == peer => frames.push(bytes),
+                _ => effects.push(Effect::Send(peer, vec![bytes])),
+            }
+        }
+        effects.extend(self.network);
+        effects.extend(self.replies);
+        effects.extend(self.feed.map(Effect::Feed));
+        effects
+    }
+
+    /// Forgets all that this turn would have done.
+    pub(super) fn discard(&mut self) {
+        self.staged.clear();
+        self.frames.clear();
+        self.network.clear();
+        self.feed = None;
+    }
+
+    /// One row, decoded, this turn's writes included.
+    pub(super) fn read<R: Row>(&self, key: &Key) -> Step<Option<R>> {
+        rows::read(self, key)
+    }
+
+    /// Stages a row.
+    pub(super) fn put<R: Row>(&mut self, key: Key, row: &R) {
+        debug_assert_eq!(key.table, R::TABLE);
+        self.staged.insert(key, Some(encode(row)));
+    }
+
+    /// Stages a removal.
+    pub(super) fn delete(&mut self, key: Key) {
+        self.staged.insert(key, None);
+    }
+
+    /// This device and its account. A store without them was never begun.
+    pub(super) fn own(&self) -> Step<OwnRow> {
+        self.read(&OwnRow::key())?.ok_or(ViewError::Damaged(Table::Own))
+    }
+
+    /// Puts a frame on a peer's stream, after the writes are durable.
+    pub(super) fn send(&mut self, peer: TransportKey, frame: &Frame) {
+        self.frames.push((peer, frame.to_bytes()));
+    }
+
+    pub(super) fn publish(&mut self, topic: Topic, frame: Vec<u8>) {
+        self.network.push(Effect::Publish(topic, frame));
+    }
+
+    pub(super) fn subscribe(&mut self, topic: Topic, gate: Gate) {
+        self.network.push(Effect::Subscribe(topic, gate));
+    }
+
+    pub(super) fn unsubscribe(&mut self, topic: Topic) {
+        self.network.push(Effect::Unsubscribe(topic));
+    }
+
+    pub(super) fn reach(&mut self, peer: TransportKey, addresses: Vec<String>) {
+        if self.mem.online {
+            self.network.push(Effect::Reach(peer, addresses));
+        }
+    }
+
+    pub(super) fn forget(&mut self, peer: TransportKey) {
+        self.network.push(Effect::Forget(peer));
+    }
+
+    pub(super) fn reply(&mut self, token: Token, answer: Result<Reply, Refusal>) {
+        self.replies.push(Effect::Reply(token, answer));
+    }
+
+    /// Appends to the feed.
+    pub(super) fn tell(&mut self, entry: &FeedEntry) -> Step {
+        let mut counters = self.counters()?;
+        counters.feed += 1;
+        self.put(Key::at(Table::Feed, b"", counters.feed.to_be_bytes()), entry);
+        self.put(CounterRow::key(), &counters);
+        self.feed = Some(counters.feed);
+        Ok(())
+    }
+
+    pub(super) fn counters(&self) -> Step<CounterRow> {
+        Ok(self.read(&CounterRow::key())?.unwrap_or_default())
+    }
+}
+
+impl View for Turn<'_> {
+    fn row(&self, key: &Key) -> Result<Option<Vec<u8>>, ViewError> {
+        match self.staged.get(key) {
+            Some(staged) => Ok(staged.clone()),
+            None => self.view.row(key),
+        }
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        scope: &[u8],
+        from: Option<&[u8]>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Rows, ViewError> {
+        let staged: Vec<(&Key, &Option<Vec<u8>>)> = self
+            .staged
+            .range(Key::named(table, scope, b"")..)
+            .take_while(|(key, _)| key.table == table && key.scope == scope)
+            .collect();
+        if staged.is_empty() {
+            return self.view.scan(table, scope, from, direction, limit);
+        }
+        // Staged rows can hide at most as many of the store's.
+        let stored = self.view.scan(table, scope, from, direction, limit.saturating_add(staged.len()))?;
+        match staged.first().map(|(key, _)| &key.item) {
+            Some(Item::At(_)) => Ok(merge_ordered(stored, &staged, from, direction, limit)),
+            _ => self.merge_named(stored, &staged, limit),
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// Names in the store are blinded, so a replaced row is recognised by its stored value; values hold their own ids.
+    fn merge_named(&self, mut stored: Rows, staged: &[(&Key, &Option<Vec<u8>>)], limit: usize) -> Step<Rows> {
+        for (key, value) in staged {
+            if let Some(old) = self.view.row(key)?
+                && let Some(place) = stored.iter().position(|(_, bytes)| *bytes == old)
+            {
+                stored.remove(place);
+            }
+            if let (Item::Named(name), Some(bytes)) = (&key.item, value) {
+                stored.push((name.clone(), bytes.clone()));
+            }
+        }
+        stored.truncate(limit);
+        Ok(stored)
+    }
+}
+
+fn merge_ordered(
+    stored: Rows,
+    staged: &[(&Key, &Option<Vec<u8>>)],
+    from: Option<&[u8]>,
+    direction: Direction,
+    limit: usize,
+) -> Rows {
+    let mut merged: BTreeMap<Vec<u8>, Vec<u8>> = stored.into_iter().collect();
+    for (key, value) in staged {
+        let Item::At(place) = &key.item else { continue };
+        let wanted = match (from, direction) {
+            (None, _) => true,
+            (Some(from), Direction::Forward) => place.as_slice() >= from,
+            (Some(from), Direction::Backward) => place.as_slice() <= from,
+        };
+        match value {
+            Some(bytes) if wanted => merged.insert(place.clone(), bytes.clone()),
+            _ => merged.remove(place),
+        };
+    }
+    match direction {
+        Direction::Forward => merged.into_iter().take(limit).collect(),
+        Direction::Backward => merged.into_iter().rev().take(limit).collect(),
+    }
+}
