@@ -83,11 +83,6 @@ pub(super) fn item(key: &[u8]) -> Vec<u8> {
     key.get(ITEM_START..).unwrap_or_default().to_vec()
 }
 
-/// The table a key on disk is of.
-pub(super) fn table_number(key: &[u8]) -> u8 {
-    key.first().copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -71,8 +71,7 @@ impl Disk {
     pub(super) fn apply(&mut self, batch: sled::Batch) -> Result<(), StoreError> {
         self.apply_undurably(batch)?;
         guarded(&self.dir, || self.db.flush())?;
-        self.log.sync_data().map_err(io_error)?;
-        self.sync_large_pages().map_err(io_error)
+        self.log.sync_data().and_then(|()| self.sync_large_pages()).map_err(unsynced)
     }
 
     /// Applies a batch whole; nothing is promised of a crash. For measuring what durability costs.
@@ -137,6 +136,12 @@ fn guarded<T>(dir: &Path, call: impl FnOnce() -> sled::Result<T>) -> Result<T, S
         Ok(Err(error)) => Err(damaged(error.to_string())),
         Err(_) => Err(damaged("sled gave up on it".to_owned())),
     }
+}
+
+/// A sync that failed is never tried again: the kernel may have dropped the pages and call the next one a success. Hence
+/// even "no room" is not the [`StoreError::Full`] that goes on by itself.
+fn unsynced(error: io::Error) -> StoreError {
+    StoreError::Io(format!("the disk did not take what was written ({error})"))
 }
 
 pub(super) fn io_error(error: io::Error) -> StoreError {

@@ -84,7 +84,13 @@ pub enum HomeError {
     },
     /// The store inside.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
+}
+
+impl From<StoreError> for HomeError {
+    fn from(error: StoreError) -> Self {
+        if matches!(error, StoreError::Full) { Self::Full } else { Self::Store(error) }
+    }
 }
 
 impl Home {
@@ -120,8 +126,12 @@ impl Home {
         Ok(Self { dir: dir.to_path_buf(), lock, keyslots, root })
     }
 
-    /// Opens the store. There is one writer: while the last one or a reader of it lives, this fails.
+    /// Opens the store. There is one writer: while the last one or a reader of it lives, this is
+    /// [`StoreError::InUse`].
     pub fn store(&self) -> Result<SledStore, StoreError> {
+        if Arc::strong_count(&self.lock) > 1 {
+            return Err(StoreError::InUse);
+        }
         SledStore::open(&self.dir, &self.root, Arc::clone(&self.lock))
     }
 
@@ -337,6 +347,7 @@ mod tests {
         let home = make(dir.path(), None);
         assert!(matches!(Home::open(dir.path(), None), Err(HomeError::Locked(_))));
         let reader = home.store().unwrap().reader();
+        assert!(matches!(home.store(), Err(StoreError::InUse)));
         drop(home);
         assert!(matches!(Home::open(dir.path(), None), Err(HomeError::Locked(_))), "a reader keeps it locked");
         drop(reader);

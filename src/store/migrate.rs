@@ -7,8 +7,8 @@
 use crate::protocol::view::Direction;
 use crate::store::{
     StoreError,
-    blind::table_number,
     disk::Disk,
+    row::table_number,
     sled_store::{Rows, put},
 };
 use std::ops::Bound;

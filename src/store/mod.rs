@@ -74,6 +74,9 @@ pub enum StoreError {
     /// Reading or writing failed below.
     #[error("the store failed: {0}")]
     Io(String),
+    /// This process has the store of this home open already.
+    #[error("the store is open already: there is one writer")]
+    InUse,
     /// What is on disk is not what was written. The folder is left as it is.
     #[error("the store in {} is damaged ({why}); nothing was changed: keep a copy, then restore a backup", dir.display())]
     Damaged {

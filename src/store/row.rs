@@ -14,7 +14,6 @@ use crate::protocol::crypto::{
     seal::{self, DoesNotOpen},
     secret::Secret,
 };
-use crate::store::blind::table_number;
 use rand_core::CryptoRng;
 
 /// The longest value given to sled, less the header of the first part.
@@ -98,6 +97,11 @@ pub(super) fn parts_of(first: &[u8]) -> u8 {
 pub(super) fn part_key(key: &[u8], number: u8) -> Vec<u8> {
     let rest = key.get(1..).unwrap_or_default();
     [&[table_number(key) | FURTHER][..], rest, &[number]].concat()
+}
+
+/// The table a key on disk is of.
+pub(super) fn table_number(key: &[u8]) -> u8 {
+    key.first().copied().unwrap_or_default()
 }
 
 fn header(schema: u16, parts: u8) -> [u8; HEADER] {

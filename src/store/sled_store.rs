@@ -39,11 +39,19 @@ pub struct SledStore {
 pub struct Reader(Arc<Shared>);
 
 struct Shared {
-    disk: RwLock<Result<Disk, String>>,
+    disk: RwLock<State>,
     dir: PathBuf,
     blinder: Blinder,
     rows: Rows,
     _lock: Arc<File>,
+}
+
+enum State {
+    Open(Disk),
+    /// The disk was full; the next commit opens it again.
+    Full,
+    /// A write failed in a way that leaves unknown what the disk holds. Only a new start reads it anew.
+    Failed(String),
 }
 
 /// Opens and seals rows.
@@ -67,7 +75,7 @@ impl SledStore {
             opened => opened?,
         };
         let blinder = Blinder::new(&kdf(root.expose(), labels::STORE_INDEX, &[]));
-        let shared = Shared { disk: RwLock::new(Ok(disk)), dir, blinder, rows, _lock: lock };
+        let shared = Shared { disk: RwLock::new(State::Open(disk)), dir, blinder, rows, _lock: lock };
         Ok(Self { shared: Arc::new(shared), staged: Overlay::default(), ballast, schema })
     }
 
@@ -89,28 +97,47 @@ impl SledStore {
         if !self.ballast.take().map_err(io_error)? {
             return Err(StoreError::Full);
         }
-        let mut guard = self.shared.exclusively();
-        if guard.is_err() {
-            *guard = Ok(ready(&self.shared.dir, &self.shared.rows, self.schema)?);
+        let mut state = self.shared.exclusively();
+        if matches!(*state, State::Full) {
+            *state = State::Open(ready(&self.shared.dir, &self.shared.rows, self.schema)?);
         }
-        let Ok(disk) = guard.as_mut() else {
-            unreachable!("opened just above");
+        let disk = match &mut *state {
+            State::Open(disk) => disk,
+            State::Full => return Err(StoreError::Full),
+            State::Failed(why) => return Err(StoreError::Io(why.clone())),
         };
-        let written = self.shared.rows.batch(disk, &self.staged, self.schema).and_then(|batch| apply(disk, batch));
-        let Err(error) = written else {
+        let batch = self.shared.rows.batch(disk, &self.staged, self.schema)?;
+        let Err(error) = apply(disk, batch) else {
             self.staged.clear();
             return Ok(());
         };
-        let failed = std::mem::replace(&mut *guard, Err(error.to_string()));
-        if let Ok(disk) = failed {
+        if !matches!(error, StoreError::Full) {
+            state.give_up(State::Failed(format!("{error}; check the disk, then start moim again")));
+            return Err(error);
+        }
+        state.give_up(State::Full);
+        self.ballast.release().map_err(io_error)?;
+        // Readers go on with what is durable. Should even this fail, the next commit tries again.
+        if let Ok(disk) = ready(&self.shared.dir, &self.shared.rows, self.schema) {
+            *state = State::Open(disk);
+        }
+        Err(StoreError::Full)
+    }
+}
+
+impl State {
+    fn disk(&self) -> Result<&Disk, ViewError> {
+        match self {
+            Self::Open(disk) => Ok(disk),
+            Self::Full => Err(below(StoreError::Full)),
+            Self::Failed(why) => Err(ViewError::Io(why.clone())),
+        }
+    }
+
+    fn give_up(&mut self, next: Self) {
+        if let Self::Open(disk) = std::mem::replace(self, next) {
             disk.close();
         }
-        if matches!(error, StoreError::Full) {
-            // Readers go on with what is durable. Should even this fail, the next commit tries again.
-            self.ballast.release().map_err(io_error)?;
-            *guard = ready(&self.shared.dir, &self.shared.rows, self.schema).map_err(|error| error.to_string());
-        }
-        Err(error)
     }
 }
 
@@ -168,8 +195,8 @@ impl View for Reader {
 
 impl Shared {
     fn row(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
-        let guard = self.shared();
-        let disk = guard.as_ref().map_err(|why| ViewError::Io(why.clone()))?;
+        let state = self.shared();
+        let disk = state.disk()?;
         let Some(first) = disk.get(key).map_err(below)? else {
             return Ok(None);
         };
@@ -185,19 +212,19 @@ impl Shared {
         direction: Direction,
         limit: usize,
     ) -> Result<view::Rows, ViewError> {
-        let guard = self.shared();
-        let disk = guard.as_ref().map_err(|why| ViewError::Io(why.clone()))?;
+        let state = self.shared();
+        let disk = state.disk()?;
         let span = self.blinder.span(table, scope, from, direction);
         let committed = disk.range(span.clone(), direction).map(|pair| pair.map_err(below));
         staged.scan(span, direction, limit, committed, |key, first| self.rows.value(disk, table, key, &first))
     }
 
     // A thread that panicked while holding the lock was reading, or was inside a guarded call: the state is whole.
-    fn shared(&self) -> RwLockReadGuard<'_, Result<Disk, String>> {
+    fn shared(&self) -> RwLockReadGuard<'_, State> {
         self.disk.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn exclusively(&self) -> RwLockWriteGuard<'_, Result<Disk, String>> {
+    fn exclusively(&self) -> RwLockWriteGuard<'_, State> {
         self.disk.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -279,10 +306,8 @@ pub(super) fn put(
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let disk = self.disk.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Ok(disk) = std::mem::replace(disk, Err("closed".to_owned())) {
-            disk.close();
-        }
+        let state = self.disk.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.give_up(State::Failed("the store is closed".to_owned()));
     }
 }
 
