@@ -22,8 +22,14 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
+    time::{Duration, Instant},
 };
 use zeroize::Zeroizing;
+
+/// How long a lock may be somebody's who has just let go: a process that is ending, or a child of this one between fork
+/// and exec, which shares our files for that moment.
+const LOCK_WAIT: Duration = Duration::from_millis(300);
 
 /// An open home. Nobody else can open it while this, its store or a reader of it lives.
 pub struct Home {
@@ -262,10 +268,14 @@ fn check_whole(dir: &Path) -> Result<(), HomeError> {
 fn lock(dir: &Path) -> Result<Arc<File>, HomeError> {
     let path = dir.join("lock");
     let file = files::private_file(&path).map_err(|error| HomeError::io(&path, error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Arc::new(file)),
-        Err(TryLockError::WouldBlock) => Err(HomeError::Locked(dir.to_path_buf())),
-        Err(TryLockError::Error(error)) => Err(HomeError::io(&path, error)),
+    let deadline = Instant::now() + LOCK_WAIT;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Arc::new(file)),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(Duration::from_millis(10)),
+            Err(TryLockError::WouldBlock) => return Err(HomeError::Locked(dir.to_path_buf())),
+            Err(TryLockError::Error(error)) => return Err(HomeError::io(&path, error)),
+        }
     }
 }
 

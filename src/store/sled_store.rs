@@ -94,12 +94,13 @@ impl SledStore {
         if self.staged.is_empty() {
             return Ok(());
         }
-        if !self.ballast.take().map_err(io_error)? {
-            return Err(StoreError::Full);
-        }
         let mut state = self.shared.exclusively();
+        // Opening may need the room that the ballast has given up: the ballast is taken after it.
         if matches!(*state, State::Full) {
             *state = State::Open(ready(&self.shared.dir, &self.shared.rows, self.schema)?);
+        }
+        if !self.ballast.take().map_err(io_error)? {
+            return Err(StoreError::Full);
         }
         let disk = match &mut *state {
             State::Open(disk) => disk,
