@@ -5,3 +5,4 @@
 //! features `node` and `cli`, so `cargo check --lib --no-default-features` builds the heart alone.
 
 pub mod protocol;
+pub mod store;
