@@ -4,5 +4,7 @@
 //! clock, file, socket or randomness of its own. Everything around it (disk, network, API, command line) is behind the
 //! features `node` and `cli`, so `cargo check --lib --no-default-features` builds the heart alone.
 
+#[cfg(feature = "node")]
+pub mod api;
 pub mod protocol;
 pub mod store;
