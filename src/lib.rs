@@ -6,5 +6,9 @@
 
 #[cfg(feature = "node")]
 pub mod api;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod protocol;
 pub mod store;
+#[cfg(feature = "cli")]
+pub mod ui;
