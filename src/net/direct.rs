@@ -25,7 +25,6 @@ use libp2p::{
 };
 use std::{
     collections::{HashMap, VecDeque},
-    convert::Infallible,
     pin::Pin,
     task::{Context, Poll},
 };
