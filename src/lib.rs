@@ -8,6 +8,8 @@
 pub mod api;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "node")]
+pub mod net;
 pub mod protocol;
 pub mod store;
 #[cfg(feature = "cli")]
