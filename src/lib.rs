@@ -10,6 +10,8 @@ pub mod api;
 pub mod cli;
 #[cfg(feature = "node")]
 pub mod net;
+#[cfg(feature = "node")]
+pub mod node;
 pub mod protocol;
 pub mod store;
 #[cfg(feature = "cli")]
