@@ -127,6 +127,9 @@ pub struct Have {
     /// Whether this answers another's `Have`, so that two of them end the exchange.
     #[n(4)]
     pub answer: bool,
+    /// Whether it speaks only of the authors it names; else those it does not name are lacked whole.
+    #[n(5)]
+    pub partial: bool,
 }
 
 impl Record {
