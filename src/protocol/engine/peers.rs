@@ -179,7 +179,9 @@ impl Turn<'_> {
         match self.hear(peer, wire)? {
             Hearing::Heard(heard) => {
                 self.bind_peer(peer, heard.device.device)?;
-                self.owe_position(heard.device.device, heard.at);
+                if wants_receipt(&heard.record) {
+                    self.owe_position(heard.device.device, heard.at);
+                }
                 self.record(heard)
             }
             Hearing::Again(device, at) => {
@@ -352,6 +354,11 @@ impl Turn<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a record is one that its sender keeps until it is confirmed. What this version does not know may be.
+fn wants_receipt(record: &[u8]) -> bool {
+    Record::parse(record).is_none_or(|record| record.is_kept())
 }
 
 /// The addresses to try first, in front of those known before; no more than a bundle may name.

@@ -143,6 +143,15 @@ impl Record {
         !matches!(self, Self::Request(_) | Self::Accepted(_) | Self::Profile(_) | Self::Event(_) | Self::Invite(..))
     }
 
+    /// Whether its sender may keep it in an outbox until it is confirmed. The others are said once, and a receipt of a
+    /// receipt would never end.
+    pub fn is_kept(&self) -> bool {
+        !matches!(
+            self,
+            Self::Receipt(_) | Self::Bundle(_) | Self::Have(_) | Self::Events(..) | Self::KeysWanted(..) | Self::Keys(..)
+        )
+    }
+
     /// Its bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         encode(self)
