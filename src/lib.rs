@@ -4,4 +4,10 @@
 //! clock, file, socket or randomness of its own. Everything around it (disk, network, API, command line) is behind the
 //! features `node` and `cli`, so `cargo check --lib --no-default-features` builds the heart alone.
 
+#[cfg(feature = "node")]
+pub mod api;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod protocol;
+#[cfg(feature = "cli")]
+pub mod ui;
