@@ -8,6 +8,11 @@
 pub mod api;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "node")]
+pub mod net;
+#[cfg(feature = "node")]
+pub mod node;
 pub mod protocol;
+pub mod store;
 #[cfg(feature = "cli")]
 pub mod ui;

@@ -1,0 +1,149 @@
+//! sled 0.34, kept at arm's length: every call is guarded, because sled may panic on a damaged file, and what it calls
+//! flushed is made durable, because its flush on Linux is `sync_file_range` alone.
+//!
+//! Everything is in one tree: sled's `apply_batch` is atomic for one tree only. No thread of sled's own writes: its
+//! background flusher stops for good at its first error, and segments are cleaned as pages are written. Once a write has
+//! failed, what sled holds in memory is no longer what is on disk: drop the `Disk` and open it anew.
+
+use crate::protocol::view::Direction;
+use crate::store::{StoreError, blind::Span, files, overlay::in_direction};
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    fs::{self, File},
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// sled's page cache, in bytes; its default is 1 GiB.
+const CACHE: u64 = 64 * 1024 * 1024;
+/// How long a `Disk` of this process that was just dropped may still hold sled's file lock. Between processes the lock
+/// of the home decides.
+const LET_GO_WITHIN: Duration = Duration::from_secs(5);
+
+/// An open sled tree and what makes it durable.
+pub(super) struct Disk {
+    dir: PathBuf,
+    db: sled::Db,
+    /// A second handle of sled's log: sled does not lend its own.
+    log: File,
+    /// Files of sled's for large pages that are durable already. Rows are cut so that there are none; should one appear
+    /// all the same, an acknowledgement waits for it.
+    large: BTreeSet<OsString>,
+}
+
+impl Disk {
+    /// Opens or makes the tree in `dir`, and makes durable what sled wrote in opening.
+    pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
+        files::private_dir(dir).map_err(io_error)?;
+        let db = open_when_let_go(dir)?;
+        files::settle(dir).map_err(io_error)?;
+        let log = File::options().read(true).write(true).open(dir.join("db")).map_err(io_error)?;
+        Ok(Self { dir: dir.to_path_buf(), db, log, large: BTreeSet::new() })
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, StoreError> {
+        guarded(&self.dir, || self.db.get(key))
+    }
+
+    /// Keys and values of a range, in the direction asked for. After an error it ends.
+    pub(super) fn range(
+        &self,
+        span: Span,
+        direction: Direction,
+    ) -> impl Iterator<Item = Result<(Vec<u8>, sled::IVec), StoreError>> {
+        let mut pairs = in_direction(self.db.range::<Vec<u8>, _>(span), direction);
+        let mut failed = false;
+        std::iter::from_fn(move || {
+            if failed {
+                return None;
+            }
+            let next = guarded(&self.dir, || pairs.next().transpose()).transpose()?;
+            failed = next.is_err();
+            Some(next.map(|(key, value)| (key.to_vec(), value)))
+        })
+    }
+
+    /// Applies a batch whole and returns when it is durable.
+    pub(super) fn apply(&mut self, batch: sled::Batch) -> Result<(), StoreError> {
+        self.apply_undurably(batch)?;
+        guarded(&self.dir, || self.db.flush())?;
+        self.log.sync_data().and_then(|()| self.sync_large_pages()).map_err(unsynced)
+    }
+
+    /// Applies a batch whole; nothing is promised of a crash. For measuring what durability costs.
+    pub(super) fn apply_undurably(&mut self, batch: sled::Batch) -> Result<(), StoreError> {
+        guarded(&self.dir, || self.db.apply_batch(batch))
+    }
+
+    /// The error for something found on disk that this program did not write.
+    pub(super) fn damaged(&self, why: &str) -> StoreError {
+        StoreError::Damaged { dir: self.dir.clone(), why: why.to_owned() }
+    }
+
+    /// Lets go of sled; whatever it still has to say is too late.
+    pub(super) fn close(self) {
+        let _ = catch_unwind(AssertUnwindSafe(move || drop(self)));
+    }
+
+    fn sync_large_pages(&mut self) -> io::Result<()> {
+        let dir = self.dir.join("blobs");
+        let mut found = BTreeSet::new();
+        for entry in fs::read_dir(&dir)? {
+            let entry = entry?;
+            if !self.large.contains(&entry.file_name()) {
+                match File::open(entry.path()) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    opened => opened?.sync_all()?,
+                }
+            }
+            found.insert(entry.file_name());
+        }
+        if found != self.large {
+            files::sync_dir(&dir)?;
+            self.large = found;
+        }
+        Ok(())
+    }
+}
+
+fn open_when_let_go(dir: &Path) -> Result<sled::Db, StoreError> {
+    let deadline = Instant::now() + LET_GO_WITHIN;
+    loop {
+        let config =
+            sled::Config::new().path(dir).cache_capacity(CACHE).mode(sled::Mode::HighThroughput).flush_every_ms(None);
+        match guarded(dir, || config.open()) {
+            Err(StoreError::Io(why)) if why.contains("could not acquire lock") && Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// Calls sled and turns its errors and its panics into ours.
+fn guarded<T>(dir: &Path, call: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
+    let damaged = |why: String| StoreError::Damaged { dir: dir.to_path_buf(), why };
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(sled::Error::Io(error))) => Err(match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => damaged(error.to_string()),
+            _ => io_error(error),
+        }),
+        Ok(Err(error)) => Err(damaged(error.to_string())),
+        Err(_) => Err(damaged("sled gave up on it".to_owned())),
+    }
+}
+
+/// A sync that failed is never tried again: the kernel may have dropped the pages and call the next one a success. Hence
+/// even "no room" is not the [`StoreError::Full`] that goes on by itself.
+fn unsynced(error: io::Error) -> StoreError {
+    StoreError::Io(format!("the disk did not take what was written ({error})"))
+}
+
+pub(super) fn io_error(error: io::Error) -> StoreError {
+    if files::is_full(&error) { StoreError::Full } else { StoreError::Io(error.to_string()) }
+}
