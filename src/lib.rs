@@ -4,4 +4,6 @@
 //! clock, file, socket or randomness of its own. Everything around it (disk, network, API, command line) is behind the
 //! features `node` and `cli`, so `cargo check --lib --no-default-features` builds the heart alone.
 
+#[cfg(feature = "node")]
+pub mod net;
 pub mod protocol;
