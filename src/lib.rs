@@ -4,5 +4,15 @@
 //! clock, file, socket or randomness of its own. Everything around it (disk, network, API, command line) is behind the
 //! features `node` and `cli`, so `cargo check --lib --no-default-features` builds the heart alone.
 
+#[cfg(feature = "node")]
+pub mod api;
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "node")]
+pub mod net;
+#[cfg(feature = "node")]
+pub mod node;
 pub mod protocol;
 pub mod store;
+#[cfg(feature = "cli")]
+pub mod ui;

@@ -1,0 +1,150 @@
+//! Every method by name, with the types of its question and its answer. One table: client, server and views read it.
+
+use crate::api::types::*;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// A method of the API. The unit types of this module implement it; `M::Params` and `M::Result` tie the two ends.
+pub trait Method: Send + Sync + 'static {
+    /// Its name on the wire.
+    const NAME: &'static str;
+    /// What is asked with it.
+    type Params: Serialize + DeserializeOwned + Send + Sync + 'static;
+    /// What comes back.
+    type Result: Serialize + DeserializeOwned + Send + Sync + 'static;
+}
+
+macro_rules! methods {
+    ($($(#[$doc:meta])* $method:ident $name:literal ($params:ty) -> $result:ty;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, Copy)]
+            pub enum $method {}
+
+            impl Method for $method {
+                const NAME: &'static str = $name;
+                type Params = $params;
+                type Result = $result;
+            }
+        )*
+
+        /// The names of all methods.
+        pub const NAMES: &[&str] = &[$($name,)*];
+
+        /// Calls another macro with the list of all methods: how a dispatcher is sure to miss none.
+        #[allow(unused_macros, reason = "the server's dispatcher reads it")]
+        macro_rules! for_each_method {
+            ($each:ident) => { $each! { $($method,)* } };
+        }
+        #[allow(unused_imports, reason = "the server's dispatcher reads it")]
+        pub(crate) use for_each_method;
+    };
+}
+
+methods! {
+    /// How the node and its store are.
+    Status "status" (Nothing) -> StatusResult;
+    /// Stops the node.
+    Down "down" (Nothing) -> DownResult;
+    /// Shows or changes settings; a change holds from the node's next start.
+    Config "config" (ConfigParams) -> ConfigResult;
+    /// Who this account is.
+    Id "id" (Nothing) -> Identity;
+    /// Shows or changes the account's own name.
+    Profile "profile" (ProfileParams) -> Identity;
+    /// Makes an invitation link.
+    InviteCreate "invite.create" (InviteParams) -> InviteResult;
+    /// Open invitations.
+    InviteList "invite.list" (Nothing) -> InvitesResult;
+    /// Closes an invitation.
+    InviteRevoke "invite.revoke" (RevokeParams) -> RevokeResult;
+    /// Asks the maker of a link to become a contact.
+    ContactAdd "contact.add" (AddParams) -> ContactResult;
+    /// All contacts.
+    ContactList "contact.list" (Nothing) -> ContactsResult;
+    /// Who waits for an answer.
+    ContactRequests "contact.requests" (Nothing) -> RequestsResult;
+    /// Accepts a request.
+    ContactAccept "contact.accept" (Who) -> ContactResult;
+    /// Declines a request.
+    ContactDecline "contact.decline" (Who) -> GoneResult;
+    /// Takes nothing more from a contact.
+    ContactBlock "contact.block" (Who) -> ContactResult;
+    /// Takes messages of a blocked contact again.
+    ContactUnblock "contact.unblock" (Who) -> ContactResult;
+    /// Gives a contact another local name.
+    ContactRename "contact.rename" (RenameParams) -> ContactResult;
+    /// Forgets a contact; the history stays.
+    ContactRemove "contact.remove" (Who) -> GoneResult;
+    /// Shows the safety number, or marks a contact as verified by it.
+    ContactVerify "contact.verify" (VerifyParams) -> VerifyResult;
+    /// Sends a message.
+    MessageSend "message.send" (SendParams) -> SendResult;
+    /// The last messages of a chat, oldest first.
+    MessageLog "message.log" (LogParams) -> LogResult;
+    /// Marks messages as read.
+    MessageRead "message.read" (ReadParams) -> ReadResult;
+    /// All chats, the latest first.
+    ChatList "chat.list" (Nothing) -> ChatsResult;
+    /// Makes a group.
+    GroupNew "group.new" (GroupNewParams) -> GroupResult;
+    /// Invites contacts into a group.
+    GroupInvite "group.invite" (GroupInviteParams) -> GroupStateResult;
+    /// Joins a group that one was invited to.
+    GroupAccept "group.accept" (Group) -> GroupStateResult;
+    /// Declines an invitation to a group.
+    GroupDecline "group.decline" (Group) -> GroupStateResult;
+    /// Who is in a group.
+    GroupMembers "group.members" (Group) -> MembersResult;
+    /// Gives a group another name, for all.
+    GroupRename "group.rename" (GroupRenameParams) -> GroupResult;
+    /// Leaves a group.
+    GroupLeave "group.leave" (Group) -> GroupStateResult;
+    /// Starts a stream of events on this connection.
+    Watch "watch" (WatchParams) -> WatchResult;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_method_has_a_name_of_its_own_and_a_dispatcher_can_reach_it() {
+        macro_rules! names {
+            ($($method:ident,)*) => { [$(<$method as Method>::NAME,)*] };
+        }
+        let reached = for_each_method!(names);
+        assert_eq!(reached.as_slice(), NAMES);
+        assert_eq!(NAMES.iter().collect::<BTreeSet<_>>().len(), NAMES.len());
+    }
+
+    /// The contract: what product.md promises to scripts, an answer of each method.
+    #[test]
+    fn every_answer_has_the_shape_of_the_contract() {
+        fn keeps<M: Method>() {
+            let golden = crate::api::samples::answer(M::NAME, "mina");
+            let read: M::Result = serde_json::from_value(golden.clone()).expect(M::NAME);
+            assert_eq!(serde_json::to_value(&read).unwrap(), golden, "{}", M::NAME);
+            assert_eq!(golden["v"], 1, "{}", M::NAME);
+        }
+        macro_rules! keep {
+            ($($method:ident,)*) => { $(keeps::<$method>();)* };
+        }
+        for_each_method!(keep);
+    }
+
+    #[test]
+    fn another_version_of_an_answer_is_refused() {
+        let mut answer = crate::api::samples::answer("down", "");
+        answer["v"] = 2.into();
+        assert!(serde_json::from_value::<DownResult>(answer).is_err());
+    }
+
+    #[test]
+    fn every_event_has_the_shape_of_the_contract() {
+        for golden in crate::api::samples::events("mina") {
+            let read: WatchEvent = serde_json::from_value(golden.clone()).unwrap();
+            assert_eq!(serde_json::to_value(&read).unwrap(), golden);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! An answer of every method, as the contract writes it, with one name put wherever a peer can choose one.
+
+use serde_json::{Value, json};
+
+/// Any id.
+pub(crate) const ID: &str = "aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dypq";
+const DIGITS: &str = "012345678901234567890123456789";
+const AT: &str = "2026-11-22T08:20:00.000Z";
+
+/// The answer of a method. Panics for a method that has none: add it here.
+pub(crate) fn answer(method: &str, name: &str) -> Value {
+    let contact = json!({"v": 1, "contact": ID, "name": name, "state": "connected"});
+    let gone = json!({"v": 1, "contact": ID, "name": name});
+    let own = json!({"v": 1, "account": ID, "name": name, "fingerprint": DIGITS});
+    let standing = |state: &str| json!({"v": 1, "group": ID, "state": state});
+    match method {
+        "status" => {
+            json!({"v": 1, "running": true, "account": ID, "peer": "12D3KooW", "addrs": ["/ip4/127.0.0.1/tcp/1"],
+            "peers": 1, "outbox": 0, "chats": 2, "store_bytes": 4096, "version": "0.1.0"})
+        }
+        "down" => json!({"v": 1, "stopping": true}),
+        "config" => json!({"v": 1, "settings": [{"key": "receipts.read", "value": true, "origin": "file"}]}),
+        "id" | "profile" => own,
+        "invite.create" => json!({"v": 1, "link": "moim:1:abc", "expires": AT}),
+        "invite.list" => json!({"v": 1, "invites":
+            [{"id": "abcdefghij", "created": AT, "expires": AT, "auto_accept": false, "pending": 2}]}),
+        "invite.revoke" => json!({"v": 1, "id": "abcdefghij"}),
+        "contact.add" | "contact.accept" | "contact.block" | "contact.unblock" | "contact.rename" => contact,
+        "contact.list" => json!({"v": 1, "contacts":
+            [{"id": ID, "name": name, "state": "requested", "verified": false, "online": true}]}),
+        "contact.requests" => {
+            json!({"v": 1, "requests": [{"id": ID, "name": name, "fingerprint": DIGITS, "since": AT}],
+            "groups": [{"id": ID, "name": name, "from": {"id": ID, "name": name}, "since": AT}]})
+        }
+        "contact.decline" | "contact.remove" => gone,
+        "contact.verify" => json!({"v": 1, "contact": ID, "safety_number": DIGITS.repeat(2), "verified": false}),
+        "message.send" => json!({"v": 1, "id": ID, "chat": ID, "state": "saved"}),
+        "message.log" => json!({"v": 1, "messages": [message(name, "received"), message(name, "delivered"), {
+            "id": ID, "chat": ID, "from": {"id": ID, "name": name}, "at": AT, "kind": "file", "state": "saved",
+            "delivered": 1, "read": 0, "of": 7, "waiting": {"why": "away", "since": AT}}]}),
+        "message.read" => json!({"v": 1, "chat": ID, "read": 3, "unread": 1}),
+        "chat.list" => json!({"v": 1, "chats": [
+            {"id": ID, "name": name, "kind": "direct", "unread": 2, "last": message(name, "received")},
+            {"id": ID, "name": name, "kind": "group", "unread": 0},
+            {"id": ID, "name": "me", "kind": "self", "unread": 0}]}),
+        "group.new" | "group.rename" => json!({"v": 1, "group": ID, "name": name}),
+        "group.invite" => standing("invited"),
+        "group.accept" => standing("joined"),
+        "group.decline" => standing("declined"),
+        "group.leave" => standing("left"),
+        "group.members" => json!({"v": 1, "members": [{"id": ID, "name": name, "role": "founder"}]}),
+        "watch" => json!({"v": 1, "cursor": 7}),
+        other => panic!("no sample of {other}"),
+    }
+}
+
+/// One event of each kind.
+pub(crate) fn events(name: &str) -> Vec<Value> {
+    let person = json!({"id": ID, "name": name});
+    let contact = json!({"id": ID, "name": name, "state": "blocked", "verified": true, "online": false});
+    let request = json!({"id": ID, "name": name, "fingerprint": DIGITS, "since": AT});
+    vec![
+        json!({"v": 1, "cursor": 1, "event": "message", "message": message(name, "received")}),
+        json!({"v": 1, "cursor": 2, "event": "receipt", "id": ID, "chat": ID, "state": "read",
+            "delivered": 1, "read": 1, "of": 1}),
+        json!({"v": 1, "cursor": 3, "event": "contact", "contact": contact}),
+        json!({"v": 1, "cursor": 4, "event": "request", "request": request}),
+        json!({"v": 1, "cursor": 5, "event": "group", "group": ID, "name": name, "state": "joined", "members": 3}),
+        json!({"v": 1, "cursor": 6, "event": "peer", "contact": person, "online": true}),
+        json!({"v": 1, "cursor": 7, "event": "peer", "contact": person, "online": false}),
+    ]
+}
+
+fn message(name: &str, state: &str) -> Value {
+    json!({"id": ID, "chat": ID, "from": {"id": ID, "name": name}, "at": AT, "kind": "text", "text": format!("hi {name}"),
+        "state": state, "delivered": 1, "read": 0, "of": 1, "reply_to": ID})
+}

@@ -1,0 +1,58 @@
+//! Commands about groups.
+
+use super::{Runtime, Session, args, messages::group_word, out::Stop};
+use crate::{
+    api::{
+        methods::{self, Method},
+        types::{Group, GroupInviteParams, GroupNewParams, GroupRenameParams, GroupResult, GroupStateResult, Role},
+    },
+    ui::format::short,
+};
+
+pub(super) async fn group<R: Runtime>(session: &mut Session<'_, R>, command: args::Group) -> Result<(), Stop> {
+    match command {
+        args::Group::New { name } => {
+            session.named::<methods::GroupNew>(GroupNewParams { name }, "group-made").await?;
+            session.out.say("group-next", &[]);
+            Ok(())
+        }
+        args::Group::Rename { group, name } => {
+            session.named::<methods::GroupRename>(GroupRenameParams { group, name }, "group-renamed").await
+        }
+        args::Group::Invite { group, who } => {
+            session.standing::<methods::GroupInvite>(GroupInviteParams { group, who }).await
+        }
+        args::Group::Accept { group } => session.standing::<methods::GroupAccept>(Group { group }).await,
+        args::Group::Decline { group } => session.standing::<methods::GroupDecline>(Group { group }).await,
+        args::Group::Leave { group } => session.standing::<methods::GroupLeave>(Group { group }).await,
+        args::Group::Members { group } => members(session, group).await,
+    }
+}
+
+async fn members<R: Runtime>(session: &mut Session<'_, R>, group: String) -> Result<(), Stop> {
+    let result = session.ask::<methods::GroupMembers>(Group { group }).await?;
+    session.out.result(&result, |out| {
+        let rows = result.members.iter().map(|member| {
+            let role = match member.role {
+                Role::Founder => "role-founder",
+                Role::Admin => "role-admin",
+                Role::Member => "role-member",
+            };
+            vec![member.name.clone(), out.texts.get(role), short(&member.id)]
+        });
+        out.table(&["name", "role", "id"], rows.collect())
+    })
+}
+
+impl<R: Runtime> Session<'_, R> {
+    async fn named<M: Method<Result = GroupResult>>(&mut self, params: M::Params, text: &str) -> Result<(), Stop> {
+        let result = self.ask::<M>(params).await?;
+        let args = [("name", result.name.as_str().into()), ("id", short(&result.group).into())];
+        self.out.result(&result, |out| out.tell(text, &args))
+    }
+
+    async fn standing<M: Method<Result = GroupStateResult>>(&mut self, params: M::Params) -> Result<(), Stop> {
+        let result = self.ask::<M>(params).await?;
+        self.out.result(&result, |out| out.tell(group_word(result.state), &[]))
+    }
+}

@@ -1,0 +1,219 @@
+//! Commands about chats and messages.
+
+use super::{
+    Runtime, Session,
+    args::{Log, Send},
+    node::state_word,
+    out::{Out, Stop},
+};
+use crate::{
+    api::{
+        Api, ApiError, Reason, methods,
+        time::Span,
+        types::{
+            ChatKind, Event, GroupState, LogParams, Message, MessageKind, MessageState, Nothing, ReadParams,
+            SendParams, Wait, WatchEvent, WhyWaiting,
+        },
+    },
+    ui::format::{moment, short},
+};
+use futures::StreamExt;
+
+/// How long `send --wait` waits where nothing is said.
+const WAIT: Span = Span::seconds(30);
+
+pub(super) async fn send<R: Runtime>(session: &mut Session<'_, R>, send: Send) -> Result<(), Stop> {
+    let text = match send.text.as_str() {
+        "-" => without_last_newline(session.read_all()?),
+        _ => send.text,
+    };
+    if text.is_empty() {
+        return Err(ApiError::new(Reason::EmptyText).into());
+    }
+    let (wait, timeout) = (send.wait.map(Wait::from), send.timeout.unwrap_or(WAIT));
+    let params = SendParams { chat: send.chat, text, reply_to: send.reply_to, wait, timeout: Some(timeout) };
+    let result = session.ask::<methods::MessageSend>(params).await?;
+    session.out.result(&result, |out| {
+        let state = out.texts.get(state_word(result.state));
+        out.tell("send-state", &[("id", short(&result.id).into()), ("state", state.into())])
+    })?;
+    let wanted = wait.map_or(MessageState::Saved, awaited);
+    if result.state < wanted {
+        let state = session.out.texts.get(state_word(wanted));
+        return Err(ApiError::new(Reason::Waited).with("state", state).with("after", timeout.to_string()).into());
+    }
+    Ok(())
+}
+
+fn without_last_newline(mut text: String) -> String {
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    text
+}
+
+fn awaited(wait: Wait) -> MessageState {
+    match wait {
+        Wait::Saved => MessageState::Saved,
+        Wait::Mailbox => MessageState::Mailbox,
+        Wait::Delivered => MessageState::Delivered,
+        Wait::Read => MessageState::Read,
+    }
+}
+
+pub(super) async fn log<R: Runtime>(session: &mut Session<'_, R>, log: Log) -> Result<(), Stop> {
+    let params = LogParams { chat: log.chat, limit: log.limit, before: log.before, search: log.search };
+    let result = session.ask::<methods::MessageLog>(params).await?;
+    session.out.result(&result, |out| {
+        if result.messages.is_empty() {
+            out.say("log-none", &[]);
+        }
+        result.messages.iter().try_for_each(|message| show_message(out, message))
+    })
+}
+
+/// A line of id, time, name and text, its further lines indented; below one's own, what became of it.
+fn show_message(out: &mut Out, message: &Message) -> Result<(), Stop> {
+    let head = format!("{}  {}  {}: ", short(&message.id), moment(message.at, &out.zone), message.from.name);
+    let text = body(out, message);
+    let mut lines = text.lines();
+    out.line(&format!("{head}{}", lines.next().unwrap_or_default()))?;
+    lines.try_for_each(|line| out.line(&format!("    {line}")))?;
+    if message.state == MessageState::Received {
+        return Ok(());
+    }
+    let custody = custody(out, message.state, (message.delivered, message.read, message.of));
+    let waiting = match &message.waiting {
+        Some(waiting) => {
+            let why = out.texts.get(match waiting.why {
+                WhyWaiting::NoNode => "waiting-no-node",
+                WhyWaiting::NotAccepted => "waiting-not-accepted",
+                WhyWaiting::Away => "waiting-away",
+                WhyWaiting::Other => "waiting-other",
+            });
+            let since = moment(waiting.since, &out.zone);
+            out.texts
+                .with("waiting-since", &[("why".to_owned(), why.into()), ("since".to_owned(), since.into())].into())
+        }
+        None => String::new(),
+    };
+    out.line(&format!("    · {custody}{waiting}"))
+}
+
+fn body(out: &Out, message: &Message) -> String {
+    match message.kind {
+        MessageKind::Text => message.text.clone().unwrap_or_default(),
+        MessageKind::File => out.texts.get("kind-file"),
+        MessageKind::Other => out.texts.get("kind-other"),
+    }
+}
+
+/// How far a message is, and with how many where it is for several.
+fn custody(out: &Out, state: MessageState, (delivered, read, of): (u32, u32, u32)) -> String {
+    let word = out.texts.get(state_word(state));
+    if of < 2 {
+        return word;
+    }
+    let args = [
+        ("state".to_owned(), word.into()),
+        ("delivered".to_owned(), delivered.into()),
+        ("read".to_owned(), read.into()),
+        ("of".to_owned(), of.into()),
+    ];
+    out.texts.with("custody-counts", &args.into())
+}
+
+pub(super) async fn chats<R: Runtime>(session: &mut Session<'_, R>) -> Result<(), Stop> {
+    let result = session.ask::<methods::ChatList>(Nothing {}).await?;
+    session.out.result(&result, |out| {
+        let mut rows = Vec::new();
+        for chat in &result.chats {
+            let kind = match chat.kind {
+                ChatKind::Direct => "chat-direct",
+                ChatKind::Group => "chat-group",
+                ChatKind::Own => "chat-self",
+            };
+            let unread = match chat.unread {
+                0 => String::new(),
+                count => out.texts.with("chats-unread", &[("count".to_owned(), count.into())].into()),
+            };
+            let last = chat.last.as_ref().map(|last| preview(out, last)).unwrap_or_default();
+            rows.push(vec![chat.name.clone(), out.texts.get(kind), unread, short(&chat.id), last]);
+        }
+        if rows.is_empty() {
+            out.say("chats-none", &[]);
+            return Ok(());
+        }
+        out.table(&["name", "kind", "unread", "id", "last"], rows)
+    })
+}
+
+/// The first line of a message, at most 40 letters of it.
+fn preview(out: &Out, message: &Message) -> String {
+    let text = body(out, message);
+    let first = text.lines().next().unwrap_or_default();
+    let shown: String = first.chars().take(40).collect();
+    let cut = if shown.len() < text.trim_end().len() { "…" } else { "" };
+    format!("{}: {shown}{cut}", message.from.name)
+}
+
+pub(super) async fn read<R: Runtime>(
+    session: &mut Session<'_, R>,
+    chat: String,
+    up_to: Option<String>,
+) -> Result<(), Stop> {
+    let result = session.ask::<methods::MessageRead>(ReadParams { chat, up_to }).await?;
+    session.out.result(&result, |out| {
+        out.tell("read-marked", &[("count", result.read.into())])?;
+        if result.unread > 0 {
+            out.tell("read-unread", &[("count", result.unread.into())])?;
+        }
+        Ok(())
+    })
+}
+
+pub(super) async fn watch<R: Runtime>(session: &mut Session<'_, R>, after: Option<u64>) -> Result<(), Stop> {
+    let mut api = session.connect().await?;
+    let mut events = api.watch(after).await?;
+    session.out.say("watch-begins", &[]);
+    while let Some(event) = events.next().await {
+        let event = event?;
+        session.out.result(&event, |out| show_event(out, &event))?;
+    }
+    Ok(())
+}
+
+fn show_event(out: &mut Out, event: &WatchEvent) -> Result<(), Stop> {
+    match &event.event {
+        Event::Message { message } => show_message(out, message),
+        Event::Receipt { id, state, delivered, read, of, chat: _ } => {
+            let custody = custody(out, *state, (*delivered, *read, *of));
+            out.tell("event-receipt", &[("id", short(id).into()), ("state", custody.into())])
+        }
+        Event::Contact { contact } => out.tell("event-contact", &[("name", contact.name.as_str().into())]),
+        Event::Request { request } => out.tell("event-request", &[("name", request.name.as_str().into())]),
+        Event::Group { name, state, members, group: _ } => {
+            let state = out.texts.get(group_word(*state));
+            let args = [("name", name.as_str().into()), ("state", state.into()), ("count", (*members).into())];
+            out.tell("event-group", &args)
+        }
+        Event::Peer { contact, online } => {
+            let id = if *online { "event-came" } else { "event-went" };
+            out.tell(id, &[("name", contact.name.as_str().into())])
+        }
+    }
+}
+
+/// The word for how one stands with a group.
+pub(super) fn group_word(state: GroupState) -> &'static str {
+    match state {
+        GroupState::Invited => "group-invited",
+        GroupState::Pending => "group-pending",
+        GroupState::Joined => "group-joined",
+        GroupState::Declined => "group-declined",
+        GroupState::Left => "group-left",
+    }
+}

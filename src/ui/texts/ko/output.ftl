@@ -1,0 +1,161 @@
+# 명령이 하는 말.
+
+label-error = 오류:
+ask-passphrase = 암호:
+ask-new-passphrase = 새 암호:
+ask-again = 한 번 더:
+
+word-yes = 예
+word-no = 아니요
+word-online = 접속 중
+word-away = 자리 비움
+word-verified = 확인됨
+word-unverified = 확인 안 됨
+
+column-name = 이름
+column-state = 상태
+column-here = 접속
+column-identity = 신원
+column-id = ID
+column-expires = 만료
+column-auto-accept = 자동 수락
+column-requests = 요청
+column-since = 시각
+column-fingerprint = 지문
+column-group = 모임
+column-from = 보낸 사람
+column-kind = 종류
+column-unread = 안 읽음
+column-last = 마지막 메시지
+column-role = 역할
+column-number = 번호
+column-home = 홈
+column-address = 주소
+column-setting = 설정
+column-value = 값
+column-origin = 출처
+column-load = 작업
+column-count = 횟수
+column-per-second = 초당
+column-p50 = 절반이 이 안에
+column-p99 = 99%가 이 안에
+
+identity-name = 이름    { $name }
+identity-account = 계정    { $account }
+identity-fingerprint = 지문    { $fingerprint }
+init-next =
+    계정이 준비되었습니다. 다음으로:
+      moim words    복구 단어를 적어 두세요. 계정을 되찾을 유일한 방법입니다
+      moim up       노드를 실행합니다
+init-restored = 계정을 새 기기로 되살렸습니다. 다음으로: moim up
+words-keep = 이 단어들을 종이에 적어 보관하세요. 단어를 가진 사람이 계정을 가집니다.
+
+up-ready = 준비됨: { $peer } { $addrs }
+up-stop = Ctrl+C 또는 moim down 으로 멈춥니다
+down-stopping = 노드를 멈추는 중입니다
+status-running = moim { $version }, 실행 중
+status-stopped = moim { $version }, 실행 중 아님
+status-start = 노드 실행: moim up
+status-peer = 피어    { $peer }
+status-address = 주소    { $address }
+status-peers = 연결    피어 { $count }개
+status-outbox =
+    { $count ->
+        [0] 보낼편지 없음
+       *[other] 보낼편지 { $count }개가 기다리는 중
+    }
+status-chats = 대화    { $count }개, 디스크 { $size }
+
+origin-flag = 이 명령
+origin-environment = 환경 변수
+origin-file = 설정 파일
+origin-default = 기본값
+config-saved = { $path }에 저장했습니다. 실행 중인 노드는 다음에 시작할 때 적용합니다
+
+invite-next =
+    이 링크는 한 사람에게만 주세요. { $date }에 끝납니다.
+    누가 썼는지는 moim requests 로 봅니다
+invite-without-address = 내 주소를 아직 모릅니다. 이 링크는 같은 네트워크에서만 쓸 수 있습니다. 초대하기 전에 moim up 을 한 번 실행하세요.
+invite-revoked = 초대 { $id }: 닫았습니다
+invites-none = 열려 있는 초대가 없습니다. 만들기: moim invite
+picture-saved = { $path }에 저장했습니다
+
+add-next = 지금부터 쓸 수 있습니다: moim send "{ $name }" "안녕". 상대가 받아들이면 바로 보냅니다.
+contact-state = { $name }: { $state }
+contact-pending = 요청함, 아직 닿지 않음
+contact-requested = 요청이 닿음, 수락을 기다림
+contact-connected = 연결됨
+contact-blocked = 차단됨
+contact-declined = { $name } 님의 요청을 거절했습니다
+contact-removed = { $name } 님을 지웠습니다. 대화 기록은 남아 있습니다
+contacts-none = 아직 친구가 없습니다. 초대하기: moim invite --qr
+requests-none = 답을 기다리는 요청이 없습니다
+requests-next = moim accept 이름 또는 moim decline 이름 으로 답합니다
+requests-groups-next = moim group accept 이름 또는 moim group decline 이름 으로 답합니다
+verify-verified = 확인됨: 번호를 비교했습니다
+verify-unverified = 아직 확인하지 않았습니다
+verify-next = 통화하거나 만나서 번호를 서로 읽은 다음: moim verify 이름 --matches 번호
+
+state-received = 받음
+state-saved = 저장됨
+state-mailbox = 우편함에 있음
+state-delivered = 전달됨
+state-read = 읽음
+custody-counts = { $state } ({ $of }명 중 { $delivered }명에게 전달, { $read }명이 읽음)
+waiting-no-node = 실행 중인 노드 없음
+waiting-not-accepted = 아직 수락하지 않음
+waiting-away = 상대가 자리에 없음
+waiting-other = 기다리는 중
+waiting-since = {", "}{ $why }, { $since }부터
+kind-file = [파일]
+kind-other = [더 새로운 moim에서 볼 수 있는 내용]
+send-state = { $id }: { $state }
+log-none = 메시지가 없습니다
+chat-direct = 1:1
+chat-group = 모임
+chat-self = 나에게
+chats-unread = 새 메시지 { $count }개
+chats-none = 아직 대화가 없습니다. 초대하기: moim invite --qr
+read-marked =
+    { $count ->
+        [0] 안 읽은 메시지가 없습니다
+       *[other] 메시지 { $count }개를 읽음으로 표시했습니다
+    }
+read-unread = 안 읽은 메시지가 { $count }개 남아 있습니다
+watch-begins = 지켜보는 중입니다. Ctrl+C 로 끝냅니다.
+event-receipt = { $id }: { $state }
+event-contact = { $name } 님이 새로 들어왔거나 바뀌었습니다
+event-request = { $name } 님이 친구가 되고 싶어 합니다: moim requests
+event-group = 모임 { $name }: { $state } ({ $count }명)
+event-came = { $name } 님이 접속했습니다
+event-went = { $name } 님이 나갔습니다
+
+group-made = 모임 { $name } ({ $id }): 만들었습니다
+group-next = 친구 초대하기: moim group invite 모임 친구
+group-renamed = 모임의 새 이름: { $name } ({ $id })
+group-invited = 초대함
+group-pending = 들어가는 중
+group-joined = 들어감
+group-declined = 거절함
+group-left = 나감
+role-founder = 만든 사람
+role-admin = 관리자
+role-member = 구성원
+
+testnet-next = 해 보기: moim testnet exec 1 chats. Ctrl+C 로 시험망을 멈춥니다.
+testnet-down = 노드 { $count }개를 멈췄습니다
+man-written = { $path }에 문서 { $count }개를 썼습니다
+demo-begins = 이 컴퓨터 안에서만 연결되는 진짜 노드들입니다. 홈은 끝나면 지웁니다:
+demo-nodes = 노드 { $count }개 실행: { $names }
+demo-met = { $guest } 님이 { $inviter } 님의 링크를 따라와 서로 친구가 되었습니다
+demo-group = 모임 { $name }: { $count }명으로 만들었습니다
+demo-said = { $from } → { $to }: { $text }  · { $state }
+demo-away = { $name } 님이 자리를 비웁니다: 노드를 멈췄습니다
+demo-back =
+    { $count ->
+        [0] { $name } 님이 돌아왔습니다
+       *[other] { $name } 님이 돌아와 그사이 온 메시지 { $count }개를 받았습니다
+    }
+demo-done = 끝: { $seconds }초 동안 메시지 { $count }개, 잃은 것도 겹친 것도 없습니다
+demo-next = 이제 직접: moim init --name 이름
+bench-begins = 재는 중입니다. 시간이 좀 걸립니다
