@@ -263,8 +263,8 @@ pub struct ApiError {
     #[serde(default, skip_serializing_if = "Args::is_empty")]
     pub args: Args,
     /// What an ambiguous name may mean.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub choices: Vec<Choice>,
+    #[serde(default, skip_serializing_if = "<[Choice]>::is_empty")]
+    pub choices: Box<[Choice]>,
 }
 
 impl ApiError {
@@ -276,7 +276,7 @@ impl ApiError {
             hint: reason.hint().to_owned(),
             reason: reason.id().to_owned(),
             args: Args::new(),
-            choices: Vec::new(),
+            choices: Box::default(),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::{
             SendParams, Wait, WatchEvent, WhyWaiting,
         },
     },
+    protocol::wire::text::SafeText,
     ui::format::{moment, short},
 };
 use futures::StreamExt;
@@ -78,7 +79,7 @@ pub(super) async fn log<R: Runtime>(session: &mut Session<'_, R>, log: Log) -> R
 /// A line of id, time, name and text, its further lines indented; below one's own, what became of it.
 fn show_message(out: &mut Out, message: &Message) -> Result<(), Stop> {
     let head = format!("{}  {}  {}: ", short(&message.id), moment(message.at, &out.zone), message.from.name);
-    let text = body(out, message);
+    let text = SafeText::lines(&body(out, message));
     let mut lines = text.lines();
     out.line(&format!("{head}{}", lines.next().unwrap_or_default()))?;
     lines.try_for_each(|line| out.line(&format!("    {line}")))?;

@@ -5,8 +5,9 @@ use crate::{
         ApiError,
         error::{Arg, Args, ErrorReport},
     },
+    protocol::wire::text::SafeText,
     ui::{
-        format::{SafeText, safe_json, table},
+        format::{safe_json, table},
         texts::Texts,
     },
 };
@@ -71,7 +72,7 @@ impl Out {
 
     /// A line of data, made safe.
     pub(super) fn line(&mut self, text: &str) -> Result<(), Stop> {
-        self.raw(&SafeText::new(text).to_string())
+        self.raw(&SafeText::line(text).to_string())
     }
 
     /// A line of data of our own making: a QR code, a help page.
@@ -93,13 +94,13 @@ impl Out {
             return;
         }
         for line in self.texts.with(id, &named(args)).lines() {
-            writeln!(self.stderr, "{}", SafeText::new(line)).ok();
+            writeln!(self.stderr, "{}", SafeText::line(line)).ok();
         }
     }
 
     /// Aligned columns under headings (`column-NAME`), the headings dimmed.
     pub(super) fn table(&mut self, columns: &[&str], rows: Vec<Vec<String>>) -> Result<(), Stop> {
-        let safe = |row: Vec<String>| row.iter().map(|cell| SafeText::new(cell).to_string()).collect();
+        let safe = |row: Vec<String>| row.iter().map(|cell| SafeText::line(cell).to_string()).collect();
         let headings = columns.iter().map(|name| self.texts.get(&format!("column-{name}"))).collect();
         let rows: Vec<Vec<String>> = std::iter::once(headings).chain(rows.into_iter().map(safe)).collect();
         for (at, line) in table(&rows).into_iter().enumerate() {
@@ -120,9 +121,9 @@ impl Out {
         let (message, hint) = self.texts.error(error);
         let label = self.texts.get("label-error");
         let label = if self.color_messages { format!("\x1b[1;31m{label}\x1b[0m") } else { label };
-        writeln!(self.stderr, "{label} {}", SafeText::new(&message)).ok();
+        writeln!(self.stderr, "{label} {}", SafeText::line(&message)).ok();
         if !hint.is_empty() {
-            writeln!(self.stderr, "  → {}", SafeText::new(&hint)).ok();
+            writeln!(self.stderr, "  → {}", SafeText::line(&hint)).ok();
         }
     }
 }

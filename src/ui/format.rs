@@ -1,35 +1,14 @@
-//! Text laid out for terminals: safe, aligned by what it takes on the screen, short.
+//! Text laid out for terminals: aligned by what it takes on the screen, short. What makes peers' text safe to show is
+//! [`SafeText`](crate::protocol::wire::text::SafeText).
 
 use crate::api::time::Time;
 use jiff::tz::TimeZone;
 use std::fmt;
 use unicode_width::UnicodeWidthStr;
 
-/// Text without anything that could steer a terminal: control characters, escapes, direction overrides, invisible
-/// format characters. Each is shown as `·`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SafeText(String);
-
-impl SafeText {
-    /// The same text, made safe. Line breaks are control characters too.
-    pub fn new(text: &str) -> Self {
-        Self(text.chars().map(|c| if steers(c) { '·' } else { c }).collect())
-    }
-}
-
-impl fmt::Display for SafeText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Whether a character acts on the terminal or on the order of what stands around it, instead of being shown.
+/// Whether a character acts on a terminal or on the order of what stands around it, instead of being shown.
 pub fn steers(c: char) -> bool {
-    // The zero-width joiner and non-joiner stay: emoji and several scripts need them.
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// JSON on one line in which nothing steers the terminal it may be shown on. It reads back to the same value.
@@ -106,7 +85,7 @@ pub fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::time::Millis;
+    use crate::protocol::{time::Millis, wire::text::SafeText};
     use proptest::prelude::*;
 
     #[test]
@@ -128,7 +107,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(128))]
         #[test]
         fn nothing_that_steers_a_terminal_passes(text in any::<String>()) {
-            prop_assert!(!SafeText::new(&text).to_string().chars().any(steers));
+            prop_assert!(!SafeText::line(&text).chars().any(steers));
             let json = serde_json::to_string(&text).unwrap();
             let safe = safe_json(&json);
             prop_assert!(!safe.chars().any(steers));

@@ -9,7 +9,7 @@ use crate::{
         config::LANGUAGES,
         error::{ApiError, Arg, Args},
     },
-    ui::format::SafeText,
+    protocol::wire::text::SafeText,
 };
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue, concurrent::FluentBundle};
 use std::borrow::Cow;
@@ -110,7 +110,7 @@ fn fluent(value: &Arg) -> FluentValue<'static> {
 }
 
 fn safe(text: &str) -> String {
-    SafeText::new(text).to_string()
+    SafeText::line(text).into()
 }
 
 #[cfg(test)]
