@@ -73,13 +73,9 @@ pub(super) fn new_prekey(
     rng: &mut dyn CryptoRng,
 ) -> (PrekeyRow, Vec<u8>) {
     let NewPrekey { prekey, record, x25519, kem_seed } = prekey::make(seq, kem_public, rng);
-    let secret = PrekeySecret { id: prekey.id, x25519, kem_seed: KemSeed::from(*kem_seed), record_hash: *prekey.hash() };
-    let row = PrekeyRow {
-        secret: encode(&secret),
-        made: now,
-        ticket,
-        id: prekey.id,
-    };
+    let secret =
+        PrekeySecret { id: prekey.id, x25519, kem_seed: KemSeed::from(*kem_seed), record_hash: *prekey.hash() };
+    let row = PrekeyRow { secret: encode(&secret), made: now, ticket, id: prekey.id };
     (row, record)
 }
 

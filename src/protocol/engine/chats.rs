@@ -49,7 +49,9 @@ impl Turn<'_> {
     pub(super) fn say(&mut self, chat: ChatId, text: &str, reply_to: Option<EventId>) -> Answer {
         let content = Content::text(text, reply_to).map_err(|error| match error {
             ContentError::Empty => Refusal::EmptyText,
-            ContentError::TooLong(bytes) => Refusal::TextTooLong { bytes, max: crate::protocol::wire::limits::MAX_TEXT },
+            ContentError::TooLong(bytes) => {
+                Refusal::TextTooLong { bytes, max: crate::protocol::wire::limits::MAX_TEXT }
+            }
         })?;
         let row = self.chat(chat)?.ok_or(Refusal::NoSuchChat)?;
         if let Some(answered) = reply_to

@@ -12,7 +12,10 @@ use super::{
     turn::{Answer, Step, Turn},
 };
 use crate::protocol::{
-    identity::{Name, Ticket, ticket::{Inv, Purpose, TicketError}},
+    identity::{
+        Name, Ticket,
+        ticket::{Inv, Purpose, TicketError},
+    },
     ids::{AccountId, ChatId, DeviceId},
     time::Millis,
     view::{Direction, View},
@@ -181,7 +184,8 @@ impl Turn<'_> {
     /// Puts what was written before the contact was connected into its outbox.
     fn post_unsent(&mut self, device: DeviceId, chat: ChatId) -> Step {
         let own = self.own()?.device;
-        let written = self.scan(AuthorRow::TABLE, &AuthorRow::scope(chat, own), None, Direction::Forward, usize::MAX)?;
+        let written =
+            self.scan(AuthorRow::TABLE, &AuthorRow::scope(chat, own), None, Direction::Forward, usize::MAX)?;
         for (_, bytes) in written {
             let AuthorRow(id) = rows::parse(&bytes)?;
             let Some(mut event) = self.read::<EventRow>(&EventRow::key(id))? else { continue };

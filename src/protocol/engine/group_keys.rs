@@ -1,21 +1,20 @@
 //! Keys of a group: gossip secrets and their topics, the own sender chain and those of others.
 
+use super::chats::{NewEvent, NextEvent};
 use super::{
-    Timer,
+    GroupMemory, Timer,
     groups::{Bundles, member_devices},
     record::Record,
-    rows::{
-        ChainRow, GossipSecretRow, GroupRow, GroupState, HeldRow, OwnChainRow, Row, SkippedRow, all,
-    },
+    rows::{ChainRow, GossipSecretRow, GroupRow, GroupState, HeldRow, OwnChainRow, Row, SkippedRow, all},
     sessions::{Heard, device_keys, verified},
-    GroupMemory,
     turn::{Step, Turn},
 };
 use crate::protocol::{
     crypto::secret::Secret,
     event::Content,
     group::{
-        Action, ChainId, ChainKey, FrameContent, Gate, GossipKeys, GroupEvent, ReceiverChain, SenderChain, SignedOp, Topic,
+        Action, ChainId, ChainKey, FrameContent, Gate, GossipKeys, GroupEvent, ReceiverChain, SenderChain, SignedOp,
+        Topic,
         chain::{ChainError, Draft},
         keys::{HeldSecret, Standing, chain_standing, in_force, rotation_due, secret_hash},
     },
@@ -27,7 +26,6 @@ use crate::protocol::{
         limits::{MAX_GOSSIP_SECRETS, OLD_TOPIC_READ},
     },
 };
-use super::chats::{NewEvent, NextEvent};
 use std::{sync::Arc, time::Duration};
 
 impl Turn<'_> {
@@ -225,8 +223,7 @@ impl Turn<'_> {
         let draft = Draft { group, heads, no, previous, deps, clock };
         let mut reader = ReceiverChain::from(chain.chain.share(own.device));
         let damaged = || ViewError::Damaged(Table::Chain);
-        let event =
-            chain.chain.seal(draft, &content, &device_keys(&own)?.device).map_err(|_| damaged())?;
+        let event = chain.chain.seal(draft, &content, &device_keys(&own)?.device).map_err(|_| damaged())?;
         let key = reader.step_to(event.i).map_err(|_| damaged())?.key;
         self.put(OwnChainRow::key(group), &chain);
         let id = event.id();

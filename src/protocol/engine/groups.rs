@@ -483,14 +483,7 @@ impl Turn<'_> {
 
     pub(super) fn make_op(&mut self, group: Option<OpId>, prev: &[OpId], action: Action) -> Step<Verified<SignedOp>> {
         let own = self.own()?;
-        let op = Op {
-            group,
-            prev: prev.to_vec(),
-            account: own.account,
-            device: own.device,
-            time: self.now,
-            action,
-        };
+        let op = Op { group, prev: prev.to_vec(), account: own.account, device: own.device, time: self.now, action };
         let damaged = || ViewError::Damaged(Table::Own);
         let signed = SignedOp::sign(&op, &device_keys(&own)?.device).map_err(|_| damaged())?;
         signed.verify(&Bundles).map_err(|_| damaged())
@@ -626,8 +619,8 @@ pub(super) fn ops_records<'o>(group: OpId, ops: impl Iterator<Item = &'o Verifie
 }
 
 fn parse_meta(name: &str) -> Result<Meta, Refusal> {
-    let name: Name = name.parse().map_err(|error: crate::protocol::identity::profile::NameError| {
-        Refusal::BadName(error.to_string())
-    })?;
+    let name: Name = name
+        .parse()
+        .map_err(|error: crate::protocol::identity::profile::NameError| Refusal::BadName(error.to_string()))?;
     Meta::new(name.as_str(), History::NOTHING).map_err(|_| Refusal::BadName(name.to_string()))
 }

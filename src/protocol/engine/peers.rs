@@ -5,8 +5,7 @@ use super::{
     feed::{ContactNotice, FeedEntry, Presence},
     record::Record,
     rows::{
-        self, ContactProblem, ContactRow, ContactState, DeviceRow, Intro, OwnRow, PeerRow, PrekeyRow, SeenRow,
-        TagRow,
+        self, ContactProblem, ContactRow, ContactState, DeviceRow, Intro, OwnRow, PeerRow, PrekeyRow, SeenRow, TagRow,
     },
     sessions::{Hearing, device_keys, verified},
     turn::{Step, Turn},
@@ -92,8 +91,8 @@ impl Turn<'_> {
         let cert: SignedCert = decode(&own.cert, "certificate").map_err(damaged)?;
         let addresses = own.addresses.iter().filter_map(|text| text.parse().ok()).take(MAX_ADDRESSES).collect();
         let reach = Reach { boxes: held.boxes.clone(), addresses };
-        let bundle = SignedBundle::issue(&keys, list, cert, record, reach, seq)
-            .map_err(|_| ViewError::Damaged(Table::Own))?;
+        let bundle =
+            SignedBundle::issue(&keys, list, cert, record, reach, seq).map_err(|_| ViewError::Damaged(Table::Own))?;
         own.bundle = encode(&bundle);
         own.bundle_seq = seq;
         self.put(OwnRow::key(), &own);
@@ -253,7 +252,8 @@ impl Turn<'_> {
     /// Asks the maker of the link by which a contact is being added for its bundle.
     pub(super) fn ask_ticket_bundle(&mut self, account: AccountId, peer: TransportKey) -> Step {
         let Some(contact) = self.contact(account)? else { return Ok(()) };
-        if contact.state != ContactState::Pending || contact.ticket_transport != Some(peer) || contact.problem.is_some() {
+        if contact.state != ContactState::Pending || contact.ticket_transport != Some(peer) || contact.problem.is_some()
+        {
             return Ok(());
         }
         let Some(inv) = contact.ticket else { return Ok(()) };

@@ -11,8 +11,8 @@ use super::{
 use crate::protocol::{
     crypto::{
         envelope::{Outer, Sid, Tag, open_outer, peek},
-        labels,
         kdf::kdf,
+        labels,
         secret::Secret,
         session::{OpenError, SealError, Sealed, Session, SkipId},
         sign::Verified,
@@ -100,13 +100,7 @@ impl Turn<'_> {
         Ok(Hearing::Heard(Heard { record: opened.record, device, origin, at, ticket }))
     }
 
-    fn hear_start(
-        &mut self,
-        peer: TransportKey,
-        intro: &Intro,
-        secret: Option<Secret>,
-        outer: Outer,
-    ) -> Step<Hearing> {
+    fn hear_start(&mut self, peer: TransportKey, intro: &Intro, secret: Option<Secret>, outer: Outer) -> Step<Hearing> {
         let (Some(secret), Ok(seen)) = (secret, StartSeen::of(&outer)) else { return Ok(Hearing::Nothing) };
         if self.read::<SeenRow>(&SeenRow::key(&seen.start_id()))?.is_some() {
             return Ok(Hearing::Nothing);
@@ -131,7 +125,9 @@ impl Turn<'_> {
         let Ok(begun) = read.accept(bundle.cert.noise, self.now) else { return Ok(Hearing::Nothing) };
         // The session is kept only together with a first record that opens: who saw the intro alone leaves no trace.
         let Ok(opened) = begun.session.open(&outer, &|_| None, self.now) else { return Ok(Hearing::Nothing) };
-        let Some((origin, ticket)) = self.admit(peer, outer.tag(), intro, &bundle)? else { return Ok(Hearing::Nothing) };
+        let Some((origin, ticket)) = self.admit(peer, outer.tag(), intro, &bundle)? else {
+            return Ok(Hearing::Nothing);
+        };
         let row = SessionRow {
             device: bundle.cert.device,
             session: Vec::new(),
@@ -223,7 +219,9 @@ impl Turn<'_> {
         let own = self.own()?;
         let keys = device_keys(&own)?;
         let to = recipient(&bundle);
-        let Ok(Begun { session, intro_again, .. }) = Session::start(&keys.noise, &to, &intro, &own.bundle, self.now, self.rng) else {
+        let Ok(Begun { session, intro_again, .. }) =
+            Session::start(&keys.noise, &to, &intro, &own.bundle, self.now, self.rng)
+        else {
             return Ok(false);
         };
         // The other may have erased this prekey; it then answers with its newest bundle under the same tag.
@@ -248,8 +246,7 @@ impl Turn<'_> {
             if let (true, Some(again)) = (ours, contact.intro_again) {
                 return Ok(Some((again, Origin::Contact)));
             }
-            if let (ContactState::Pending | ContactState::Requested, Some(inv)) = (contact.state, &contact.ticket)
-            {
+            if let (ContactState::Pending | ContactState::Requested, Some(inv)) = (contact.state, &contact.ticket) {
                 return Ok(Some((inv.intro(), Origin::Contact)));
             }
         }

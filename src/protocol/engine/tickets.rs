@@ -126,11 +126,7 @@ impl Turn<'_> {
         for contact in rows::all::<ContactRow>(self, b"")? {
             let over = contact.state == ContactState::Pending && contact.problem.is_none();
             if over && contact.ticket_ends <= self.now {
-                self.fail_request(
-                    contact,
-                    rows::ContactProblem::LinkExpired,
-                    super::feed::ContactNotice::LinkExpired,
-                )?;
+                self.fail_request(contact, rows::ContactProblem::LinkExpired, super::feed::ContactNotice::LinkExpired)?;
             }
         }
         Ok(())
