@@ -3,17 +3,25 @@
 //! The types here are the contract of the JSON-RPC interface and of `--json`. This module knows nothing of how a node
 //! keeps its promises; views (command line, terminal, web) know nothing but this module. Both sides meet in [`Api`].
 
+pub mod client;
 pub mod config;
+mod connection;
+pub mod dispatch;
 pub mod error;
 pub mod methods;
 pub mod names;
 #[cfg(test)]
 pub(crate) mod samples;
+pub mod server;
+mod socket_path;
 pub mod time;
 pub mod types;
 
+pub use client::Client;
+pub use dispatch::Dispatcher;
 pub use error::{ApiError, ErrorCode, Reason};
 pub use methods::Method;
+pub use server::Server;
 
 use futures::{future::Future, stream::BoxStream};
 use types::WatchEvent;

@@ -73,6 +73,8 @@ labels! {
     STORE_RECORD = "store-record";
     /// Key that wraps the root of the store.
     STORE_WRAP = "store-wrap";
+    /// Name under which the maker of a ticket sees it listed.
+    INVITE_NAME = "invite-name";
 }
 
 #[cfg(test)]

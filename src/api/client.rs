@@ -1,0 +1,301 @@
+//! The two ways from a view to a home: the socket of its running node, or the home itself, opened in this process.
+//!
+//! Both are an [`Api`] and give the same answers through the same dispatcher; the second is local only and never opens a
+//! network socket. Views need not know which one they have.
+
+use super::{
+    Api, ApiError, Method, Reason,
+    connection::{self, EVENT, EVENT_ERROR, MAX_LINE, VERSION},
+    dispatch::Dispatcher,
+    error::RpcError,
+    methods::Watch,
+    socket_path,
+    types::{WatchEvent, WatchParams},
+};
+use crate::{
+    node::{Node, NodeError},
+    protocol::engine::Settings,
+    store::{HomeError, Passphrase, StoreError},
+};
+use futures::{SinkExt, StreamExt, stream, stream::BoxStream};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::{io, path::Path};
+use tokio::net::{
+    UnixStream,
+    unix::{OwnedReadHalf, OwnedWriteHalf},
+};
+use tokio_util::{
+    codec::{FramedRead, FramedWrite, LinesCodec},
+    sync::CancellationToken,
+};
+
+/// The longest line of an answer, in bytes: a long page of the longest messages.
+const MAX_ANSWER: usize = 64 * MAX_LINE;
+
+/// A way to a home.
+#[derive(Debug)]
+pub enum Client {
+    /// Its running node.
+    Socket(Socket),
+    /// The home itself.
+    Local(Local),
+}
+
+impl Client {
+    /// The running node of this home, or else the home itself; `passphrase` is asked only in the second case.
+    ///
+    /// # Errors
+    /// Why the home cannot be opened; whatever `passphrase` gives.
+    pub async fn open(
+        home: &Path,
+        settings: Settings,
+        passphrase: impl FnOnce() -> Result<Option<Passphrase>, ApiError>,
+    ) -> Result<Self, ApiError> {
+        if let Some(socket) = Socket::connect(home).await? {
+            return Ok(Self::Socket(socket));
+        }
+        Ok(Self::Local(Local::open(home, settings, passphrase()?).await?))
+    }
+
+    /// Lets go of the home. A home that was opened here is free for others when this returns.
+    pub async fn close(self) {
+        if let Self::Local(local) = self {
+            local.close().await;
+        }
+    }
+
+    /// Serves JSON-RPC on stdin and stdout until stdin ends: `moim rpc --stdio`.
+    ///
+    /// # Errors
+    /// What the system says of a pipe that broke.
+    pub async fn serve_stdio(self) -> io::Result<()> {
+        let (mut stdin, mut stdout) = (tokio::io::stdin(), tokio::io::stdout());
+        match self {
+            Self::Local(local) => {
+                connection::serve(local.dispatcher.session(), stdin, stdout, CancellationToken::new()).await;
+                local.close().await;
+            }
+            Self::Socket(socket) => {
+                let (mut read, mut write) = (socket.read.into_inner(), socket.write.into_inner());
+                let there = async {
+                    tokio::io::copy(&mut stdin, &mut write).await?;
+                    // Says that nothing more comes; what is under way is still answered.
+                    drop(write);
+                    Ok::<_, io::Error>(())
+                };
+                let back = tokio::io::copy(&mut read, &mut stdout);
+                tokio::select! {
+                    // The node is gone: nothing more will be answered, whatever stdin still says.
+                    copied = back => copied.map(drop)?,
+                    ended = async { there.await?; std::future::pending::<io::Result<()>>().await } => ended?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Api for Client {
+    async fn call<M: Method>(&mut self, params: M::Params) -> Result<M::Result, ApiError> {
+        match self {
+            Self::Socket(socket) => socket.call::<M>(params).await,
+            Self::Local(local) => local.call::<M>(params).await,
+        }
+    }
+
+    async fn watch(&mut self, after: Option<u64>) -> Result<BoxStream<'_, Result<WatchEvent, ApiError>>, ApiError> {
+        match self {
+            Self::Socket(socket) => socket.watch(after).await,
+            Self::Local(local) => local.watch(after).await,
+        }
+    }
+}
+
+/// A connection to a running node.
+#[derive(Debug)]
+pub struct Socket {
+    read: FramedRead<OwnedReadHalf, LinesCodec>,
+    write: FramedWrite<OwnedWriteHalf, LinesCodec>,
+    last_id: u64,
+}
+
+/// A line from the node: an answer or a notification.
+#[derive(Deserialize)]
+struct Line {
+    #[serde(default)]
+    id: Value,
+    #[serde(default)]
+    method: Option<String>,
+    #[serde(default)]
+    params: Value,
+    #[serde(default)]
+    result: Value,
+    #[serde(default)]
+    error: Option<RpcError>,
+}
+
+impl Socket {
+    /// Connects to the node of this home; `None` where none runs.
+    ///
+    /// # Errors
+    /// What the system says of a socket that is there and cannot be used.
+    pub async fn connect(home: &Path) -> Result<Option<Self>, ApiError> {
+        let path = socket_path::find(home);
+        match UnixStream::connect(&path).await {
+            Ok(stream) => {
+                let (read, write) = stream.into_split();
+                Ok(Some(Self {
+                    read: FramedRead::new(read, LinesCodec::new_with_max_length(MAX_ANSWER)),
+                    write: FramedWrite::new(write, LinesCodec::new()),
+                    last_id: 0,
+                }))
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                Ok(None)
+            }
+            Err(error) => Err(ApiError::file(&path, &error)),
+        }
+    }
+
+    async fn ask<M: Method>(&mut self, params: &M::Params) -> Result<M::Result, ApiError> {
+        self.last_id += 1;
+        let id = self.last_id;
+        let request = json!({"jsonrpc": VERSION, "id": id, "method": M::NAME, "params": params});
+        self.write.send(request.to_string()).await.map_err(|_| gone())?;
+        loop {
+            let line = next_line(&mut self.read).await.ok_or_else(gone)??;
+            match line.error {
+                // An error without an id is about the connection itself.
+                Some(error) if line.id == json!(id) || line.id.is_null() => return Err(error.into()),
+                None if line.id == json!(id) => return serde_json::from_value(line.result).map_err(ApiError::internal),
+                // Events of an earlier watch.
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Api for Socket {
+    async fn call<M: Method>(&mut self, params: M::Params) -> Result<M::Result, ApiError> {
+        self.ask::<M>(&params).await
+    }
+
+    async fn watch(&mut self, after: Option<u64>) -> Result<BoxStream<'_, Result<WatchEvent, ApiError>>, ApiError> {
+        self.ask::<Watch>(&WatchParams { after }).await?;
+        let events = stream::unfold(&mut self.read, |read| async move {
+            loop {
+                let line = match next_line(read).await? {
+                    Ok(line) => line,
+                    Err(error) => return Some((Err(error), read)),
+                };
+                match line.method.as_deref() {
+                    Some(EVENT) => {
+                        return Some((serde_json::from_value(line.params).map_err(ApiError::internal), read));
+                    }
+                    Some(EVENT_ERROR) => {
+                        let error = serde_json::from_value::<RpcError>(line.params).map_err(ApiError::internal);
+                        return Some((Err(error.map_or_else(|error| error, ApiError::from)), read));
+                    }
+                    _ => {}
+                }
+            }
+        });
+        Ok(events.boxed())
+    }
+}
+
+/// The next line; `None` when the node is gone.
+async fn next_line(read: &mut FramedRead<OwnedReadHalf, LinesCodec>) -> Option<Result<Line, ApiError>> {
+    let line = read.next().await?.ok()?;
+    Some(serde_json::from_str(&line).map_err(|_| ApiError::internal("the node's answer is not understood")))
+}
+
+fn gone() -> ApiError {
+    ApiError::new(Reason::NodeGone)
+}
+
+/// A home opened in this process.
+#[derive(Debug)]
+pub struct Local {
+    dispatcher: Dispatcher,
+    node: Node,
+}
+
+impl Local {
+    /// Opens the home.
+    ///
+    /// # Errors
+    /// Why it cannot be opened.
+    pub async fn open(home: &Path, settings: Settings, passphrase: Option<Passphrase>) -> Result<Self, ApiError> {
+        let node = Node::open(home.to_path_buf(), passphrase, settings).await?;
+        Ok(Self { dispatcher: Dispatcher::new(node.client()), node })
+    }
+
+    /// Lets go of the home.
+    pub async fn close(self) {
+        if let Err(error) = self.node.shutdown().await {
+            tracing::warn!(%error, "the home was not closed in order");
+        }
+    }
+}
+
+impl Api for Local {
+    async fn call<M: Method>(&mut self, params: M::Params) -> Result<M::Result, ApiError> {
+        let params = serde_json::to_value(params).map_err(ApiError::internal)?;
+        let result = self.dispatcher.dispatch(M::NAME, params).await?;
+        serde_json::from_value(result).map_err(ApiError::internal)
+    }
+
+    async fn watch(&mut self, _: Option<u64>) -> Result<BoxStream<'_, Result<WatchEvent, ApiError>>, ApiError> {
+        Err(ApiError::new(Reason::NeedsNode))
+    }
+}
+
+impl From<NodeError> for ApiError {
+    fn from(error: NodeError) -> Self {
+        match error {
+            NodeError::Home(error) => error.into(),
+            NodeError::Store(error) => error.into(),
+            NodeError::View(error) => error.into(),
+            NodeError::Name(_) => Self::new(Reason::BadName).with("max", crate::protocol::wire::limits::MAX_NAME),
+            NodeError::NoAccount(home) => Self::new(Reason::NoHome).with("home", home.display().to_string()),
+            NodeError::Address(_) | NodeError::Net(_) => Self::new(Reason::Network).with("detail", error.to_string()),
+            NodeError::Begin(_) | NodeError::NoRandomness(_) | NodeError::Thread(_) | NodeError::StillBusy => {
+                Self::internal(error)
+            }
+        }
+    }
+}
+
+impl From<HomeError> for ApiError {
+    fn from(error: HomeError) -> Self {
+        let at = |reason: Reason, dir: &Path| Self::new(reason).with("home", dir.display().to_string());
+        match &error {
+            HomeError::NoHome(dir) | HomeError::HalfMade(dir) => at(Reason::NoHome, dir),
+            HomeError::Exists(dir) | HomeError::NotEmpty(dir) => at(Reason::HomeExists, dir),
+            HomeError::Locked(dir) => at(Reason::HomeLocked, dir),
+            HomeError::NeedsPassphrase => Self::new(Reason::NoPassphrase),
+            HomeError::WrongPassphrase => Self::new(Reason::WrongPassphrase),
+            HomeError::Damaged(_) | HomeError::Newer { .. } => {
+                Self::new(Reason::StoreDamaged).with("detail", error.to_string())
+            }
+            HomeError::Full => Self::new(Reason::DiskFull),
+            HomeError::Io { path, source } => Self::file(path, source),
+            HomeError::NoRandomness => Self::internal(error),
+            HomeError::Store(_) => match error {
+                HomeError::Store(error) => error.into(),
+                other => Self::internal(other),
+            },
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => Self::new(Reason::DiskFull),
+            other => Self::new(Reason::StoreDamaged).with("detail", other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The feed as a stream of events: read from its rows at the pace of whoever watches.
+//!
+//! At least once: an entry that makes several events gives its cursor to the last of them, and the one before to the
+//! others, so that a client that goes on behind any cursor misses nothing. A slow client costs one page of memory.
+
+use super::{
+    Dispatcher, Reading,
+    contacts::request,
+    groups,
+    messages::Shaped,
+    reading::{is_request, safe},
+};
+use crate::{
+    api::{
+        ApiError,
+        types::{Event, V1, WatchEvent, WatchResult},
+    },
+    protocol::{
+        engine::{
+            feed::{FeedEntry, Presence},
+            rows,
+        },
+        ids::{ChatId, OpId},
+        view::{Direction, Table, ViewError},
+    },
+};
+use std::collections::VecDeque;
+use tokio::sync::watch;
+
+/// Entries read at once: a full page of them is at most this times `MAX_RECEIPT_IDS` events.
+const PAGE: usize = 32;
+
+/// A stream of events. Drop it to end it.
+#[derive(Debug)]
+pub struct Watcher {
+    dispatcher: Dispatcher,
+    /// Everything up to this one is in `ready` or was given out.
+    cursor: u64,
+    ready: VecDeque<WatchEvent>,
+    news: watch::Receiver<u64>,
+}
+
+impl Watcher {
+    /// A stream from behind `after`; from now on where nothing is said.
+    pub(super) fn start(dispatcher: &Dispatcher, after: Option<u64>) -> (WatchResult, Self) {
+        let mut news = dispatcher.node.feed();
+        let now = *news.borrow_and_update();
+        // Nobody has seen what has not happened.
+        let cursor = after.map_or(now, |after| after.min(now));
+        let watcher = Self { dispatcher: dispatcher.clone(), cursor, ready: VecDeque::new(), news };
+        (WatchResult { v: V1, cursor }, watcher)
+    }
+
+    /// The next event, as things are when it is read; `None` when the node stops. May be dropped while it waits.
+    pub(crate) async fn next(&mut self) -> Option<Result<WatchEvent, ApiError>> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(Ok(event));
+            }
+            // Before the rows are read: what is committed in between is news again.
+            self.news.borrow_and_update();
+            let after = self.cursor;
+            match self.dispatcher.read(move |reading| page(reading, after)).await {
+                Ok((cursor, events)) if cursor > after => {
+                    self.cursor = cursor;
+                    self.ready.extend(events);
+                }
+                Ok(_) => self.news.changed().await.ok()?,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+/// The events behind a cursor, and the cursor they go up to.
+fn page(reading: &Reading, after: u64) -> Result<(u64, Vec<WatchEvent>), ApiError> {
+    let from = (after + 1).to_be_bytes();
+    let rows = reading.view.scan(Table::Feed, b"", Some(&from), Direction::Forward, PAGE)?;
+    let (mut cursor, mut events) = (after, Vec::new());
+    for (place, bytes) in rows {
+        let place = place.try_into().map_err(|_| ViewError::Damaged(Table::Feed))?;
+        let before = std::mem::replace(&mut cursor, u64::from_be_bytes(place));
+        let mut of_entry = shape(reading, rows::parse(&bytes)?)?;
+        let last = of_entry.pop();
+        events.extend(of_entry.into_iter().map(|event| WatchEvent { v: V1, cursor: before, event }));
+        events.extend(last.map(|event| WatchEvent { v: V1, cursor, event }));
+    }
+    Ok((cursor, events))
+}
+
+/// What an entry says now. Nothing where what it names is gone, or is not for views any more.
+fn shape(reading: &Reading, entry: FeedEntry) -> Result<Vec<Event>, ApiError> {
+    let event = match entry {
+        FeedEntry::Message { chat, id } => match reading.event(id)? {
+            Some(event) => Some(Event::Message { message: Shaped::new(reading, chat)?.message(&event)? }),
+            None => None,
+        },
+        FeedEntry::Receipt { chat, ids, .. } => {
+            let shaped = Shaped::new(reading, chat)?;
+            let mut events = Vec::with_capacity(ids.len());
+            for id in ids {
+                let Some(row) = reading.event(id)? else { continue };
+                let progress = shaped.receipts().progress(&row);
+                events.push(Event::Receipt {
+                    id,
+                    chat,
+                    state: progress.state,
+                    delivered: progress.delivered,
+                    read: progress.read,
+                    of: progress.of,
+                });
+            }
+            return Ok(events);
+        }
+        FeedEntry::Contact { account, .. } => match reading.contact(account)? {
+            Some(row) => reading.as_contact(&row)?.map(|contact| Event::Contact { contact }),
+            None => None,
+        },
+        FeedEntry::Request { account } => match reading.contact(account)?.filter(is_request) {
+            Some(row) => Some(Event::Request { request: request(reading, &row)? }),
+            None => None,
+        },
+        FeedEntry::Group { group } => of_group(reading, group)?,
+        FeedEntry::Peer { account, presence } => {
+            Some(Event::Peer { contact: reading.person(account, None)?, online: presence == Presence::Online })
+        }
+    };
+    Ok(event.into_iter().collect())
+}
+
+fn of_group(reading: &Reading, group: OpId) -> Result<Option<Event>, ApiError> {
+    let Some(row) = reading.group(group)? else { return Ok(None) };
+    Ok(Some(Event::Group {
+        group: ChatId::from(group),
+        name: safe(&row.name),
+        state: groups::state_of(row.state),
+        members: reading.members(group)?.len() as u64,
+    }))
+}

@@ -1,0 +1,159 @@
+//! Groups and who is in them.
+
+use super::{Dispatcher, Reading, Serve, invites::unexpected, reading::safe, refusal};
+use crate::{
+    api::{
+        ApiError, Reason,
+        methods::*,
+        types::{self, *},
+    },
+    protocol::{
+        engine::{
+            Command, Reply,
+            rows::{GroupRow, GroupState},
+        },
+        ids::{ChatId, OpId},
+    },
+};
+
+/// Groups that one is in.
+const MINE: &[GroupState] = &[GroupState::Joined, GroupState::Joining];
+/// Groups whose members are known.
+const SEEN: &[GroupState] = &[GroupState::Joined, GroupState::Joining, GroupState::Left, GroupState::Removed];
+const FOUNDER: u8 = 0;
+const ADMIN: u8 = 1;
+
+impl Serve for GroupNew {
+    async fn serve(at: &Dispatcher, params: GroupNewParams) -> Result<GroupResult, ApiError> {
+        match at.node.ask(Command::NewGroup(params.name)).await?.answer().await? {
+            Reply::Group(group) => described(at, group).await,
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+impl Serve for GroupInvite {
+    async fn serve(at: &Dispatcher, params: GroupInviteParams) -> Result<GroupStateResult, ApiError> {
+        if params.who.is_empty() {
+            return Err(ApiError::new(Reason::BadParams).with("detail", "nobody is named"));
+        }
+        // Everybody is found before anybody is invited, so that a typing mistake invites nobody.
+        let (typed, who) = (params.group.clone(), params.who.clone());
+        let (group, people) = at
+            .read(move |reading| {
+                let group = reading.group_called(&typed, MINE, Reason::NoSuchGroup)?;
+                let people = who.iter().map(|who| reading.contact_called(who)).collect::<Result<Vec<_>, _>>()?;
+                Ok((group, people))
+            })
+            .await?;
+        for person in people {
+            let invited = at.node.ask(Command::InviteToGroup(group.group, person.account)).await?.answer().await;
+            let name = || if person.name.is_empty() { safe(&group.name) } else { safe(&person.name) };
+            invited.map_err(|error| refusal::about(error.into(), &params.group, &name()))?;
+        }
+        Ok(GroupStateResult { v: V1, group: ChatId::from(group.group), state: types::GroupState::Invited })
+    }
+}
+
+impl Serve for GroupAccept {
+    async fn serve(at: &Dispatcher, params: Group) -> Result<GroupStateResult, ApiError> {
+        let row = ask(at, params.group, &[GroupState::Invited], Reason::NotInvited, Command::AcceptGroup).await?;
+        standing(at, row.group).await
+    }
+}
+
+impl Serve for GroupDecline {
+    async fn serve(at: &Dispatcher, params: Group) -> Result<GroupStateResult, ApiError> {
+        let row = ask(at, params.group, &[GroupState::Invited], Reason::NotInvited, Command::DeclineGroup).await?;
+        Ok(GroupStateResult { v: V1, group: ChatId::from(row.group), state: types::GroupState::Declined })
+    }
+}
+
+impl Serve for GroupMembers {
+    async fn serve(at: &Dispatcher, params: Group) -> Result<MembersResult, ApiError> {
+        at.read(move |reading| {
+            let group = reading.group_called(&params.group, SEEN, Reason::NoSuchGroup)?.group;
+            let mut rows = reading.members(group)?;
+            rows.sort_by_key(|member| (member.role != FOUNDER, member.account));
+            let mut members = Vec::with_capacity(rows.len());
+            for row in rows {
+                let name = reading.person(row.account, Some(group))?.name;
+                members.push(Member { id: row.account, name, role: role(row.role) });
+            }
+            members.sort_by(|a, b| (a.role != Role::Founder, &a.name).cmp(&(b.role != Role::Founder, &b.name)));
+            Ok(MembersResult { v: V1, members })
+        })
+        .await
+    }
+}
+
+impl Serve for GroupRename {
+    async fn serve(at: &Dispatcher, params: GroupRenameParams) -> Result<GroupResult, ApiError> {
+        let rename = move |group| Command::RenameGroup(group, params.name);
+        let group = ask(at, params.group, MINE, Reason::NoSuchGroup, rename).await?.group;
+        described(at, group).await
+    }
+}
+
+impl Serve for GroupLeave {
+    async fn serve(at: &Dispatcher, params: Group) -> Result<GroupStateResult, ApiError> {
+        let row = ask(at, params.group, MINE, Reason::NoSuchGroup, Command::LeaveGroup).await?;
+        standing(at, row.group).await
+    }
+}
+
+/// Finds the group that was typed and asks for something about it.
+async fn ask(
+    at: &Dispatcher,
+    typed: String,
+    states: &'static [GroupState],
+    missing: Reason,
+    command: impl FnOnce(OpId) -> Command + Send + 'static,
+) -> Result<GroupRow, ApiError> {
+    let given = typed.clone();
+    let asked = at.command(move |reading| {
+        let row = reading.group_called(&typed, states, missing)?;
+        Ok((command(row.group), row))
+    });
+    let (_, row) = asked.await.map_err(|error| refusal::about(error, &given, &given))?;
+    Ok(row)
+}
+
+async fn described(at: &Dispatcher, group: OpId) -> Result<GroupResult, ApiError> {
+    at.read(move |reading| {
+        let name = row(reading, group)?.name;
+        Ok(GroupResult { v: V1, group: ChatId::from(group), name: safe(&name) })
+    })
+    .await
+}
+
+async fn standing(at: &Dispatcher, group: OpId) -> Result<GroupStateResult, ApiError> {
+    at.read(move |reading| {
+        let state = state_of(row(reading, group)?.state);
+        Ok(GroupStateResult { v: V1, group: ChatId::from(group), state })
+    })
+    .await
+}
+
+fn row(reading: &Reading, group: OpId) -> Result<GroupRow, ApiError> {
+    reading.group(group)?.ok_or_else(|| ApiError::internal("the group is gone"))
+}
+
+/// How one stands with a group, as the API says it. Removed by another is out all the same.
+pub(super) fn state_of(state: GroupState) -> types::GroupState {
+    match state {
+        GroupState::Invited => types::GroupState::Invited,
+        GroupState::Joining => types::GroupState::Pending,
+        GroupState::Joined => types::GroupState::Joined,
+        GroupState::Declined => types::GroupState::Declined,
+        GroupState::Left | GroupState::Removed => types::GroupState::Left,
+    }
+}
+
+fn role(number: u8) -> Role {
+    match number {
+        FOUNDER => Role::Founder,
+        ADMIN => Role::Admin,
+        _ => Role::Member,
+    }
+}

@@ -1,0 +1,127 @@
+//! How far a message got: never shown as more than what was proven.
+
+use super::Reading;
+use crate::{
+    api::types::{MessageState, Waiting, WhyWaiting},
+    node::Reach,
+    protocol::{
+        delivery::Numbers,
+        engine::rows::{self, ChatKind, ContactRow, ContactState, EventRow, OutboxRow, ReceiptRow, Side},
+        ids::{AccountId, ChatId},
+        view::ViewError,
+    },
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What others confirmed of a conversation, read once for all its messages.
+pub(super) struct Receipts {
+    /// Those a message is for.
+    recipients: BTreeSet<AccountId>,
+    of_accounts: BTreeMap<AccountId, Vec<Confirmed>>,
+}
+
+/// What one device confirmed.
+struct Confirmed {
+    held: Numbers,
+    read: u64,
+}
+
+/// How far one message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Progress {
+    pub(super) state: MessageState,
+    pub(super) delivered: u32,
+    pub(super) read: u32,
+    pub(super) of: u32,
+}
+
+impl Receipts {
+    /// The receipts of a conversation.
+    pub(super) fn of(reading: &Reading, chat: ChatId, kind: ChatKind) -> Result<Self, ViewError> {
+        let recipients = match kind {
+            ChatKind::Own => BTreeSet::new(),
+            ChatKind::Direct(account) => BTreeSet::from([account]),
+            ChatKind::Group(group) => {
+                let members = reading.members(group)?.into_iter().map(|member| member.account);
+                members.filter(|account| *account != reading.own.account).collect()
+            }
+        };
+        let mut of_accounts: BTreeMap<AccountId, Vec<Confirmed>> = BTreeMap::new();
+        for row in rows::all::<ReceiptRow>(reading.view, ReceiptRow::scope(chat, Side::Theirs))? {
+            let confirmed = Confirmed { held: row.numbers()?, read: row.read };
+            of_accounts.entry(row.account).or_default().push(confirmed);
+        }
+        Ok(Self { recipients, of_accounts })
+    }
+
+    /// How far an event of this conversation is.
+    pub(super) fn progress(&self, event: &EventRow) -> Progress {
+        if !event.own {
+            return Progress { state: MessageState::Received, delivered: 0, read: 0, of: 0 };
+        }
+        let count = |got: fn(&Confirmed, u64) -> bool| {
+            let has = |account: &&AccountId| {
+                let devices = self.of_accounts.get(account).map(Vec::as_slice).unwrap_or_default();
+                devices.iter().any(|confirmed| got(confirmed, event.no))
+            };
+            number(self.recipients.iter().filter(has).count())
+        };
+        let delivered = count(Confirmed::holds);
+        let read = count(Confirmed::has_read);
+        let of = number(self.recipients.len());
+        let state = match of {
+            0 => MessageState::Saved,
+            _ if read == of => MessageState::Read,
+            _ if delivered == of => MessageState::Delivered,
+            _ => MessageState::Saved,
+        };
+        Progress { state, delivered, read, of }
+    }
+}
+
+impl Confirmed {
+    fn holds(&self, no: u64) -> bool {
+        self.held.contains(no)
+    }
+
+    /// Nothing is read that is not there.
+    fn has_read(&self, no: u64) -> bool {
+        no <= self.read && self.holds(no)
+    }
+}
+
+/// Why a message of one's own has not reached everybody, and since when; `None` where it has, or is on its way.
+pub(super) fn waiting(
+    reading: &Reading,
+    kind: ChatKind,
+    event: &EventRow,
+    progress: Progress,
+) -> Result<Option<Waiting>, ViewError> {
+    if !event.own || progress.delivered >= progress.of {
+        return Ok(None);
+    }
+    let why = match kind {
+        _ if reading.reach == Reach::LocalOnly => WhyWaiting::NoNode,
+        ChatKind::Own => return Ok(None),
+        ChatKind::Group(_) => WhyWaiting::Away,
+        ChatKind::Direct(account) => match reading.contact(account)? {
+            Some(contact) if is_asked(&contact) => WhyWaiting::NotAccepted,
+            Some(contact) if reading.is_online(&contact)? => return Ok(None),
+            _ => WhyWaiting::Away,
+        },
+    };
+    let mut since = event.arrived;
+    for (device, place) in &event.outbox {
+        let row: Option<OutboxRow> = rows::read(reading.view, &OutboxRow::key(*device, *place))?;
+        since = row.map_or(since, |row| row.since.min(since));
+    }
+    Ok(Some(Waiting { why, since: since.into() }))
+}
+
+fn is_asked(contact: &ContactRow) -> bool {
+    matches!(contact.state, ContactState::Pending | ContactState::Requested)
+}
+
+fn number(count: usize) -> u32 {
+    count.try_into().unwrap_or(u32::MAX)
+}

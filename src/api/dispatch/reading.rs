@@ -1,0 +1,291 @@
+//! Rows read for an answer: who is meant, what they are called, whether they are here.
+
+use crate::{
+    api::{
+        ApiError, Reason,
+        names::{self, Candidate, Kind, MIN_PREFIX, Resolution},
+        types::{self, Contact, Person},
+    },
+    node::{Reach, Surroundings},
+    protocol::{
+        engine::rows::{
+            self, ChatKind, ChatRow, ContactRow, ContactState, DeviceRow, EventRow, GroupRow, GroupState, MemberRow,
+            OwnRow, TimelineRow,
+        },
+        ids::{AccountId, ChatId, EventId, OpId},
+        view::{Direction, Table, View, ViewError},
+        wire::text::SafeText,
+    },
+};
+use std::sync::Arc;
+
+/// Lines of a conversation that the beginning of an id is looked for in: the newest.
+const PREFIX_SEARCH: usize = 20_000;
+/// The name that means the chat with oneself.
+pub(super) const OWN_CHAT: &str = "me";
+/// Letters of an id that stand for somebody without a name.
+const NAMELESS: usize = 8;
+
+/// What an answer is read from.
+pub(super) struct Reading<'v> {
+    pub(super) view: &'v dyn View,
+    pub(super) own: OwnRow,
+    pub(super) around: Arc<Surroundings>,
+    pub(super) reach: Reach,
+}
+
+impl<'v> Reading<'v> {
+    pub(super) fn new(view: &'v dyn View, around: Arc<Surroundings>, reach: Reach) -> Result<Self, ViewError> {
+        let own = rows::read(view, &OwnRow::key())?.ok_or(ViewError::Damaged(Table::Own))?;
+        Ok(Self { view, own, around, reach })
+    }
+
+    // Who is meant
+
+    /// The contact that was typed; blocked ones too.
+    pub(super) fn contact_called(&self, typed: &str) -> Result<ContactRow, ApiError> {
+        let contacts: Vec<_> = self.contacts()?.into_iter().filter(is_contact).collect();
+        self.pick(contacts, typed, Reason::NoSuchContact)
+    }
+
+    /// The one who waits for an answer that was typed.
+    pub(super) fn request_called(&self, typed: &str) -> Result<ContactRow, ApiError> {
+        let requests: Vec<_> = self.contacts()?.into_iter().filter(is_request).collect();
+        self.pick(requests, typed, Reason::NoSuchRequest)
+    }
+
+    /// The contact or requester that was typed.
+    pub(super) fn anyone_called(&self, typed: &str) -> Result<ContactRow, ApiError> {
+        let people: Vec<_> = self.contacts()?.into_iter().filter(|row| is_contact(row) || is_request(row)).collect();
+        self.pick(people, typed, Reason::NoSuchContact)
+    }
+
+    fn pick(&self, contacts: Vec<ContactRow>, typed: &str, missing: Reason) -> Result<ContactRow, ApiError> {
+        let candidates: Vec<Candidate> = contacts.iter().map(|row| self.as_candidate(row)).collect();
+        let chosen = names::resolve(&candidates, typed).one(typed, missing)?;
+        let place = candidates.iter().position(|candidate| std::ptr::eq(candidate, chosen));
+        place.and_then(|at| contacts.into_iter().nth(at)).ok_or_else(|| ApiError::internal("a candidate is gone"))
+    }
+
+    /// The group that was typed, among those in one of `states`.
+    pub(super) fn group_called(
+        &self,
+        typed: &str,
+        states: &[GroupState],
+        missing: Reason,
+    ) -> Result<GroupRow, ApiError> {
+        let groups: Vec<GroupRow> = self.groups()?.into_iter().filter(|group| states.contains(&group.state)).collect();
+        let candidates: Vec<Candidate> = groups.iter().map(group_candidate).collect();
+        let chosen = names::resolve(&candidates, typed).one(typed, missing)?;
+        let place = candidates.iter().position(|candidate| std::ptr::eq(candidate, chosen));
+        place.and_then(|at| groups.into_iter().nth(at)).ok_or_else(|| ApiError::internal("a candidate is gone"))
+    }
+
+    /// The chat that was typed: a contact's, a group's, one's own; also those that ended, whose history stays.
+    pub(super) fn chat_called(&self, typed: &str) -> Result<ChatId, ApiError> {
+        let mut candidates = vec![Candidate {
+            kind: Kind::Own,
+            id: self.own_chat().to_string(),
+            also: Some(self.own.account.to_string()),
+            name: OWN_CHAT.to_owned(),
+        }];
+        let (contacts, ended): (Vec<_>, Vec<_>) = self.contacts()?.into_iter().partition(is_contact);
+        candidates.extend(contacts.iter().map(|row| self.as_candidate(row)));
+        let (groups, other_groups): (Vec<_>, Vec<_>) = self.groups()?.into_iter().partition(is_member);
+        candidates.extend(groups.iter().map(group_candidate));
+        let found = names::resolve(&candidates, typed);
+        if matches!(found, Resolution::Nothing(_)) {
+            let mut past = Vec::new();
+            for row in &ended {
+                if self.chat(ChatId::direct(self.own.account, row.account))?.is_some() {
+                    past.push(self.as_candidate(row));
+                }
+            }
+            past.extend(other_groups.iter().map(group_candidate));
+            if let Resolution::One(candidate) = names::resolve(&past, typed) {
+                return chat_of(candidate);
+            }
+        }
+        chat_of(found.one(typed, Reason::NoSuchChat)?)
+    }
+
+    /// The message of a chat whose id, or the beginning of it, was typed.
+    pub(super) fn message_called(&self, chat: ChatId, typed: &str) -> Result<EventRow, ApiError> {
+        let missing = || ApiError::new(Reason::NoSuchMessage).with("given", typed);
+        if let Ok(id) = typed.parse::<EventId>() {
+            return self.event(id)?.filter(|event| event.chat == chat).ok_or_else(missing);
+        }
+        let (low, high) = names::id_range(typed).ok_or_else(|| {
+            if typed.len() < MIN_PREFIX { ApiError::new(Reason::BadId).with("given", typed) } else { missing() }
+        })?;
+        let lines = self.view.scan(Table::Timeline, &chat.0, None, Direction::Backward, PREFIX_SEARCH)?;
+        let mut found = Vec::new();
+        for (_, bytes) in lines {
+            let TimelineRow(id) = rows::parse(&bytes)?;
+            if (low..=high).contains(&id.0) {
+                found.push(id);
+            }
+        }
+        match found[..] {
+            [] => Err(missing()),
+            [id] => self.event(id)?.ok_or_else(missing),
+            _ => {
+                let list: Vec<String> = found.iter().map(ToString::to_string).collect();
+                Err(ApiError::new(Reason::Ambiguous).with("given", typed).with("candidates", list.join(", ")))
+            }
+        }
+    }
+
+    // What there is
+
+    pub(super) fn contacts(&self) -> Result<Vec<ContactRow>, ViewError> {
+        rows::all(self.view, b"")
+    }
+
+    pub(super) fn contact(&self, account: AccountId) -> Result<Option<ContactRow>, ViewError> {
+        rows::read(self.view, &ContactRow::key(account))
+    }
+
+    pub(super) fn groups(&self) -> Result<Vec<GroupRow>, ViewError> {
+        rows::all(self.view, b"")
+    }
+
+    pub(super) fn group(&self, group: OpId) -> Result<Option<GroupRow>, ViewError> {
+        rows::read(self.view, &GroupRow::key(group))
+    }
+
+    pub(super) fn chat(&self, chat: ChatId) -> Result<Option<ChatRow>, ViewError> {
+        rows::read(self.view, &ChatRow::key(chat))
+    }
+
+    pub(super) fn event(&self, id: EventId) -> Result<Option<EventRow>, ViewError> {
+        rows::read(self.view, &EventRow::key(id))
+    }
+
+    /// Those who are members now, in no order.
+    pub(super) fn members(&self, group: OpId) -> Result<Vec<MemberRow>, ViewError> {
+        let mut members: Vec<MemberRow> = rows::all(self.view, group)?;
+        members.retain(|member| member.current);
+        Ok(members)
+    }
+
+    pub(super) fn own_chat(&self) -> ChatId {
+        ChatId::direct(self.own.account, self.own.account)
+    }
+
+    // What they are called
+
+    /// The local name of a contact; else the one it gave itself in this group or at all; else the beginning of its id.
+    pub(super) fn person(&self, account: AccountId, group: Option<OpId>) -> Result<Person, ViewError> {
+        Ok(Person { id: account, name: self.name(account, group)? })
+    }
+
+    fn name(&self, account: AccountId, group: Option<OpId>) -> Result<String, ViewError> {
+        if account == self.own.account {
+            return Ok(safe(&self.own.name));
+        }
+        let contact = self.contact(account)?;
+        if let Some(name) = contact.as_ref().map(|row| &row.name).filter(|name| !name.is_empty()) {
+            return Ok(safe(name));
+        }
+        if let Some(group) = group {
+            let member: Option<MemberRow> = rows::read(self.view, &MemberRow::key(group, account))?;
+            if let Some(name) = member.and_then(|member| member.name) {
+                return Ok(safe(&name));
+            }
+        }
+        Ok(contact.and_then(|row| row.own_name).map_or_else(|| nameless(account), |name| safe(&name)))
+    }
+
+    pub(super) fn name_of_chat(&self, kind: ChatKind) -> Result<String, ViewError> {
+        match kind {
+            ChatKind::Own => Ok(OWN_CHAT.to_owned()),
+            ChatKind::Direct(account) => self.name(account, None),
+            ChatKind::Group(group) => Ok(self.group(group)?.map(|row| safe(&row.name)).unwrap_or_default()),
+        }
+    }
+
+    /// A contact as the API shows it; `None` for those that are none.
+    pub(super) fn as_contact(&self, row: &ContactRow) -> Result<Option<Contact>, ViewError> {
+        let Some(state) = state_of(row) else { return Ok(None) };
+        Ok(Some(Contact {
+            id: row.account,
+            name: self.name(row.account, None)?,
+            state,
+            verified: row.verified,
+            online: self.is_online(row)?,
+        }))
+    }
+
+    // Whether they are here
+
+    /// Whether a device of it is connected now.
+    pub(super) fn is_online(&self, contact: &ContactRow) -> Result<bool, ViewError> {
+        if contact.blocked || contact.state != ContactState::Connected {
+            return Ok(false);
+        }
+        for device in &contact.devices {
+            let row: Option<DeviceRow> = rows::read(self.view, &DeviceRow::key(*device))?;
+            if row.is_some_and(|row| self.around.peers.contains(&row.transport)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn as_candidate(&self, row: &ContactRow) -> Candidate {
+        Candidate {
+            kind: Kind::Contact,
+            id: row.account.to_string(),
+            also: Some(ChatId::direct(self.own.account, row.account).to_string()),
+            name: if row.name.is_empty() { row.own_name.clone().unwrap_or_default() } else { row.name.clone() },
+        }
+    }
+}
+
+fn group_candidate(group: &GroupRow) -> Candidate {
+    Candidate { kind: Kind::Group, id: group.group.to_string(), also: None, name: group.name.clone() }
+}
+
+/// The chat behind a candidate: a contact's is its second id.
+fn chat_of(candidate: &Candidate) -> Result<ChatId, ApiError> {
+    let id = match candidate.kind {
+        Kind::Contact => candidate.also.as_deref().unwrap_or_default(),
+        Kind::Group | Kind::Own => &candidate.id,
+    };
+    id.parse().map_err(ApiError::internal)
+}
+
+/// How far it is with a contact, as the API says it; `None` for one that is none.
+pub(super) fn state_of(row: &ContactRow) -> Option<types::ContactState> {
+    if row.blocked {
+        return Some(types::ContactState::Blocked);
+    }
+    match row.state {
+        ContactState::Pending => Some(types::ContactState::Pending),
+        ContactState::Requested => Some(types::ContactState::Requested),
+        ContactState::Connected => Some(types::ContactState::Connected),
+        ContactState::Incoming | ContactState::Removed | ContactState::Stranger => None,
+    }
+}
+
+fn is_contact(row: &ContactRow) -> bool {
+    state_of(row).is_some()
+}
+
+pub(super) fn is_request(row: &ContactRow) -> bool {
+    row.state == ContactState::Incoming && !row.blocked
+}
+
+fn is_member(group: &GroupRow) -> bool {
+    matches!(group.state, GroupState::Joined | GroupState::Joining)
+}
+
+/// A name made safe to show on one line.
+pub(super) fn safe(name: &str) -> String {
+    SafeText::line(name).as_str().to_owned()
+}
+
+fn nameless(account: AccountId) -> String {
+    account.to_string().chars().take(NAMELESS).collect()
+}

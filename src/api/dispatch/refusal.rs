@@ -1,0 +1,163 @@
+//! Why something was not done, as people and scripts read it: what happened, why, and what to do next.
+
+use crate::{
+    api::{ApiError, ErrorCode, Reason, time::Time},
+    node::CommandError,
+    protocol::{
+        engine::Refusal,
+        view::{Table, ViewError},
+    },
+};
+
+/// An error of a reason that only the node knows. Views show its English sentences.
+fn error(code: ErrorCode, reason: &str, message: &str, hint: &str) -> ApiError {
+    ApiError {
+        code,
+        message: message.to_owned(),
+        hint: hint.to_owned(),
+        reason: reason.to_owned(),
+        args: Default::default(),
+        choices: Vec::new(),
+    }
+}
+
+impl From<CommandError> for ApiError {
+    fn from(refused: CommandError) -> Self {
+        match refused {
+            CommandError::Refused(refusal) => refusal.into(),
+            CommandError::DiskFull => Self::new(Reason::DiskFull),
+            CommandError::Damaged(table) => damaged(table),
+            CommandError::Io(why) => failed(&why),
+            CommandError::Stopped => Self::new(Reason::NodeGone),
+        }
+    }
+}
+
+impl From<ViewError> for ApiError {
+    fn from(failure: ViewError) -> Self {
+        match failure {
+            ViewError::Damaged(table) => damaged(table),
+            ViewError::Io(why) => failed(&why),
+        }
+    }
+}
+
+fn damaged(table: Table) -> ApiError {
+    ApiError::new(Reason::StoreDamaged).with("detail", format!("rows of {table:?} are not what was written"))
+}
+
+fn failed(why: &str) -> ApiError {
+    error(
+        ErrorCode::Io,
+        "store-failed",
+        &format!("the store failed: {why}; nothing was changed"),
+        "look at the disk, then try again",
+    )
+}
+
+/// Without the names of those concerned: who knows them puts them in with [`named`].
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let message = refusal.to_string();
+        let unusable = "ask for the link again and copy all of it";
+        match refusal {
+            Refusal::NotALink => Self::new(Reason::BadLink),
+            Refusal::LinkTruncated => error(ErrorCode::Usage, "link-truncated", &message, unusable),
+            Refusal::LinkMistyped => error(ErrorCode::Usage, "link-mistyped", &message, unusable),
+            Refusal::LinkTooNew => {
+                error(ErrorCode::Usage, "link-too-new", &message, "a newer moim understands it: bring yours up to date")
+            }
+            Refusal::LinkOfOtherKind => {
+                error(ErrorCode::Usage, "link-of-other-kind", &message, "ask for a link made by moim invite")
+            }
+            Refusal::OwnLink => Self::new(Reason::OwnLink),
+            Refusal::LinkExpired { ended } => {
+                Self::new(Reason::LinkExpired).with("date", Time::from(ended).to_string())
+            }
+            Refusal::NoSuchLink => Self::new(Reason::NoSuchInvite),
+            Refusal::TooManyLinks { max } => Self::new(Reason::TooManyInvites).with("max", max),
+            Refusal::AlreadyContact { .. } => {
+                error(ErrorCode::Conflict, "already-contact", &message, "moim contacts lists them")
+            }
+            Refusal::Blocked { .. } => Self::new(Reason::ContactBlocked),
+            Refusal::NoSuchContact => Self::new(Reason::NoSuchContact),
+            Refusal::NoSuchRequest => Self::new(Reason::NoSuchRequest),
+            Refusal::NotConnected { .. } => Self::new(Reason::NotConnected),
+            Refusal::ContactEnded { .. } => error(
+                ErrorCode::Permission,
+                "contact-ended",
+                &message,
+                "make a link with moim invite, or ask for theirs and moim add it",
+            ),
+            Refusal::NameTaken => Self::new(Reason::NameTaken),
+            Refusal::BadName(_) => Self::new(Reason::BadName).with("max", crate::protocol::wire::limits::MAX_NAME),
+            Refusal::EmptyText => Self::new(Reason::EmptyText),
+            Refusal::TextTooLong { bytes, max } => Self::new(Reason::TextTooLong).with("bytes", bytes).with("max", max),
+            Refusal::NoSuchChat => Self::new(Reason::NoSuchChat),
+            Refusal::NoSuchMessage => Self::new(Reason::NoSuchMessage),
+            Refusal::NoSuchGroup => Self::new(Reason::NoSuchGroup),
+            Refusal::NoSuchInvitation => Self::new(Reason::NotInvited),
+            Refusal::AlreadyMember { .. } => Self::new(Reason::AlreadyMember),
+            Refusal::NotAMember => Self::new(Reason::NotMember),
+            Refusal::NotAllowed => Self::new(Reason::NotAdmin),
+            Refusal::GroupFull { max } => Self::new(Reason::GroupFull).with("max", max),
+            Refusal::FounderStays => {
+                error(ErrorCode::Permission, "founder-stays", &message, "stay, or let the others leave first")
+            }
+            Refusal::TooManyGroups { max } => {
+                error(ErrorCode::Limit, "too-many-groups", &message, "leave one first").with("max", max)
+            }
+        }
+    }
+}
+
+/// The same with what was asked about in it, wherever its sentences have a place for it.
+pub(super) fn about(mut error: ApiError, given: &str, name: &str) -> ApiError {
+    for (place, value) in [("given", given), ("name", name)] {
+        if error.message.contains(&format!("{{{place}}}")) {
+            error = error.with(place, value);
+        }
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{ids::AccountId, time::Millis};
+
+    #[test]
+    fn every_refusal_is_whole_and_says_what_to_do_next() {
+        let account = AccountId([1; 32]);
+        let refusals = [
+            Refusal::NotALink,
+            Refusal::LinkTruncated,
+            Refusal::LinkMistyped,
+            Refusal::LinkTooNew,
+            Refusal::LinkOfOtherKind,
+            Refusal::OwnLink,
+            Refusal::LinkExpired { ended: Millis(0) },
+            Refusal::NoSuchLink,
+            Refusal::TooManyLinks { max: 1 },
+            Refusal::AlreadyContact { account },
+            Refusal::Blocked { account },
+            Refusal::NoSuchContact,
+            Refusal::NoSuchRequest,
+            Refusal::NotConnected { account },
+            Refusal::ContactEnded { account },
+            Refusal::NameTaken,
+            Refusal::NoSuchChat,
+            Refusal::NoSuchMessage,
+            Refusal::NoSuchGroup,
+            Refusal::NoSuchInvitation,
+            Refusal::FounderStays,
+            Refusal::TooManyGroups { max: 1 },
+            Refusal::TextTooLong { bytes: 2, max: 1 },
+        ];
+        for refusal in refusals {
+            let error = about(refusal.clone().into(), "what was typed", "mina");
+            assert!(!error.message.contains('{'), "{refusal:?}: {}", error.message);
+            assert!(!error.hint.is_empty(), "{refusal:?}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The engine over its store, one drain at a time: handle, stage, commit, and only then hand out what must be told.
+//!
+//! It promises that nothing leaves before what it rests on is durable, and that after any failure nothing of the drain is
+//! left: no staged row, no gathered effect, no memory of the engine. It knows no thread, channel or network.
+
+use crate::{
+    protocol::{
+        engine::{Effect, Engine, Input, Refusal, Reply, Token},
+        group::gossip::{Gate, Topic},
+        ids::TransportKey,
+        time::Millis,
+        view::{View, ViewError, Write},
+    },
+    store::{Store, StoreError},
+};
+use rand_chacha::ChaCha20Rng;
+use rand_core::CryptoRng;
+
+/// What the actor needs of an engine.
+pub(super) trait Core: Send {
+    /// See [`Engine::handle`].
+    fn handle(
+        &mut self,
+        input: Input,
+        now: Millis,
+        rng: &mut dyn CryptoRng,
+        view: &dyn View,
+    ) -> Result<Vec<Effect>, ViewError>;
+
+    /// See [`Engine::next_wake`].
+    fn next_wake(&self) -> Option<Millis>;
+}
+
+impl Core for Engine {
+    fn handle(
+        &mut self,
+        input: Input,
+        now: Millis,
+        rng: &mut dyn CryptoRng,
+        view: &dyn View,
+    ) -> Result<Vec<Effect>, ViewError> {
+        Engine::handle(self, input, now, rng, view)
+    }
+
+    fn next_wake(&self) -> Option<Millis> {
+        Engine::next_wake(self)
+    }
+}
+
+/// What goes out over the network.
+#[derive(Debug)]
+pub(super) enum Outgoing {
+    Send(TransportKey, Vec<Vec<u8>>),
+    Publish(Topic, Vec<u8>),
+    Subscribe(Topic, Gate),
+    Unsubscribe(Topic),
+    Reach(TransportKey, Vec<String>),
+    Forget(TransportKey),
+    /// Close the connection, so that a new one begins with what was not acknowledged. Never of the engine.
+    HangUp(TransportKey),
+}
+
+/// What a settled drain tells, in the order it is to be told: network, replies, views.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// For the network, in the order the engine gave it.
+    pub(super) outgoing: Vec<Outgoing>,
+    /// Answers.
+    pub(super) replies: Vec<(Token, Result<Reply, Refusal>)>,
+    /// The feed's last cursor, if it grew.
+    pub(super) feed: Option<u64>,
+}
+
+/// Why a drain came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Read(#[from] ViewError),
+    #[error(transparent)]
+    Write(#[from] StoreError),
+}
+
+/// The engine, its store and what the present drain has gathered.
+pub(super) struct Heart<C, S> {
+    core: C,
+    fresh: Box<dyn FnMut() -> C + Send>,
+    store: S,
+    rng: ChaCha20Rng,
+    gathered: Settled,
+    staged: usize,
+}
+
+impl<C: Core, S: Store> Heart<C, S> {
+    /// `fresh` makes an engine that remembers nothing.
+    pub(super) fn new(store: S, rng: ChaCha20Rng, mut fresh: impl FnMut() -> C + Send + 'static) -> Self {
+        let core = fresh();
+        Self { core, fresh: Box::new(fresh), store, rng, gathered: Settled::default(), staged: 0 }
+    }
+
+    /// Hands one input in. After an error the drain is over: call [`Heart::give_up`].
+    pub(super) fn take(&mut self, input: Input, now: Millis) -> Result<(), Failure> {
+        for effect in self.core.handle(input, now, &mut self.rng, &self.store)? {
+            match effect {
+                Effect::Persist(writes) => {
+                    self.staged += writes.iter().map(weight).sum::<usize>();
+                    self.store.stage(writes)?;
+                }
+                Effect::Reply(token, answer) => self.gathered.replies.push((token, answer)),
+                Effect::Feed(cursor) => self.gathered.feed = self.gathered.feed.max(Some(cursor)),
+                Effect::Send(peer, frames) => self.gathered.outgoing.push(Outgoing::Send(peer, frames)),
+                Effect::Publish(topic, frame) => self.gathered.outgoing.push(Outgoing::Publish(topic, frame)),
+                Effect::Subscribe(topic, gate) => self.gathered.outgoing.push(Outgoing::Subscribe(topic, gate)),
+                Effect::Unsubscribe(topic) => self.gathered.outgoing.push(Outgoing::Unsubscribe(topic)),
+                Effect::Reach(peer, addresses) => self.gathered.outgoing.push(Outgoing::Reach(peer, addresses)),
+                Effect::Forget(peer) => self.gathered.outgoing.push(Outgoing::Forget(peer)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the drain: everything that was handed in is durable when this returns. After an error call
+    /// [`Heart::give_up`].
+    pub(super) fn settle(&mut self, now: Millis) -> Result<Settled, Failure> {
+        self.take(Input::DrainEnd, now)?;
+        self.store.commit()?;
+        self.staged = 0;
+        Ok(std::mem::take(&mut self.gathered))
+    }
+
+    /// Forgets the drain, and the engine with it: it may remember what never became true.
+    pub(super) fn give_up(&mut self) {
+        self.store.discard();
+        self.gathered = Settled::default();
+        self.staged = 0;
+        self.core = (self.fresh)();
+    }
+
+    /// Bytes that wait for the commit.
+    pub(super) fn staged(&self) -> usize {
+        self.staged
+    }
+
+    pub(super) fn next_wake(&self) -> Option<Millis> {
+        self.core.next_wake()
+    }
+
+    pub(super) fn view(&self) -> &dyn View {
+        &self.store
+    }
+}
+
+fn weight(write: &Write) -> usize {
+    match write {
+        Write::Put(key, value) => key.scope.len() + value.len(),
+        Write::Delete(key) => key.scope.len(),
+    }
+}
