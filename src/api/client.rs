@@ -158,7 +158,7 @@ impl Socket {
     /// # Errors
     /// What the system says of a socket that is there and cannot be used.
     pub async fn connect(home: &Path) -> Result<Option<Self>, ApiError> {
-        let path = socket_path::find(home);
+        let Some(path) = socket_path::find(home) else { return Ok(None) };
         match UnixStream::connect(&path).await {
             Ok(stream) => {
                 let (read, write) = stream.into_split();

@@ -12,7 +12,11 @@ use super::{
     methods::{Method, Watch},
     types::WatchEvent,
 };
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, OptionFuture},
+    stream::FuturesUnordered,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::io;
@@ -36,7 +40,7 @@ pub(super) async fn serve(
     write: impl AsyncWrite + Unpin + Send,
     stop: CancellationToken,
 ) {
-    let connection = Connection { dispatcher, write, watcher: None };
+    let connection = Connection { dispatcher, write };
     if let Err(error) = connection.run(read, stop).await {
         // The other side went away: nobody is left to tell.
         tracing::debug!(%error, "a connection of the API ended");
@@ -46,7 +50,6 @@ pub(super) async fn serve(
 struct Connection<W> {
     dispatcher: Dispatcher,
     write: W,
-    watcher: Option<Watcher>,
 }
 
 /// What became of a line.
@@ -57,20 +60,35 @@ struct Outcome {
     watcher: Option<Watcher>,
 }
 
+/// A watcher and what it saw; it goes on from there.
+type Seen = (Watcher, Option<Result<WatchEvent, ApiError>>);
+
 impl<W: AsyncWrite + Unpin + Send> Connection<W> {
     async fn run(mut self, read: impl AsyncRead + Unpin + Send, stop: CancellationToken) -> io::Result<()> {
         let mut lines = FramedRead::new(read, LinesCodec::new_with_max_length(MAX_LINE));
         let mut running: FuturesUnordered<BoxFuture<'static, Outcome>> = FuturesUnordered::new();
+        // Kept from round to round, so that many requests do not keep it from ever being ready.
+        let mut watching: OptionFuture<BoxFuture<'static, Seen>> = None.into();
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(outcome) = running.next() => self.conclude(outcome).await?,
-                Some(event) = next_event(&mut self.watcher) => self.tell(event).await?,
+                Some(outcome) = running.next() => {
+                    self.say(outcome.line).await?;
+                    if let Some(watcher) = outcome.watcher {
+                        watching = Some(look(watcher)).into();
+                    }
+                }
+                Some((watcher, seen)) = &mut watching => {
+                    // A stream that failed is at its end: the client asks again behind the last cursor it saw.
+                    let goes_on = matches!(seen, Some(Ok(_)));
+                    self.say(seen.map(to_notification)).await?;
+                    watching = goes_on.then(|| look(watcher)).into();
+                }
                 line = lines.next(), if running.len() < MAX_REQUESTS => match line {
                     Some(Ok(line)) if line.trim().is_empty() => {}
                     Some(Ok(line)) => running.push(handle(self.dispatcher.clone(), line).boxed()),
                     Some(Err(error)) => {
-                        self.say(broken(&error)).await?;
+                        self.say(Some(broken(&error))).await?;
                         break;
                     }
                     None => break,
@@ -78,43 +96,32 @@ impl<W: AsyncWrite + Unpin + Send> Connection<W> {
             }
         }
         while let Some(outcome) = running.next().await {
-            self.conclude(outcome).await?;
+            self.say(outcome.line).await?;
         }
         self.write.shutdown().await
     }
 
-    async fn conclude(&mut self, outcome: Outcome) -> io::Result<()> {
-        if let Some(line) = outcome.line {
-            self.say(line).await?;
-        }
-        if outcome.watcher.is_some() {
-            self.watcher = outcome.watcher;
-        }
-        Ok(())
-    }
-
-    async fn tell(&mut self, event: Result<WatchEvent, ApiError>) -> io::Result<()> {
-        let line = match event {
-            Ok(event) => to_line(&Notification { jsonrpc: VERSION, method: EVENT, params: event }),
-            Err(error) => {
-                // The stream has ended; a client that goes on asks for what is behind the last cursor.
-                self.watcher = None;
-                to_line(&Notification { jsonrpc: VERSION, method: EVENT_ERROR, params: RpcError::from(error) })
-            }
-        };
-        self.say(line).await
-    }
-
-    async fn say(&mut self, mut line: String) -> io::Result<()> {
+    async fn say(&mut self, line: Option<String>) -> io::Result<()> {
+        let Some(mut line) = line else { return Ok(()) };
         line.push('\n');
         self.write.write_all(line.as_bytes()).await?;
         self.write.flush().await
     }
 }
 
-/// `None` at once where nothing is watched or the stream has ended.
-async fn next_event(watcher: &mut Option<Watcher>) -> Option<Result<WatchEvent, ApiError>> {
-    watcher.as_mut()?.next().await
+fn look(mut watcher: Watcher) -> BoxFuture<'static, Seen> {
+    async move {
+        let seen = watcher.next().await;
+        (watcher, seen)
+    }
+    .boxed()
+}
+
+fn to_notification(seen: Result<WatchEvent, ApiError>) -> String {
+    match seen {
+        Ok(event) => to_line(&Notification { jsonrpc: VERSION, method: EVENT, params: event }),
+        Err(error) => to_line(&Notification { jsonrpc: VERSION, method: EVENT_ERROR, params: RpcError::from(error) }),
+    }
 }
 
 /// The version of JSON-RPC.

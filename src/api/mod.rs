@@ -7,6 +7,8 @@ pub mod client;
 pub mod config;
 mod connection;
 pub mod dispatch;
+#[cfg(test)]
+mod e2e;
 pub mod error;
 pub mod methods;
 pub mod names;

@@ -3,7 +3,9 @@
 
 use crate::protocol::{crypto::kdf::hash, ids::base32};
 use std::{
-    env, fs, io,
+    env,
+    ffi::OsStr,
+    fs, io,
     os::unix::{
         ffi::OsStrExt,
         fs::{DirBuilderExt, MetadataExt, PermissionsExt},
@@ -18,17 +20,15 @@ const POINTER: &str = "api.path";
 /// Bytes of the hash that tells homes apart in the runtime directory.
 const NAME_BYTES: usize = 10;
 
-/// The path a client connects to. Whether anybody listens there is another question.
-pub(super) fn find(home: &Path) -> PathBuf {
+/// The path a client connects to, whether anybody listens there or not; `None` where surely nobody does.
+pub(super) fn find(home: &Path) -> Option<PathBuf> {
     let home = fs::canonicalize(home).unwrap_or_else(|_| home.to_path_buf());
     let near = home.join(SOCKET);
     if fits(&near) {
-        return near;
+        return Some(near);
     }
-    match fs::read(home.join(POINTER)) {
-        Ok(path) => PathBuf::from(std::ffi::OsStr::from_bytes(&path)),
-        Err(_) => near,
-    }
+    let path = fs::read(home.join(POINTER)).ok()?;
+    Some(PathBuf::from(OsStr::from_bytes(&path)))
 }
 
 /// The path to listen at, where nothing is any more. Only for the one process that has the home open.

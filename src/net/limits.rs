@@ -28,8 +28,8 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Saying goodbye may take this long: on a half-open connection nobody answers.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
-/// Two connections made in opposite directions within this are a simultaneous dial; otherwise the older one is dead.
-pub const SIMULTANEOUS: Duration = Duration::from_secs(3);
+/// A connection whose peer makes another must answer within this, or it is dead.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a connection is asked whether it lives.
 pub const PING_INTERVAL: Duration = Duration::from_secs(15);
 /// How long the answer may take: a 64 KiB frame before it takes 8 s at 64 kbit/s.

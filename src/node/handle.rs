@@ -169,6 +169,13 @@ impl Handle {
         })
     }
 
+    /// The same with the feed at this cursor; nothing is ever told after.
+    #[cfg(test)]
+    pub(crate) fn fed(mut self, cursor: u64) -> Self {
+        self.ends.feed = watch::channel(cursor).1;
+        self
+    }
+
     /// The same among these surroundings.
     #[cfg(test)]
     pub(crate) fn among(mut self, surroundings: Surroundings) -> Self {

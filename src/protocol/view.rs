@@ -35,7 +35,8 @@ pub enum Table {
     Counter = 23,
     Address = 24,
     Receipt = 25,
-    Spare = 26,
+    Control = 26,
+    List = 27,
 }
 
 /// The last part of a row's name.

@@ -1,6 +1,6 @@
 //! The account, the node and its settings.
 
-use super::{Dispatcher, Reading, Serve, refusal};
+use super::{Dispatcher, Reading, Serve};
 use crate::{
     api::{
         ApiError,
@@ -15,7 +15,6 @@ use crate::{
             rows::{self, ChatRow, CounterRow},
         },
         identity::Fingerprint,
-        wire::limits::MAX_NAME,
     },
 };
 use std::{env, fs, io, path::Path};
@@ -69,9 +68,7 @@ impl Serve for Id {
 impl Serve for Profile {
     async fn serve(at: &Dispatcher, params: ProfileParams) -> Result<Identity, ApiError> {
         if let Some(name) = params.name {
-            let long = name.len() > MAX_NAME;
-            let named = at.command(move |_| Ok((Command::SetName(name), ()))).await;
-            named.map_err(|error| refusal::about(error, if long { "this name" } else { "" }, ""))?;
+            at.command(move |_| Ok((Command::SetName(name), ()))).await?;
         }
         at.read(|reading| Ok(identity(reading))).await
     }

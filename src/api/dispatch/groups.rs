@@ -48,8 +48,12 @@ impl Serve for GroupInvite {
             .await?;
         for person in people {
             let invited = at.node.ask(Command::InviteToGroup(group.group, person.account)).await?.answer().await;
-            let name = || if person.name.is_empty() { safe(&group.name) } else { safe(&person.name) };
-            invited.map_err(|error| refusal::about(error.into(), &params.group, &name()))?;
+            invited.map_err(|error| {
+                let error = ApiError::from(error);
+                let of_group = error.is(Reason::NotMember) || error.is(Reason::NotAdmin);
+                let name = if of_group { safe(&group.name) } else { safe(&person.name) };
+                refusal::about(error, &params.group, &name)
+            })?;
         }
         Ok(GroupStateResult { v: V1, group: ChatId::from(group.group), state: types::GroupState::Invited })
     }

@@ -13,7 +13,7 @@ mod progress;
 mod reading;
 mod refusal;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use feed::Watcher;
 

@@ -17,7 +17,7 @@ fn error(code: ErrorCode, reason: &str, message: &str, hint: &str) -> ApiError {
         hint: hint.to_owned(),
         reason: reason.to_owned(),
         args: Default::default(),
-        choices: Box::default(),
+        choices: Default::default(),
     }
 }
 

@@ -1,1 +1,344 @@
+//! Answers over rows that are written by hand.
 
+use super::Dispatcher;
+use crate::{
+    api::types::MessageState,
+    node::{Handle, Reach, Surroundings},
+    protocol::{
+        delivery::Numbers,
+        engine::{
+            feed::{ContactNotice, FeedEntry, Progress},
+            rows::*,
+        },
+        event::Content,
+        ids::{AccountId, ChatId, DeviceId, EventId, NoiseKey, OpId, TransportKey},
+        time::Millis,
+        view::{Key, Table, Write},
+        wire::encode,
+    },
+    store::{MemoryStore, Store},
+};
+use serde_json::{Value, json};
+
+const ME: AccountId = AccountId([1; 32]);
+const MINA: AccountId = AccountId([2; 32]);
+const JUNO: AccountId = AccountId([3; 32]);
+const HIKING: OpId = OpId([4; 32]);
+const MY_DEVICE: DeviceId = DeviceId([11; 32]);
+
+fn device_of(account: AccountId) -> DeviceId {
+    DeviceId([account.0[0] + 10; 32])
+}
+
+fn transport_of(account: AccountId) -> TransportKey {
+    TransportKey([account.0[0] + 20; 32])
+}
+
+/// A home under construction.
+#[derive(Default)]
+struct Home(Vec<Write>);
+
+impl Home {
+    fn put(&mut self, key: Key, row: &impl Row) {
+        self.0.push(Write::Put(key, encode(row)));
+    }
+
+    fn into_store(self) -> MemoryStore {
+        let mut store = MemoryStore::new();
+        store.stage(self.0).unwrap();
+        store.commit().unwrap();
+        store
+    }
+
+    fn new() -> Self {
+        let mut home = Self::default();
+        let own = OwnRow {
+            account: ME,
+            device: MY_DEVICE,
+            transport: transport_of(ME),
+            noise: NoiseKey([0; 32]),
+            keys: Vec::new(),
+            cert: Vec::new(),
+            list: Vec::new(),
+            bundle: Vec::new(),
+            bundle_seq: 0,
+            name: "me myself".into(),
+            created: Millis(0),
+            addresses: Vec::new(),
+            prekey: [0; 8],
+            prekey_made: Millis(0),
+        };
+        home.put(OwnRow::key(), &own);
+        home
+    }
+
+    fn contact(&mut self, account: AccountId, name: &str, state: ContactState) {
+        let row = ContactRow {
+            account,
+            name: name.into(),
+            own_name: None,
+            named: true,
+            state,
+            blocked: false,
+            verified: false,
+            problem: None,
+            ticket: None,
+            ticket_ends: Millis(0),
+            intro_again: None,
+            devices: vec![device_of(account)],
+            since: Millis(5),
+            ticket_transport: None,
+            intro_sid: None,
+        };
+        self.put(ContactRow::key(account), &row);
+        let device = DeviceRow {
+            device: device_of(account),
+            account,
+            transport: transport_of(account),
+            noise: NoiseKey([0; 32]),
+            bundle: Vec::new(),
+            bundle_seq: 0,
+            addresses: Vec::new(),
+            sending: None,
+            sessions: Vec::new(),
+            groups: Vec::new(),
+        };
+        self.put(DeviceRow::key(device.device), &device);
+    }
+
+    fn chat(&mut self, chat: ChatId, kind: ChatKind, last: u64, unread: u64) {
+        let row = ChatRow {
+            chat,
+            kind,
+            written: 0,
+            previous: None,
+            heads: Vec::new(),
+            unread,
+            last: Some(last.to_be_bytes().to_vec().into()),
+            read: None,
+            since: Millis(1),
+        };
+        self.put(ChatRow::key(chat), &row);
+    }
+
+    /// Says something at a place, which is also the time; a message of one's own has its place for a number.
+    fn say(&mut self, chat: ChatId, author: AccountId, place: u64, text: &str) -> EventId {
+        let id = EventId([place as u8 + 100; 32]);
+        let row = EventRow {
+            chat,
+            id,
+            author,
+            device: if author == ME { MY_DEVICE } else { device_of(author) },
+            no: place,
+            clock: Millis(place),
+            arrived: Millis(place),
+            deps: Vec::new(),
+            place: place.to_be_bytes().to_vec(),
+            content: Content::text(text, None).unwrap().to_bytes(),
+            own: author == ME,
+            outbox: Vec::new(),
+            key: None,
+        };
+        self.put(EventRow::key(id), &row);
+        self.put(TimelineRow::key(chat, &row.place), &TimelineRow(id));
+        id
+    }
+
+    /// A device of `account` holds what is numbered so, and has read up to `read`.
+    fn receipt(&mut self, chat: ChatId, account: AccountId, held: &[u64], read: u64) {
+        let mut numbers = Numbers::from_base(1);
+        held.iter().for_each(|no| {
+            numbers.insert(*no);
+        });
+        let row = ReceiptRow { device: device_of(account), account, held: encode(&numbers), read };
+        self.put(ReceiptRow::key(chat, Side::Theirs, row.device), &row);
+    }
+
+    fn member(&mut self, account: AccountId, role: u8, name: &str) {
+        let row =
+            MemberRow { account, role, name: Some(name.into()), current: true, devices: vec![device_of(account)] };
+        self.put(MemberRow::key(HIKING, account), &row);
+    }
+
+    fn feed(&mut self, cursor: u64, entry: FeedEntry) {
+        self.put(Key::at(Table::Feed, b"", cursor.to_be_bytes()), &entry);
+    }
+
+    fn dispatcher(self, online: &[AccountId]) -> Dispatcher {
+        let peers = online.iter().copied().map(transport_of).collect();
+        let around = Surroundings { peers, listening: vec!["/ip4/127.0.0.1/tcp/9".into()] };
+        Dispatcher::new(Handle::over(self.into_store(), Reach::Network).among(around))
+    }
+}
+
+async fn ask(at: &Dispatcher, method: &str, params: Value) -> Value {
+    at.dispatch(method, params).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_message_is_as_far_as_the_slowest_member_proved() {
+    let mut home = Home::new();
+    home.contact(MINA, "mina", ContactState::Connected);
+    let chat = ChatId::from(HIKING);
+    home.put(GroupRow::key(HIKING), &group(GroupState::Joined));
+    home.member(ME, 0, "me");
+    home.member(MINA, 2, "mina in the hills");
+    home.member(JUNO, 2, "juno\u{202e}");
+    home.chat(chat, ChatKind::Group(HIKING), 3, 0);
+    for place in 1..=3 {
+        home.say(chat, ME, place, "up");
+    }
+    home.receipt(chat, MINA, &[1, 2, 3], 2);
+    // What is read was there: a receipt that says otherwise proves nothing.
+    home.receipt(chat, JUNO, &[1], 3);
+    let at = home.dispatcher(&[MINA]);
+    let log = ask(&at, "message.log", json!({"chat": "#hiking"})).await;
+    let far: Vec<_> = log["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| (m["state"].clone(), m["delivered"].clone(), m["read"].clone(), m["of"].clone()))
+        .collect();
+    assert_eq!(
+        far,
+        [
+            (json!("read"), json!(2), json!(2), json!(2)),
+            (json!("saved"), json!(1), json!(1), json!(2)),
+            (json!("saved"), json!(1), json!(0), json!(2)),
+        ]
+    );
+    assert_eq!(log["messages"][1]["waiting"]["why"], "away");
+    assert_eq!(log["messages"][0].get("waiting"), None);
+    let members = ask(&at, "group.members", json!({"group": "hiking"})).await;
+    let names: Vec<_> = members["members"].as_array().unwrap().iter().map(|m| m["name"].as_str().unwrap()).collect();
+    assert_eq!(names[0], "me myself");
+    assert!(names.contains(&"mina"), "the local name goes before the one in the group: {names:?}");
+    assert!(names.iter().all(|name| !name.contains('\u{202e}')), "{names:?}");
+}
+
+fn group(state: GroupState) -> GroupRow {
+    GroupRow {
+        group: HIKING,
+        name: "hiking".into(),
+        state,
+        inviter: Some(MINA),
+        ops: 0,
+        since: Millis(7),
+        held: 0,
+        invited: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_log_gives_the_last_oldest_first_and_pages_backwards_without_gaps() {
+    let mut home = Home::new();
+    home.contact(MINA, "mina", ContactState::Connected);
+    let chat = ChatId::direct(ME, MINA);
+    home.chat(chat, ChatKind::Direct(MINA), 7, 3);
+    let ids: Vec<_> = (1..=7).map(|n| home.say(chat, MINA, n, &format!("Text {n}"))).collect();
+    let at = home.dispatcher(&[]);
+    let texts = |log: &Value| -> Vec<String> {
+        log["messages"].as_array().unwrap().iter().map(|m| m["text"].as_str().unwrap().to_owned()).collect()
+    };
+    let log = ask(&at, "message.log", json!({"chat": "mina", "limit": 3})).await;
+    assert_eq!(texts(&log), ["Text 5", "Text 6", "Text 7"]);
+    assert_eq!(log["messages"][0]["state"], "received");
+    let before = ids[4].to_string();
+    let log = ask(&at, "message.log", json!({"chat": "mina", "limit": 3, "before": &before[..10]})).await;
+    assert_eq!(texts(&log), ["Text 2", "Text 3", "Text 4"]);
+    let first = ids[0].to_string();
+    let log = ask(&at, "message.log", json!({"chat": "mina", "before": first})).await;
+    assert!(texts(&log).is_empty());
+    let log = ask(&at, "message.log", json!({"chat": "mina", "search": "TEXT 3"})).await;
+    assert_eq!(texts(&log), ["Text 3"]);
+    let other = EventId([9; 32]).to_string();
+    let error = at.dispatch("message.log", json!({"chat": "mina", "before": other})).await.unwrap_err();
+    assert_eq!(error.code.exit_code(), 6);
+    let chats = ask(&at, "chat.list", json!({})).await;
+    assert_eq!((&chats["chats"][0]["name"], &chats["chats"][0]["unread"]), (&json!("mina"), &json!(3)));
+    assert_eq!(chats["chats"][0]["last"]["text"], "Text 7");
+}
+
+#[tokio::test]
+async fn contacts_and_requests_are_told_apart_and_presence_is_that_of_devices() {
+    let mut home = Home::new();
+    home.contact(MINA, "mina", ContactState::Connected);
+    home.contact(JUNO, "juno", ContactState::Incoming);
+    home.contact(AccountId([5; 32]), "ara", ContactState::Pending);
+    home.contact(AccountId([6; 32]), "gone", ContactState::Removed);
+    home.put(GroupRow::key(HIKING), &group(GroupState::Invited));
+    let at = home.dispatcher(&[MINA, JUNO]);
+    let contacts = ask(&at, "contact.list", json!({})).await;
+    let list: Vec<_> = contacts["contacts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| (c["name"].clone(), c["state"].clone(), c["online"].clone()))
+        .collect();
+    assert_eq!(
+        list,
+        [(json!("ara"), json!("pending"), json!(false)), (json!("mina"), json!("connected"), json!(true)),]
+    );
+    let requests = ask(&at, "contact.requests", json!({})).await;
+    assert_eq!(requests["requests"][0]["name"], "juno");
+    assert_eq!(requests["requests"][0]["fingerprint"].as_str().map(str::len), Some(30));
+    assert_eq!(requests["groups"][0]["from"]["name"], "mina");
+    assert!(at.dispatch("contact.verify", json!({"who": "gone"})).await.is_err());
+    let wrong = json!({"who": "mina", "matches": "0".repeat(60)});
+    assert_eq!(at.dispatch("contact.verify", wrong).await.unwrap_err().code.exit_code(), 5);
+    let status = ask(&at, "status", json!({})).await;
+    assert_eq!((&status["peers"], &status["running"]), (&json!(2), &json!(true)));
+    assert!(status["addrs"][0].as_str().unwrap().starts_with("/ip4/127.0.0.1/tcp/9/p2p/"));
+}
+
+#[tokio::test]
+async fn an_entry_of_many_events_is_seen_whole_by_one_who_stops_in_the_middle_of_it() {
+    let mut home = Home::new();
+    home.contact(MINA, "mina", ContactState::Connected);
+    let chat = ChatId::direct(ME, MINA);
+    home.chat(chat, ChatKind::Direct(MINA), 3, 0);
+    let ids: Vec<_> = (1..=3).map(|n| home.say(chat, ME, n, "x")).collect();
+    home.receipt(chat, MINA, &[1, 2, 3], 0);
+    home.feed(1, FeedEntry::Message { chat, id: ids[0] });
+    home.feed(2, FeedEntry::Message { chat, id: EventId([0; 32]) });
+    home.feed(3, FeedEntry::Receipt { chat, by: MINA, state: Progress::Delivered, ids: ids.clone() });
+    let mut at = home.dispatcher(&[]);
+    at.node = at.node.fed(3);
+    let (_, mut watcher) = at.watch(serde_json::from_value(json!({"after": 0})).unwrap()).await.unwrap();
+    let mut cursors = Vec::new();
+    for _ in 0..4 {
+        let event = watcher.next().await.unwrap().unwrap();
+        if let crate::api::types::Event::Receipt { state, .. } = &event.event {
+            assert_eq!(*state, MessageState::Delivered);
+        }
+        cursors.push(event.cursor);
+    }
+    assert_eq!(cursors, [1, 2, 2, 3], "who goes on behind 2 gets the whole receipt again");
+}
+
+#[tokio::test]
+async fn what_a_method_does_not_understand_is_said() {
+    let at = Home::new().dispatcher(&[]);
+    let code = |error: crate::api::ApiError| error.reason;
+    assert_eq!(code(at.dispatch("no.such", json!({})).await.unwrap_err()), "no-such-method");
+    assert_eq!(code(at.dispatch("message.log", json!({})).await.unwrap_err()), "bad-params");
+    assert_eq!(code(at.dispatch("message.log", json!({"chat": "nobody"})).await.unwrap_err()), "no-such-chat");
+    assert_eq!(code(at.dispatch("profile", json!({"name": "x"})).await.unwrap_err()), "node-gone");
+}
+
+/// A home in which nothing ever happened.
+pub(in crate::api) fn quiet() -> Dispatcher {
+    Home::new().dispatcher(&[])
+}
+
+/// A home whose feed has so many entries.
+pub(in crate::api) fn with_feed(entries: u64) -> Dispatcher {
+    let mut home = Home::new();
+    home.contact(MINA, "mina", ContactState::Connected);
+    for cursor in 1..=entries {
+        home.feed(cursor, FeedEntry::Contact { account: MINA, notice: ContactNotice::Changed });
+    }
+    let mut at = home.dispatcher(&[]);
+    at.node = at.node.fed(entries);
+    at
+}

@@ -2,7 +2,7 @@
 
 use super::*;
 use std::time::Instant;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 /// Sends in handfuls that fit the queue, waiting for `Drained` where it overflowed would lose frames.
 async fn send_all(from: &Net, to: TransportKey, frames: Vec<Vec<u8>>, received: &tokio::sync::Semaphore) {
@@ -72,6 +72,17 @@ async fn whoever_answers_at_a_probed_address_is_connected_once() {
 }
 
 #[tokio::test]
+async fn a_probe_of_a_connected_peer_leaves_the_connection_alone() {
+    let (mut a, mut b) = pair(1, 2).await;
+    for (from, to) in [(&a, &b), (&b, &a)] {
+        from.tell(Command::Probe { addresses: to.addresses.clone() }).await;
+    }
+    tokio::time::sleep(limits::ANSWER_TIMEOUT * 3 / 2).await;
+    // `frames` refuses any other event.
+    exchange(&mut a, &mut b, 200, 64).await;
+}
+
+#[tokio::test]
 async fn somebody_else_at_an_address_is_not_the_peer() {
     let (mut a, b, c) = (Node::start(1).await, Node::start(2).await, Node::start(3).await);
     a.tell(Command::Reach { peer: c.key, addresses: b.addresses.clone() }).await;
@@ -111,24 +122,19 @@ async fn a_peer_that_restarts_is_reached_on_its_old_port_and_on_a_new_one() {
     }
 }
 
-/// A relay that keeps the dialled side's socket open and silent when the dialling side dies, as a network does that is
-/// gone; how often it relayed is not told.
-async fn silent_relay(to: u16) -> u16 {
+/// A relay to `to` that can be frozen: nothing passes any more, and no socket closes. So a connection becomes half-open.
+async fn relay(to: u16, frozen: CancellationToken) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
-        while let Ok((near, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let far = tokio::net::TcpStream::connect(("127.0.0.1", to)).await.unwrap();
-                let (mut near_read, mut near_write) = near.into_split();
-                let (mut far_read, mut far_write) = far.into_split();
-                let forth = tokio::io::copy(&mut near_read, &mut far_write);
-                let back = tokio::io::copy(&mut far_read, &mut near_write);
-                // Either end's death stops the relay, and the other end hears nothing of it.
-                tokio::select! { _ = forth => {}, _ = back => {} }
-                std::future::pending::<()>().await;
-            });
+        let (mut near, _) = listener.accept().await.unwrap();
+        let mut far = TcpStream::connect(("127.0.0.1", to)).await.unwrap();
+        tokio::select! {
+            () = frozen.cancelled() => {}
+            _ = tokio::io::copy_bidirectional(&mut near, &mut far) => panic!("frozen before either end dies"),
         }
+        std::future::pending::<()>().await;
+        drop((near, far));
     });
     port
 }
@@ -139,10 +145,12 @@ async fn a_peer_that_restarts_while_its_old_connection_is_half_open_gets_every_m
         let mut a = Node::start(stale).await;
         let port: u16 = a.addresses[0].rsplit('/').next().unwrap().parse().unwrap();
         let mut b = Node::start(restarted).await;
-        let relay = silent_relay(port).await;
+        let frozen = CancellationToken::new();
+        let relay = relay(port, frozen.clone()).await;
         b.tell(Command::Reach { peer: a.key, addresses: vec![tcp(relay).to_string()] }).await;
         b.connected(a.key).await;
         a.connected(b.key).await;
+        frozen.cancel();
         b.net.shutdown().await;
         // Whatever is sent now is lost without a sound: that is what half-open means.
         a.send(&b, numbered(0..200, 64)).await;

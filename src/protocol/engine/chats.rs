@@ -141,12 +141,8 @@ impl Turn<'_> {
         if !speaks_for_itself || event.chat != ChatId::direct(own.account, account) {
             return Ok(());
         }
-        let Some(contact) = self.contact(account)? else { return Ok(()) };
-        match contact.state {
-            ContactState::Connected => {}
-            // What it says after it accepted has overtaken the word that it did.
-            ContactState::Pending | ContactState::Requested => self.connect(contact)?,
-            _ => return Ok(()),
+        if self.speaking_contact(heard)?.is_none() {
+            return Ok(());
         }
         if self.event(event.id())?.is_none() {
             self.place(NewEvent {

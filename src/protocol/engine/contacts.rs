@@ -6,19 +6,21 @@ use super::{
     record::Record,
     rows::{
         self, AuthorRow, ChatKind, ChatRow, ContactProblem, ContactRow, ContactState, DeviceRow, EventRow, PeerRow,
-        Row, TicketRow,
+        Row, SessionRow, TicketRow,
     },
     sessions::Heard,
     turn::{Answer, Step, Turn},
 };
 use crate::protocol::{
+    crypto::{envelope::Tag, start::intro_tag},
     identity::{
         Name, Ticket,
         ticket::{Inv, Purpose, TicketError},
     },
-    ids::{AccountId, ChatId, DeviceId},
+    ids::{AccountId, ChatId, DeviceId, TransportKey},
     time::Millis,
     view::{Direction, View},
+    wire::frame::Frame,
 };
 
 impl Turn<'_> {
@@ -120,12 +122,24 @@ impl Turn<'_> {
             contact.devices.push(device.device);
             self.put(ContactRow::key(account), &contact);
         }
+        // Asked in a session of its own under the link, not in one of a common group.
+        let mut device = self.read::<DeviceRow>(&DeviceRow::key(device.device))?.unwrap_or_else(|| device.clone());
+        if !self.sends_under_link(&device, &contact)? {
+            device.sending = None;
+            self.put(DeviceRow::key(device.device), &device);
+        }
         let name = self.own()?.name;
         self.post(device.device, &Record::Request(name))
     }
 
+    fn sends_under_link(&self, device: &DeviceRow, contact: &ContactRow) -> Step<bool> {
+        let Some(sid) = device.sending else { return Ok(false) };
+        let Some(row) = self.read::<SessionRow>(&SessionRow::key(sid))? else { return Ok(false) };
+        Ok(contact.ticket.as_ref().is_some_and(|inv| intro_tag(&inv.intro()).0 == row.intro_tag))
+    }
+
     /// A start under one of our links: whoever made it asks to be a contact.
-    pub(super) fn note_request(&mut self, account: AccountId, ticket: &TicketRow) -> Step {
+    pub(super) fn note_request(&mut self, account: AccountId, device: DeviceId, ticket: &TicketRow) -> Step {
         let mut contact = match self.contact(account)? {
             Some(contact) => contact,
             None => self.new_contact(account, ContactState::Incoming),
@@ -139,6 +153,9 @@ impl Turn<'_> {
         }
         if contact.name.is_empty() {
             contact.name = self.free_name(&provisional_name(account), account)?;
+        }
+        if !contact.devices.contains(&device) {
+            contact.devices.push(device);
         }
         self.put(ContactRow::key(account), &contact);
         Ok(())
@@ -271,12 +288,12 @@ impl Turn<'_> {
             self.forget_device(device, chat)?;
         }
         if let Some(transport) = contact.ticket_transport {
-            self.forget(transport);
+            self.forget_unneeded(transport)?;
         }
-        self.close_intro(contact.intro_again.as_ref())?;
+        for intro in std::mem::take(&mut contact.intros) {
+            self.close_intro(&intro)?;
+        }
         contact.state = ContactState::Removed;
-        contact.intro_again = None;
-        contact.intro_sid = None;
         contact.ticket = None;
         contact.ticket_transport = None;
         contact.verified = false;
@@ -301,12 +318,33 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Another was accepted by the same link: the request is over, and its maker is told when it comes again.
-    pub(super) fn turn_away(&mut self, account: AccountId) -> Step {
-        match self.contact(account)? {
-            Some(contact) if contact.state == ContactState::Incoming => self.forget_contact(contact),
-            _ => Ok(()),
+    /// Stops dialling a key that a link named, unless it belongs to somebody one is connected with.
+    fn forget_unneeded(&mut self, transport: TransportKey) -> Step {
+        let Some(device) = self.device_of(transport)? else {
+            self.forget(transport);
+            return Ok(());
+        };
+        let contact = self.contact(device.account)?;
+        let connected = contact.is_some_and(|contact| contact.state == ContactState::Connected && !contact.blocked);
+        if !connected && device.groups.is_empty() {
+            self.forget(transport);
         }
+        Ok(())
+    }
+
+    /// Another was accepted by the same link: the request is over. Its maker is told now, or when it asks again.
+    pub(super) fn turn_away(&mut self, account: AccountId, tag: Tag) -> Step {
+        let Some(contact) = self.contact(account)?.filter(|contact| contact.state == ContactState::Incoming) else {
+            return Ok(());
+        };
+        for device in &contact.devices {
+            if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(*device))?
+                && self.mem.peers.contains_key(&row.transport)
+            {
+                self.send(row.transport, &Frame::TicketUsed(tag));
+            }
+        }
+        self.forget_contact(contact)
     }
 
     /// A request of ours came to nothing; the contact stays, with the reason, until it is removed or added anew.
@@ -322,7 +360,7 @@ impl Turn<'_> {
         contact.problem = Some(problem);
         contact.state = ContactState::Pending;
         if let Some(transport) = contact.ticket_transport {
-            self.forget(transport);
+            self.forget_unneeded(transport)?;
         }
         self.put(ContactRow::key(contact.account), &contact);
         self.tell(&FeedEntry::Contact { account: contact.account, notice })
@@ -333,9 +371,6 @@ impl Turn<'_> {
         let Some(mut contact) = self.contact(heard.device.account)? else { return Ok(()) };
         if heard.ticket.is_none() {
             return Ok(());
-        }
-        if !contact.devices.contains(&heard.device.device) {
-            contact.devices.push(heard.device.device);
         }
         self.take_own_name(&mut contact, name)?;
         self.put(ContactRow::key(contact.account), &contact);
@@ -350,7 +385,13 @@ impl Turn<'_> {
                 contact.state = ContactState::Incoming;
                 self.connect(contact)
             }
-            _ => Ok(()),
+            // It lost or removed us, or its request came after it was accepted; to us it is a contact.
+            ContactState::Connected => {
+                contact.ticket = heard.ticket.clone();
+                contact.state = ContactState::Incoming;
+                self.connect(contact)
+            }
+            ContactState::Removed | ContactState::Stranger => Ok(()),
         }
     }
 
@@ -373,12 +414,25 @@ impl Turn<'_> {
         self.connect(contact)
     }
 
+    /// The contact that speaks, if it is one. What it says after it accepted may overtake the word that it did.
+    pub(super) fn speaking_contact(&mut self, heard: &Heard) -> Step<Option<ContactRow>> {
+        let Some(contact) = self.contact(heard.device.account)? else { return Ok(None) };
+        if !contact.devices.contains(&heard.device.device) {
+            return Ok(None);
+        }
+        match contact.state {
+            ContactState::Connected => Ok(Some(contact)),
+            ContactState::Pending | ContactState::Requested => {
+                self.connect(contact)?;
+                self.contact(heard.device.account)
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// "My name is now this."
     pub(super) fn profile_came(&mut self, heard: &Heard, name: &str) -> Step {
-        let Some(mut contact) = self.contact(heard.device.account)? else { return Ok(()) };
-        if contact.state != ContactState::Connected {
-            return Ok(());
-        }
+        let Some(mut contact) = self.speaking_contact(heard)? else { return Ok(()) };
         self.take_own_name(&mut contact, name)?;
         self.put(ContactRow::key(contact.account), &contact);
         self.tell_contact(contact.account)
@@ -424,11 +478,10 @@ impl Turn<'_> {
             problem: None,
             ticket: None,
             ticket_ends: Millis(0),
-            intro_again: None,
+            intros: Vec::new(),
             devices: Vec::new(),
             since: self.now,
             ticket_transport: None,
-            intro_sid: None,
         }
     }
 
@@ -453,6 +506,13 @@ impl Turn<'_> {
             self.put(ChatRow::key(chat), &row);
         }
         Ok(())
+    }
+}
+
+impl ContactRow {
+    /// Whether this account agreed, or asked, to hear from the contact.
+    pub(super) fn wants_to_hear(&self) -> bool {
+        matches!(self.state, ContactState::Pending | ContactState::Requested | ContactState::Connected)
     }
 }
 

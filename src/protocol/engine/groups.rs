@@ -466,7 +466,7 @@ impl Turn<'_> {
 
     fn close_group(&mut self, group: OpId) -> Step {
         let own = self.own()?.device;
-        self.close_intro(Some(&group_intro(group, own)))?;
+        self.close_intro(&group_intro(group, own))?;
         self.leave_topics(group)
     }
 

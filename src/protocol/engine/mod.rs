@@ -25,7 +25,7 @@ mod turn;
 pub use command::{Command, Refusal, Reply};
 
 use crate::protocol::{
-    crypto::{envelope::Tag, secret::Secret, sign::Verified},
+    crypto::sign::Verified,
     group::{FrameContent, Gate, Graph, Membership, Missing, SignedOp, Topic, keys::HeldSecret},
     ids::{AccountId, ChatId, DeviceId, OpId, TransportKey},
     time::Millis,
@@ -134,8 +134,6 @@ struct Memory {
     owed: BTreeMap<DeviceId, Owed>,
     /// Receipts of group events, gathered a little longer.
     owed_later: BTreeSet<(DeviceId, ChatId)>,
-    /// Bundles that were asked for: whose, under which intro.
-    asked: BTreeMap<Tag, (AccountId, Secret)>,
     /// Ops of groups, as loaded.
     groups: BTreeMap<OpId, Arc<GroupMemory>>,
     /// Ops whose past is not here yet.
@@ -178,8 +176,8 @@ impl GroupMemory {
 /// What a tick may be for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
-    /// Send again what a device has not confirmed.
-    Resend(DeviceId),
+    /// See to what is under way to a device.
+    Lane(DeviceId),
     /// Tell authors what is held of their group events.
     GroupReceipts,
     /// Ask members for what is missing.
@@ -275,7 +273,12 @@ impl Turn<'_> {
 
     fn record(&mut self, heard: Heard) -> Step {
         let Some(record) = Record::parse(&heard.record) else { return Ok(()) };
-        if heard.origin == rows::Origin::Group && !record.is_of_a_group() && !self.is_connected_contact(&heard)? {
+        let contact = self.contact(heard.device.account)?;
+        if contact.as_ref().is_some_and(|contact| contact.blocked) {
+            return Ok(());
+        }
+        let wanted = contact.is_some_and(|contact| contact.wants_to_hear());
+        if heard.origin == rows::Origin::Group && !record.is_of_a_group() && !wanted {
             return Ok(());
         }
         match record {
@@ -297,11 +300,6 @@ impl Turn<'_> {
         }
     }
 
-    fn is_connected_contact(&self, heard: &Heard) -> Step<bool> {
-        let contact = self.contact(heard.device.account)?;
-        Ok(contact.is_some_and(|contact| contact.state == rows::ContactState::Connected))
-    }
-
     fn tick(&mut self) -> Step {
         while let Some((at, timer)) = self.mem.timers.first().copied() {
             if at > self.now {
@@ -309,7 +307,7 @@ impl Turn<'_> {
             }
             self.mem.timers.pop_first();
             match timer {
-                Timer::Resend(device) => self.resend(device)?,
+                Timer::Lane(device) => self.lane_due(device)?,
                 Timer::GroupReceipts => self.group_receipts_due(),
                 Timer::Ask(group) => self.ask_now(group)?,
                 Timer::Repair(group) => self.repair(group)?,

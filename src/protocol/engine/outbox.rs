@@ -34,17 +34,56 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// Wait after the network's queue was full.
 const OVERFLOW_WAIT: Duration = Duration::from_millis(200);
 
+/// What a peer's `unknown` cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    /// No session.
+    Nothing,
+    /// A start that was never answered.
+    Unanswered,
+    /// A session that had been in use.
+    Live,
+}
+
 /// What is under way to a connected device. May be lost: it is rebuilt from the outbox.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     /// The outbox from here on was not looked at since the device connected.
     next: u64,
     /// Sent and not confirmed.
-    under_way: BTreeMap<u64, Position>,
-    /// When the oldest of those is sent again.
-    again_at: Option<Millis>,
+    under_way: BTreeMap<u64, Flight>,
+    /// Nothing is sent before then.
+    paused_until: Option<Millis>,
+    /// The timer that is set.
+    timer: Option<Millis>,
     /// How often in a row nothing was confirmed.
     tries: u32,
+}
+
+/// One entry under way.
+#[derive(Debug, Clone, Copy)]
+struct Flight {
+    at: Position,
+    sent: Millis,
+}
+
+impl Lane {
+    /// How long a receipt is waited for.
+    fn wait(&self) -> Duration {
+        FIRST_WAIT.saturating_mul(1 << self.tries.min(8)).min(LONGEST_WAIT)
+    }
+
+    /// When something is to be done next.
+    fn due(&self) -> Option<Millis> {
+        let oldest = self.under_way.values().map(|flight| flight.sent).min();
+        self.paused_until.or(oldest.map(|sent| sent.plus(self.wait())))
+    }
+
+    /// Forgets what is under way, so that sending begins at the front again.
+    fn rewind(&mut self) {
+        self.under_way.clear();
+        self.next = 0;
+    }
 }
 
 impl Turn<'_> {
@@ -93,8 +132,11 @@ impl Turn<'_> {
             let lane = self.mem.lanes.entry(device).or_default();
             let room = WINDOW.saturating_sub(lane.under_way.len());
             let from = lane.next.to_be_bytes();
+            if room == 0 || lane.paused_until.is_some() {
+                return Ok(());
+            }
             let page = self.scan(OutboxRow::TABLE, device.as_ref(), Some(&from), Direction::Forward, room)?;
-            if room == 0 || page.is_empty() {
+            if page.is_empty() {
                 return Ok(());
             }
             for (place, bytes) in page {
@@ -123,90 +165,115 @@ impl Turn<'_> {
             self.put(OutboxRow::key(device.device, place), &row);
         }
         let Some(sealed) = row.sealed else { return Ok(false) };
-        let first = self.now.plus(FIRST_WAIT);
-        let lane = self.mem.lanes.entry(device.device).or_default();
-        lane.under_way.insert(place, sealed.at);
-        let wait_begins = lane.again_at.is_none();
-        lane.again_at.get_or_insert(first);
-        if wait_begins {
-            self.mem.timers.insert((first, Timer::Resend(device.device)));
-        }
+        let flight = Flight { at: sealed.at, sent: self.now };
+        self.mem.lanes.entry(device.device).or_default().under_way.insert(place, flight);
+        self.set_timer(device.device);
         self.send(device.transport, &Frame::Envelope(sealed.wire));
         Ok(true)
     }
 
-    /// Sends again what was not confirmed in time.
-    pub(super) fn resend(&mut self, device: DeviceId) -> Step {
-        let Some(lane) = self.mem.lanes.get_mut(&device) else { return Ok(()) };
-        let Some(due) = lane.again_at else { return Ok(()) };
-        if due > self.now {
-            self.mem.timers.insert((due, Timer::Resend(device)));
-            return Ok(());
+    /// Sees to it that the lane is looked at when something is due. A timer that comes too early sets the next.
+    fn set_timer(&mut self, device: DeviceId) {
+        let Some(lane) = self.mem.lanes.get_mut(&device) else { return };
+        let Some(due) = lane.due() else { return };
+        if lane.timer.is_none_or(|at| at > due) {
+            lane.timer = Some(due);
+            self.mem.timers.insert((due, Timer::Lane(device)));
         }
-        lane.tries = lane.tries.saturating_add(1);
-        self.restart_lane(device, FIRST_WAIT)
     }
 
-    /// Begins at the front of the outbox again, with the wait for receipts grown by the tries so far.
-    fn restart_lane(&mut self, device: DeviceId, first: Duration) -> Step {
+    /// The lane's timer: what was not confirmed in time is sent again, and a pause ends.
+    pub(super) fn lane_due(&mut self, device: DeviceId) -> Step {
         let now = self.now;
+        let Some(lane) = self.mem.lanes.get_mut(&device) else { return Ok(()) };
+        lane.timer = None;
+        if lane.paused_until.is_some_and(|until| until <= now) {
+            lane.paused_until = None;
+        }
+        let wait = lane.wait();
+        let late = lane.under_way.iter().filter(|(_, flight)| flight.sent.plus(wait) <= now);
+        let late: Vec<u64> = late.map(|(place, _)| *place).collect();
+        if lane.paused_until.is_none() && !late.is_empty() {
+            lane.tries = lane.tries.saturating_add(1);
+            self.send_again(device, &late)?;
+        }
+        self.pump(device)?;
+        self.set_timer(device);
+        Ok(())
+    }
+
+    fn send_again(&mut self, device: DeviceId, places: &[u64]) -> Step {
+        let Some(mut row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
+        for place in places {
+            let Some(parcel) = self.read::<OutboxRow>(&OutboxRow::key(device, *place))? else {
+                self.mem.lanes.entry(device).or_default().under_way.remove(place);
+                continue;
+            };
+            if !self.send_parcel(&mut row, *place, parcel)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends nothing for a while, then begins at the front again.
+    fn pause(&mut self, device: DeviceId, wait: Duration) {
+        let until = self.now.plus(wait);
         let lane = self.mem.lanes.entry(device).or_default();
-        let wait = first.saturating_mul(1 << lane.tries.min(8)).min(LONGEST_WAIT);
-        lane.under_way.clear();
-        lane.next = 0;
-        lane.again_at = Some(now.plus(wait));
-        self.mem.timers.insert((now.plus(wait), Timer::Resend(device)));
-        self.pump(device)
+        lane.rewind();
+        lane.paused_until = Some(until);
+        self.set_timer(device);
     }
 
     /// The network dropped frames: wait a little, then send again from the front.
     pub(super) fn overflow(&mut self, device: DeviceId) {
-        let due = self.now.plus(OVERFLOW_WAIT);
-        let lane = self.mem.lanes.entry(device).or_default();
-        lane.again_at = Some(due);
-        self.mem.timers.insert((due, Timer::Resend(device)));
+        self.pause(device, OVERFLOW_WAIT);
     }
 
     /// The peer holds no session for an envelope of ours: seal anew what was sealed under that tag.
     pub(super) fn unknown(&mut self, peer: TransportKey, tag: Tag) -> Step {
         let Some(device) = self.device_of(peer)? else { return Ok(()) };
-        let under_way: Vec<u64> = match self.mem.lanes.get(&device.device) {
-            Some(lane) => lane.under_way.keys().copied().collect(),
-            None => return Ok(()),
-        };
-        let mut lost: Vec<(Sid, u32)> = Vec::new();
-        for place in under_way {
-            let key = OutboxRow::key(device.device, place);
+        let id = device.device;
+        let places: Vec<u64> =
+            self.mem.lanes.get(&id).map(|lane| lane.under_way.keys().copied().collect()).unwrap_or_default();
+        for place in places {
+            let key = OutboxRow::key(id, place);
             let Some(mut row) = self.read::<OutboxRow>(&key)? else { continue };
-            let Some(sealed) = row.sealed.take() else { continue };
-            if peek(&sealed.wire) != Ok(tag) {
-                continue;
+            if row.sealed.as_ref().is_some_and(|sealed| peek(&sealed.wire) == Ok(tag)) {
+                row.sealed = None;
+                self.put(key, &row);
             }
-            lost.push((Sid(sealed.at.sid), sealed.at.epoch));
-            self.put(key, &row);
         }
-        lost.dedup();
-        let mut device = device;
-        for (sid, epoch) in lost {
-            device = self.session_lost(device, sid, epoch)?;
+        let lost_now = self.session_lost(device, tag)?;
+        if lost_now == Lost::Unanswered {
+            // The other may not be ready for a start yet, or never will be: no hurry.
+            let lane = self.mem.lanes.entry(id).or_default();
+            lane.tries = lane.tries.saturating_add(1);
+            let wait = lane.wait();
+            self.pause(id, wait);
+            return Ok(());
         }
-        self.restart_lane(device.device, FIRST_WAIT)
+        self.mem.lanes.entry(id).or_default().rewind();
+        self.pump(id)
     }
 
     /// The peer lost a session. An older epoch of it may well be gone there; only where it lost the epoch that is written
     /// now is the session given up, and the owner told if it had ever been answered.
-    fn session_lost(&mut self, device: DeviceRow, sid: Sid, epoch: u32) -> Step<DeviceRow> {
-        let Some(row) = self.read::<SessionRow>(&SessionRow::key(sid))? else { return Ok(device) };
+    fn session_lost(&mut self, device: DeviceRow, tag: Tag) -> Step<Lost> {
+        let Some(sid) = device.sending else { return Ok(Lost::Nothing) };
+        let Some(row) = self.read::<SessionRow>(&SessionRow::key(sid))? else { return Ok(Lost::Nothing) };
         let session = load(&row)?;
-        if device.sending != Some(sid) || session.own_epoch() != Some(epoch) {
-            return Ok(device);
+        if session.own_tag() != Some(tag) {
+            return Ok(Lost::Nothing);
         }
-        let device = self.leave_session(device, sid)?;
-        self.unseal(device.device, sid)?;
-        if session.answered() {
-            self.tell_contact_notice(device.account, ContactNotice::SessionRestarted)?;
+        let account = device.account;
+        self.leave_session(device, sid)?;
+        if !session.answered() {
+            self.try_other_intro(account)?;
+            return Ok(Lost::Unanswered);
         }
-        Ok(device)
+        self.tell_contact_notice(account, ContactNotice::SessionRestarted)?;
+        Ok(Lost::Live)
     }
 
     /// Forgets the envelopes of a session that is gone: they are sealed anew.
@@ -224,44 +291,42 @@ impl Turn<'_> {
 
     /// Takes a device's receipt: what it confirms leaves its outbox, what it lost is sealed anew.
     pub(super) fn receipt(&mut self, device: &DeviceRow, receipt: Receipt) -> Step {
+        let mut progress = false;
         for chat in &receipt.chats {
-            self.chat_receipt(device, chat)?;
+            progress |= self.chat_receipt(device, chat)?;
         }
         let lane = self.mem.lanes.entry(device.device).or_default();
-        let by_position: BTreeMap<Position, u64> = lane.under_way.iter().map(|(place, at)| (*at, *place)).collect();
-        let mut progress = !receipt.chats.is_empty();
-        let mut anew = false;
+        let by_position: BTreeMap<Position, u64> = lane.under_way.iter().map(|(place, f)| (f.at, *place)).collect();
         for at in &receipt.positions {
             let Some(place) = by_position.get(at).copied() else { continue };
             let key = OutboxRow::key(device.device, place);
             let Some(mut row) = self.read::<OutboxRow>(&key)? else { continue };
-            progress = true;
             match row.what {
-                Parcel::Control(..) => self.drop_parcel(device.device, place, &row)?,
-                // It was heard and yet is not held (it came before it could be taken): say it again.
+                Parcel::Control(..) => {
+                    progress = true;
+                    self.drop_parcel(device.device, place, &row)?;
+                }
+                // It was heard and yet is not held (it came before it could be taken): it is said again in time.
                 Parcel::Event(..) => {
                     row.sealed = None;
                     self.put(key, &row);
                 }
             }
         }
+        let mut lost = Vec::new();
         for at in &receipt.lost {
             let Some(place) = by_position.get(at).copied() else { continue };
             let key = OutboxRow::key(device.device, place);
             let Some(mut row) = self.read::<OutboxRow>(&key)? else { continue };
             row.sealed = None;
             self.put(key, &row);
-            anew = true;
+            lost.push(place);
         }
-        let lane = self.mem.lanes.entry(device.device).or_default();
         if progress {
-            lane.tries = 0;
-            lane.again_at = (!lane.under_way.is_empty()).then(|| self.now.plus(FIRST_WAIT));
-            if let Some(due) = lane.again_at {
-                self.mem.timers.insert((due, Timer::Resend(device.device)));
-            }
+            self.mem.lanes.entry(device.device).or_default().tries = 0;
         }
-        if anew { self.restart_lane(device.device, FIRST_WAIT) } else { self.pump(device.device) }
+        self.send_again(device.device, &lost)?;
+        self.pump(device.device)
     }
 
     pub(super) fn drop_parcel(&mut self, device: DeviceId, place: u64, row: &OutboxRow) -> Step {
@@ -291,11 +356,12 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn chat_receipt(&mut self, device: &DeviceRow, told: &ChatReceipt) -> Step {
+    /// What is new in a conversation's receipt. Whether anything is.
+    fn chat_receipt(&mut self, device: &DeviceRow, told: &ChatReceipt) -> Step<bool> {
         let own = self.own()?;
-        let Ok(held) = decode::<Numbers>(&told.held, "receipt") else { return Ok(()) };
+        let Ok(held) = decode::<Numbers>(&told.held, "receipt") else { return Ok(false) };
         if told.author != own.device || !self.may_confirm(device, told.chat)? {
-            return Ok(());
+            return Ok(false);
         }
         let written = self.chat(told.chat)?.map_or(0, |chat| chat.written);
         let key = ReceiptRow::key(told.chat, Side::Theirs, device.device);
@@ -310,7 +376,7 @@ impl Turn<'_> {
         }
         let read = told.read.unwrap_or(0).min(written).max(read_before);
         if fresh.is_empty() && read == read_before {
-            return Ok(());
+            return Ok(false);
         }
         let row = ReceiptRow { device: device.device, account: device.account, held: encode(&before), read };
         self.put(key, &row);
@@ -320,7 +386,8 @@ impl Turn<'_> {
         for no in (read_before + 1..=read).filter(|no| before.contains(*no)) {
             seen.extend(self.read::<AuthorRow>(&AuthorRow::key(told.chat, own.device, no))?.map(|row| row.0));
         }
-        self.tell_receipt(device, told.chat, Progress::Read, seen)
+        self.tell_receipt(device, told.chat, Progress::Read, seen)?;
+        Ok(true)
     }
 
     /// Takes confirmed events out of a device's outbox; gives their ids.

@@ -103,9 +103,20 @@ impl Turn<'_> {
         let bundle = self.own()?.bundle;
         let devices: Vec<DeviceId> = self.mem.peers.values().flatten().copied().collect();
         for device in devices {
-            self.whisper(device, &Record::Bundle(bundle.clone()))?;
+            if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))?
+                && self.may_know_bundle(&row)?
+            {
+                self.whisper(device, &Record::Bundle(bundle.clone()))?;
+            }
         }
         Ok(())
+    }
+
+    /// Whether a device is told where this one is: a connected contact's, or a member's.
+    fn may_know_bundle(&self, device: &DeviceRow) -> Step<bool> {
+        let contact = self.contact(device.account)?;
+        let connected = contact.as_ref().is_some_and(|c| c.state == ContactState::Connected && !c.blocked);
+        Ok(connected || !device.groups.is_empty())
     }
 
     /// A peer's first connection is up.
@@ -126,7 +137,7 @@ impl Turn<'_> {
         self.mem.lanes.remove(&device);
         let row = self.leave_stale_start(row)?;
         self.tell_presence(row.account, Presence::Online)?;
-        if row.sending.is_some() {
+        if row.sending.is_some() && self.may_know_bundle(&row)? {
             let bundle = self.own()?.bundle;
             self.whisper(device, &Record::Bundle(bundle))?;
             self.owe_all(&row)?;
@@ -199,22 +210,32 @@ impl Turn<'_> {
     fn bundle_wanted(&mut self, peer: TransportKey, tag: Tag) -> Step {
         let row = self.read::<TagRow>(&TagRow::key(tag))?;
         match row.map(|row| (row.intro, row.secret)) {
-            Some((Some(Intro::Closed), _)) => self.send(peer, &Frame::TicketUsed(tag)),
+            Some((Some(Intro::Closed), _)) => self.ticket_is_used(peer, tag)?,
             Some((Some(intro), Some(secret))) => self.offer_bundle(peer, tag, &intro, &secret)?,
             _ => self.send(peer, &Frame::Unknown(tag)),
         }
         Ok(())
     }
 
+    /// Tells who comes with a link that it is used; but not the one who was accepted by it, whose answer is on its way.
+    pub(super) fn ticket_is_used(&mut self, peer: TransportKey, tag: Tag) -> Step {
+        let account = self.device_of(peer)?.map(|device| device.account);
+        let contact = account.map(|account| self.contact(account)).transpose()?.flatten();
+        if contact.is_none_or(|contact| contact.state != ContactState::Connected) {
+            self.send(peer, &Frame::TicketUsed(tag));
+        }
+        Ok(())
+    }
+
     /// The answer to a bundle that was asked for, or to a start under a prekey that is gone.
     fn bundle_came(&mut self, peer: TransportKey, tag: Tag, sealed: &[u8]) -> Step {
-        let Some((account, intro)) = self.mem.asked.get(&tag).cloned() else { return Ok(()) };
+        let Some((account, intro)) = self.intro_by_tag(peer, tag)? else { return Ok(()) };
         let Ok(signed) = open_bundle(&intro, sealed) else { return Ok(()) };
         let Ok(bundle) = signed.verify() else { return Ok(()) };
         if bundle.cert.account != account || bundle.cert.transport != peer {
             return Ok(());
         }
-        let device = self.learn_bundle(&bundle, &signed)?;
+        let Some(device) = self.learn_bundle(&bundle, &signed)? else { return Ok(()) };
         // A ticket's own bundle counts for its start though a newer weekly one may be known.
         let device = DeviceRow { bundle: encode(&signed), ..device };
         self.put(DeviceRow::key(device.device), &device);
@@ -233,17 +254,17 @@ impl Turn<'_> {
             return Ok(device);
         }
         let device = self.leave_session(device, sid)?;
-        self.unseal(device.device, sid)?;
         self.mem.lanes.remove(&device.device);
         Ok(device)
     }
 
     /// The link was used by another, or closed: the owner must know.
     fn ticket_used(&mut self, peer: TransportKey, tag: Tag) -> Step {
-        let Some((account, _)) = self.mem.asked.get(&tag).cloned() else { return Ok(()) };
+        let Some(PeerRow { account, .. }) = self.read(&PeerRow::key(peer))? else { return Ok(()) };
         let Some(contact) = self.contact(account)? else { return Ok(()) };
         let waits = matches!(contact.state, ContactState::Pending | ContactState::Requested);
-        if !waits || contact.ticket_transport != Some(peer) {
+        let by_this_link = contact.ticket.as_ref().is_some_and(|inv| intro_tag(&inv.intro()).0 == tag);
+        if !waits || !by_this_link || contact.ticket_transport != Some(peer) {
             return Ok(());
         }
         self.fail_request(contact, ContactProblem::LinkUsed, ContactNotice::LinkUsed)
@@ -259,7 +280,7 @@ impl Turn<'_> {
         let Some(inv) = contact.ticket else { return Ok(()) };
         let intro = inv.intro();
         let (tag, _) = intro_tag(&intro);
-        self.ask_bundle(peer, tag, account, intro);
+        self.send(peer, &Frame::BundleWanted(tag));
         Ok(())
     }
 
@@ -270,7 +291,7 @@ impl Turn<'_> {
         if known.is_none_or(|known| known.bundle_seq >= bundle.seq) {
             return Ok(());
         }
-        let device = self.learn_bundle(&bundle, &signed)?;
+        let Some(device) = self.learn_bundle(&bundle, &signed)? else { return Ok(()) };
         if !self.mem.peers.contains_key(&device.transport) {
             self.reach(device.transport, device.addresses);
         }
@@ -319,10 +340,8 @@ impl Turn<'_> {
     /// Erases a prekey and what was remembered of starts made with it.
     pub(super) fn erase_prekey(&mut self, id: &[u8; 8]) -> Step {
         self.delete(PrekeyRow::key(id));
-        for seen in rows::all::<SeenRow>(self, b"")? {
-            if seen.prekey == *id {
-                self.delete(SeenRow::key(&seen.start));
-            }
+        for seen in rows::all::<SeenRow>(self, id)? {
+            self.delete(SeenRow::key(id, &seen.start));
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::protocol::{
     },
     delivery::Numbers,
     group::{ChainId, ReceiverChain, SenderChain},
-    identity::{bundle::BoxId, ticket::Inv},
+    identity::{SignedList, bundle::BoxId, ticket::Inv},
     ids::{AccountId, ChatId, DeviceId, EventId, NoiseKey, OpId, TransportKey},
     time::Millis,
     view::{Direction, Key, Table, View, ViewError},
@@ -247,9 +247,10 @@ pub struct ContactRow {
     /// When that ticket ends.
     #[n(9)]
     pub ticket_ends: Millis,
-    /// The intro secret for later starts.
+    /// Intro secrets for later starts, the one to try next last: one from each session that began under a link. Both sides
+    /// keep several, since a side cannot know which starts the other has read.
     #[n(10)]
-    pub intro_again: Option<Secret>,
+    pub intros: Vec<Secret>,
     /// Its devices by the newest list that was seen.
     #[n(11)]
     pub devices: Vec<DeviceId>,
@@ -259,9 +260,6 @@ pub struct ContactRow {
     /// The network key of the device whose ticket is being used, until its bundle is known.
     #[n(13)]
     pub ticket_transport: Option<TransportKey>,
-    /// The session whose intro secret is kept (of simultaneous ones the smaller).
-    #[n(14)]
-    pub intro_sid: Option<Sid>,
 }
 
 /// How far it is with a contact.
@@ -355,6 +353,22 @@ impl DeviceRow {
     /// By device.
     pub fn key(device: DeviceId) -> Key {
         Key::named(Self::TABLE, b"", device)
+    }
+}
+
+/// The newest device list of an account that was seen.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(transparent)]
+pub struct ListRow(#[n(0)] pub SignedList);
+
+impl Row for ListRow {
+    const TABLE: Table = Table::List;
+}
+
+impl ListRow {
+    /// By account.
+    pub fn key(account: AccountId) -> Key {
+        Key::named(Self::TABLE, b"", account)
     }
 }
 
@@ -474,6 +488,9 @@ pub struct SeenRow {
     /// Its own name.
     #[cbor(n(2), with = "minicbor::bytes")]
     pub start: [u8; 32],
+    /// Who made it.
+    #[n(3)]
+    pub account: AccountId,
 }
 
 impl Row for SeenRow {
@@ -481,9 +498,9 @@ impl Row for SeenRow {
 }
 
 impl SeenRow {
-    /// By the hash of the start's ephemeral key.
-    pub fn key(start: &[u8; 32]) -> Key {
-        Key::named(Self::TABLE, b"", start)
+    /// By prekey and the hash of the start's ephemeral key.
+    pub fn key(prekey: &[u8; 8], start: &[u8; 32]) -> Key {
+        Key::named(Self::TABLE, prekey, start)
     }
 }
 
@@ -593,7 +610,7 @@ impl OutboxRow {
 pub struct ControlRow(#[n(0)] pub u64);
 
 impl Row for ControlRow {
-    const TABLE: Table = Table::Spare;
+    const TABLE: Table = Table::Control;
 }
 
 impl ControlRow {

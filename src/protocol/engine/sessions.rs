@@ -3,8 +3,8 @@
 use super::{
     record::{Position, Record},
     rows::{
-        ContactRow, ContactState, DeviceRow, Intro, Origin, OwnRow, PrekeyRow, SeenRow, SessionRow, SkippedRow, TagRow,
-        TicketRow,
+        ContactRow, ContactState, DeviceRow, Intro, ListRow, Origin, OwnRow, PeerRow, PrekeyRow, SeenRow, SessionRow,
+        SkippedRow, TagRow, TicketRow, all,
     },
     turn::{Step, Turn},
 };
@@ -18,10 +18,19 @@ use crate::protocol::{
         sign::Verified,
         start::{Begun, PrekeyPublic, PrekeySecret, Recipient, Responder, StartSeen, intro_tag},
     },
-    identity::{Bundle, DeviceKeys, SignedBundle, bundle::seal_bundle, ticket::Inv},
+    identity::{
+        Bundle, DeviceKeys, SignedBundle,
+        bundle::seal_bundle,
+        certificate::{Choice, choose},
+        ticket::Inv,
+    },
     ids::{AccountId, DeviceId, OpId, TransportKey},
     view::{Table, ViewError},
-    wire::{decode, encode, frame::Frame, limits::START_ANEW_AFTER},
+    wire::{
+        decode, encode,
+        frame::Frame,
+        limits::{MAX_DEVICES, MAX_INTROS, MAX_STARTS_PER_ACCOUNT, START_ANEW_AFTER},
+    },
 };
 
 /// Sessions kept with one device: the one in use and those that late envelopes may still come under.
@@ -63,7 +72,7 @@ impl Turn<'_> {
             return self.hear_in(session, &outer);
         }
         match row.intro {
-            Some(Intro::Closed) => self.send(peer, &Frame::TicketUsed(tag)),
+            Some(Intro::Closed) => self.ticket_is_used(peer, tag)?,
             Some(intro) => return self.hear_start(peer, &intro, row.secret, outer),
             None => self.send(peer, &Frame::Unknown(tag)),
         }
@@ -102,7 +111,7 @@ impl Turn<'_> {
 
     fn hear_start(&mut self, peer: TransportKey, intro: &Intro, secret: Option<Secret>, outer: Outer) -> Step<Hearing> {
         let (Some(secret), Ok(seen)) = (secret, StartSeen::of(&outer)) else { return Ok(Hearing::Nothing) };
-        if self.read::<SeenRow>(&SeenRow::key(&seen.start_id()))?.is_some() {
+        if self.read::<SeenRow>(&SeenRow::key(&seen.prekey_id(), &seen.start_id()))?.is_some() {
             return Ok(Hearing::Nothing);
         }
         let own = self.own()?;
@@ -119,7 +128,9 @@ impl Turn<'_> {
         let Ok(read) = seen.read(responder, &secret) else { return Ok(Hearing::Nothing) };
         let Ok(signed) = SignedBundle::parse(read.bundle()) else { return Ok(Hearing::Nothing) };
         let Ok(bundle) = signed.verify() else { return Ok(Hearing::Nothing) };
-        if bundle.cert.device == own.device {
+        let account = bundle.cert.account;
+        let starts = all::<SeenRow>(self, prekey.id)?.iter().filter(|seen| seen.account == account).count();
+        if bundle.cert.device == own.device || starts >= MAX_STARTS_PER_ACCOUNT {
             return Ok(Hearing::Nothing);
         }
         let Ok(begun) = read.accept(bundle.cert.noise, self.now) else { return Ok(Hearing::Nothing) };
@@ -128,6 +139,7 @@ impl Turn<'_> {
         let Some((origin, ticket)) = self.admit(peer, outer.tag(), intro, &bundle)? else {
             return Ok(Hearing::Nothing);
         };
+        let Some(device) = self.learn_bundle(&bundle, &signed)? else { return Ok(Hearing::Nothing) };
         let row = SessionRow {
             device: bundle.cert.device,
             session: Vec::new(),
@@ -141,8 +153,8 @@ impl Turn<'_> {
             self.put(SkippedRow::key(outer.sid(), id.epoch, id.index), &SkippedRow { key, at: self.now });
         }
         let start = seen.start_id();
-        self.put(SeenRow::key(&start), &SeenRow { sid: outer.sid(), prekey: prekey.id, start });
-        let device = self.learn_bundle(&bundle, &signed)?;
+        let seen = SeenRow { sid: outer.sid(), prekey: prekey.id, start, account };
+        self.put(SeenRow::key(&prekey.id, &start), &seen);
         let device = self.add_session(device, row, &opened.session, begun.intro_again)?;
         let at = Position { sid: outer.sid().0, epoch: outer.epoch(), index: outer.index() };
         Ok(Hearing::Heard(Heard { record: opened.record, device, origin, at, ticket }))
@@ -163,16 +175,25 @@ impl Turn<'_> {
         }
         match intro {
             Intro::Ticket(ticket_box) => {
-                let inv = self.admit_request(*ticket_box, account)?;
+                let inv = self.admit_request(*ticket_box, account, bundle.cert.device)?;
                 if inv.is_none() {
                     self.send(peer, &Frame::TicketUsed(tag));
                 }
                 Ok(inv.map(|inv| (Origin::Contact, Some(inv))))
             }
             Intro::Again(known) => {
-                let known = *known == account
-                    && contact.is_some_and(|c| matches!(c.state, ContactState::Connected | ContactState::Requested));
-                Ok(known.then_some((Origin::Contact, None)))
+                let Some(mut contact) = contact.filter(|_| *known == account) else { return Ok(None) };
+                let device = bundle.cert.device;
+                let is_device = contact.devices.contains(&device);
+                let ours = matches!(contact.state, ContactState::Connected | ContactState::Requested);
+                if !ours || (!is_device && contact.devices.len() >= MAX_DEVICES) {
+                    return Ok(None);
+                }
+                if !is_device {
+                    contact.devices.push(device);
+                    self.put(ContactRow::key(account), &contact);
+                }
+                Ok(Some((Origin::Contact, None)))
             }
             Intro::Group(group) => {
                 let member = self.is_member_device(*group, bundle.cert.device)?;
@@ -213,7 +234,7 @@ impl Turn<'_> {
         let Some((intro, origin)) = self.intro_to(device)? else { return Ok(false) };
         let (tag, _) = intro_tag(&intro);
         let Some((_, bundle)) = verified(&device.bundle) else {
-            self.ask_bundle(device.transport, tag, device.account, intro);
+            self.send(device.transport, &Frame::BundleWanted(tag));
             return Ok(false);
         };
         let own = self.own()?;
@@ -225,7 +246,6 @@ impl Turn<'_> {
             return Ok(false);
         };
         // The other may have erased this prekey; it then answers with its newest bundle under the same tag.
-        self.mem.asked.insert(tag, (device.account, intro));
         let row = SessionRow {
             device: device.device,
             session: Vec::new(),
@@ -239,18 +259,35 @@ impl Turn<'_> {
         Ok(true)
     }
 
-    /// The intro secret by which a session with this device can be started, best first.
+    /// The intro secret by which a session with this device is started next.
     fn intro_to(&self, device: &DeviceRow) -> Step<Option<(Secret, Origin)>> {
-        if let Some(contact) = self.contact(device.account)? {
-            let ours = matches!(contact.state, ContactState::Connected | ContactState::Requested);
-            if let (true, Some(again)) = (ours, contact.intro_again) {
-                return Ok(Some((again, Origin::Contact)));
-            }
-            if let (ContactState::Pending | ContactState::Requested, Some(inv)) = (contact.state, &contact.ticket) {
-                return Ok(Some((inv.intro(), Origin::Contact)));
+        Ok(self.intros_to(device.account, Some(device))?.into_iter().next())
+    }
+
+    /// Every intro secret this account shares with another, the one to use first in front.
+    fn intros_to(&self, account: AccountId, device: Option<&DeviceRow>) -> Step<Vec<(Secret, Origin)>> {
+        let mut intros = Vec::new();
+        if let Some(contact) = self.contact(account)? {
+            let again = contact.intros.iter().rev().cloned().map(|intro| (intro, Origin::Contact));
+            let ticket = contact.ticket.as_ref().map(|inv| (inv.intro(), Origin::Contact));
+            match contact.state {
+                ContactState::Pending => intros.extend(ticket),
+                ContactState::Requested => intros.extend(again.chain(ticket)),
+                ContactState::Connected => intros.extend(again),
+                ContactState::Incoming | ContactState::Removed | ContactState::Stranger => {}
             }
         }
-        Ok(device.groups.first().map(|group| (group_intro(*group, device.device), Origin::Group)))
+        let groups = device.into_iter().flat_map(|row| row.groups.iter().map(|group| (*group, row.device)));
+        intros.extend(groups.map(|(group, device)| (group_intro(group, device), Origin::Group)));
+        Ok(intros)
+    }
+
+    /// The intro secret with this tag that is shared with the one behind a network key.
+    pub(super) fn intro_by_tag(&self, peer: TransportKey, tag: Tag) -> Step<Option<(AccountId, Secret)>> {
+        let Some(known) = self.read::<PeerRow>(&PeerRow::key(peer))? else { return Ok(None) };
+        let device = self.device_of(peer)?;
+        let mut intros = self.intros_to(known.account, device.as_ref())?.into_iter().map(|(intro, _)| intro);
+        Ok(intros.find(|intro| intro_tag(intro).0 == tag).map(|intro| (known.account, intro)))
     }
 
     /// Keeps a session with a device; of the sessions neither side has left epoch 0 of, the smaller is sent on.
@@ -273,7 +310,7 @@ impl Turn<'_> {
         if replaces {
             device.sending = Some(sid);
         }
-        self.keep_intro(&device, &row, session, intro_again)?;
+        self.keep_intro(&device, &row, intro_again)?;
         self.store_session(row, session)?;
         device.sessions.push(sid);
         while device.sessions.len() > MAX_SESSIONS_PER_DEVICE {
@@ -285,19 +322,30 @@ impl Turn<'_> {
         Ok(device)
     }
 
-    /// Remembers the intro secret for later starts with a contact: of its first session, the smaller of two.
-    fn keep_intro(&mut self, device: &DeviceRow, row: &SessionRow, session: &Session, secret: Secret) -> Step {
+    /// Remembers the intro secret of a session that began under a link, for later starts with that contact.
+    fn keep_intro(&mut self, device: &DeviceRow, row: &SessionRow, secret: Secret) -> Step {
         let Some(mut contact) = self.contact(device.account)? else { return Ok(()) };
-        let first = contact.intro_again.is_none()
-            || contact.intro_sid.is_some_and(|held| session.sid() < held && is_fresh(session));
-        if row.origin == Origin::Group || !first {
+        let by_link = row.ticket.is_some() || contact.state == ContactState::Pending;
+        if row.origin == Origin::Group || !by_link {
             return Ok(());
         }
-        self.close_intro(contact.intro_again.as_ref())?;
         self.open_intro(&secret, Intro::Again(contact.account))?;
-        contact.intro_sid = Some(session.sid());
-        contact.intro_again = Some(secret);
+        contact.intros.push(secret);
+        if contact.intros.len() > MAX_INTROS {
+            let oldest = contact.intros.remove(0);
+            self.close_intro(&oldest)?;
+        }
         self.put(ContactRow::key(contact.account), &contact);
+        Ok(())
+    }
+
+    /// A start under the intro in use came to nothing: another is tried next.
+    pub(super) fn try_other_intro(&mut self, account: AccountId) -> Step {
+        let Some(mut contact) = self.contact(account)? else { return Ok(()) };
+        if contact.intros.len() > 1 {
+            contact.intros.rotate_right(1);
+            self.put(ContactRow::key(account), &contact);
+        }
         Ok(())
     }
 
@@ -313,8 +361,7 @@ impl Turn<'_> {
     }
 
     /// Lets nobody in under this secret any more; sessions that began under it go on.
-    pub(super) fn close_intro(&mut self, secret: Option<&Secret>) -> Step {
-        let Some(secret) = secret else { return Ok(()) };
+    pub(super) fn close_intro(&mut self, secret: &Secret) -> Step {
         let (tag, _) = intro_tag(secret);
         let Some(mut row) = self.read::<TagRow>(&TagRow::key(tag))? else { return Ok(()) };
         row.intro = None;
@@ -373,13 +420,15 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Sends on another session from now on: the newest other one, or one to be started. Visible to the owner.
+    /// Sends on another session from now on: the newest other one, or one to be started. What was sealed in this one and
+    /// is not confirmed is sealed anew.
     pub(super) fn leave_session(&mut self, mut device: DeviceRow, sid: Sid) -> Step<DeviceRow> {
         device.sessions.retain(|held| *held != sid);
         if device.sending == Some(sid) {
             device.sending = device.sessions.last().copied();
         }
         self.drop_session(sid)?;
+        self.unseal(device.device, sid)?;
         self.put(DeviceRow::key(device.device), &device);
         Ok(device)
     }
@@ -412,7 +461,20 @@ impl Turn<'_> {
                 Some(ticket) => ticket.bundle,
                 None => return Ok(()),
             },
-            _ => self.own()?.bundle,
+            Intro::Again(account) => {
+                if self.contact(*account)?.is_none_or(|contact| contact.blocked) {
+                    return Ok(());
+                }
+                self.own()?.bundle
+            }
+            Intro::Group(group) => {
+                let Some(device) = self.device_of(peer)? else { return Ok(()) };
+                if !self.is_member_device(*group, device.device)? {
+                    return Ok(());
+                }
+                self.own()?.bundle
+            }
+            Intro::Closed => return Ok(()),
         };
         let bundle = SignedBundle::parse(&bytes).map_err(|_| ViewError::Damaged(Table::Own))?;
         let sealed = seal_bundle(secret, &bundle, self.rng);
@@ -420,17 +482,19 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Asks a peer for the bundle of an intro.
-    pub(super) fn ask_bundle(&mut self, peer: TransportKey, tag: Tag, account: AccountId, intro: Secret) {
-        self.mem.asked.insert(tag, (account, intro));
-        self.send(peer, &Frame::BundleWanted(tag));
-    }
-
-    /// Takes note of a device's bundle if it is newer than what is held.
-    pub(super) fn learn_bundle(&mut self, bundle: &Verified<Bundle>, signed: &SignedBundle) -> Step<DeviceRow> {
+    /// Takes note of a device's bundle if it is newer than what is held. `None`: it is not believed, since its account has a
+    /// newer list without the device, or the device is known with other keys.
+    pub(super) fn learn_bundle(&mut self, bundle: &Verified<Bundle>, signed: &SignedBundle) -> Step<Option<DeviceRow>> {
         let cert = &bundle.cert;
-        let named: Vec<String> = bundle.addresses.iter().map(ToString::to_string).collect();
         let held = self.read::<DeviceRow>(&DeviceRow::key(cert.device))?;
+        let same = held.as_ref().is_none_or(|held| {
+            held.account == cert.account && held.transport == cert.transport && held.noise == cert.noise
+        });
+        let peer = self.read::<PeerRow>(&PeerRow::key(cert.transport))?.and_then(|peer| peer.device);
+        if !same || peer.is_some_and(|device| device != cert.device) || !self.learn_list(bundle)? {
+            return Ok(None);
+        }
+        let named: Vec<String> = bundle.addresses.iter().map(ToString::to_string).collect();
         let mut device = held.unwrap_or_else(|| DeviceRow {
             device: cert.device,
             account: cert.account,
@@ -450,7 +514,24 @@ impl Turn<'_> {
         }
         self.put(DeviceRow::key(device.device), &device);
         self.note_peer(&device)?;
-        Ok(device)
+        Ok(Some(device))
+    }
+
+    /// Keeps the newest device list of an account. Whether the bundle's device is on it.
+    fn learn_list(&mut self, bundle: &Bundle) -> Step<bool> {
+        let key = ListRow::key(bundle.list.account);
+        let held = self.read::<ListRow>(&key)?.and_then(|row| row.0.verify().ok());
+        let counts = match held.as_ref().and_then(|held| choose(held, &bundle.list)) {
+            None => true,
+            Some(Choice::Held) => false,
+            Some(Choice::Offered) => true,
+            Some(Choice::Fork(fork)) => fork.counts == *bundle.list.hash(),
+        };
+        if counts {
+            self.put(key, &ListRow(bundle.signed_list.clone()));
+            return Ok(true);
+        }
+        Ok(held.is_some_and(|held| held.holds(&bundle.cert)))
     }
 
     /// Seals a record that need not arrive and sends it if the device is connected.

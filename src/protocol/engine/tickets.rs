@@ -13,11 +13,11 @@ use crate::protocol::{
         bundle::{BoxId, Reach},
         ticket::{Inv, Purpose},
     },
-    ids::AccountId,
+    ids::{AccountId, DeviceId},
     view::{Table, ViewError},
     wire::{
         decode, encode,
-        limits::{MAX_ADDRESSES, MAX_PENDING_PER_TICKET, MAX_TICKETS},
+        limits::{MAX_ADDRESSES, MAX_DEVICES, MAX_PENDING_PER_TICKET, MAX_TICKETS},
     },
 };
 use std::time::Duration;
@@ -68,18 +68,25 @@ impl Turn<'_> {
     }
 
     /// Whether a request under this link may be made by `account`; its secret if so.
-    pub(super) fn admit_request(&mut self, ticket_box: BoxId, account: AccountId) -> Step<Option<Inv>> {
+    pub(super) fn admit_request(
+        &mut self,
+        ticket_box: BoxId,
+        account: AccountId,
+        device: DeviceId,
+    ) -> Step<Option<Inv>> {
         let Some(mut ticket) = self.read::<TicketRow>(&TicketRow::key(ticket_box))? else { return Ok(None) };
         let known = ticket.pending.contains(&account);
         let room = ticket.pending.len() < MAX_PENDING_PER_TICKET;
-        if ticket.state != TicketState::Open || ticket.expires <= self.now || !(known || room) {
+        let devices = self.contact(account)?.map(|contact| contact.devices).unwrap_or_default();
+        let crowded = !devices.contains(&device) && devices.len() >= MAX_DEVICES;
+        if ticket.state != TicketState::Open || ticket.expires <= self.now || !(known || room) || crowded {
             return Ok(None);
         }
         if !known {
             ticket.pending.push(account);
             self.put(TicketRow::key(ticket_box), &ticket);
         }
-        self.note_request(account, &ticket)?;
+        self.note_request(account, device, &ticket)?;
         Ok(Some(ticket.inv))
     }
 
@@ -88,8 +95,9 @@ impl Turn<'_> {
         let Some(ticket) = self.read::<TicketRow>(&TicketRow::key(inv.ticket_box()))? else { return Ok(()) };
         let others: Vec<AccountId> = ticket.pending.iter().copied().filter(|other| *other != accepted).collect();
         self.close_ticket(ticket, TicketState::Used)?;
+        let (tag, _) = intro_tag(&inv.intro());
         for other in others {
-            self.turn_away(other)?;
+            self.turn_away(other, tag)?;
         }
         Ok(())
     }

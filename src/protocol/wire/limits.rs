@@ -45,6 +45,11 @@ pub const KEM_EVERY_EPOCHS: u32 = 50;
 /// A start is made anew when it went unanswered for this long.
 pub const START_ANEW_AFTER: Duration = days(7);
 
+/// Intro secrets kept of one contact: of its first session and of those a link began anew.
+pub const MAX_INTROS: usize = 4;
+/// Starts of one account that are taken under one prekey: each leaves a row until the prekey is erased.
+pub const MAX_STARTS_PER_ACCOUNT: usize = 256;
+
 // Identity
 
 /// A new prekey is made this often.

@@ -250,6 +250,14 @@ impl Session {
             .collect()
     }
 
+    /// The tag that this side's envelopes carry now; `None` while the next send opens an epoch.
+    pub fn own_tag(&self) -> Option<Tag> {
+        match &self.turn {
+            Turn::Ours { .. } => None,
+            Turn::Theirs { writing, .. } => Some(writing.row.tag),
+        }
+    }
+
     /// The header key of one of [`Session::tags`].
     pub fn header_key(&self, tag: Tag) -> Option<HeaderKey> {
         self.tags().into_iter().find_map(|(known, key)| (known == tag).then_some(key))

@@ -1,0 +1,211 @@
+//! Shapes of chats and messages.
+
+use super::*;
+
+shapes! {
+    /// What to send where.
+    pub struct SendParams {
+        /// The chat.
+        pub chat: String,
+        /// The text, up to `MAX_TEXT` bytes.
+        pub text: String,
+        /// The message it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub reply_to: Option<String>,
+        /// What to wait for; `saved` where nothing is said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub wait: Option<Wait>,
+        /// For how long; 30 seconds where nothing is said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub timeout: Option<Span>,
+    }
+
+    /// A message that is saved, and how far it is.
+    pub struct SendResult {
+        /// The version of the shape.
+        pub v: V1,
+        /// The message.
+        pub id: EventId,
+        /// The chat.
+        pub chat: ChatId,
+        /// How far it is: below what was waited for only if the time ran out.
+        pub state: MessageState,
+    }
+
+    /// Which messages to list.
+    pub struct LogParams {
+        /// The chat.
+        pub chat: String,
+        /// How many at most; 50 where nothing is said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub limit: Option<u32>,
+        /// Only those before this message.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub before: Option<String>,
+        /// Only those that hold this text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub search: Option<String>,
+    }
+
+    /// Messages.
+    pub struct LogResult {
+        /// The version of the shape.
+        pub v: V1,
+        /// Oldest first.
+        pub messages: Vec<Message>,
+    }
+
+    /// A person as messages name them.
+    pub struct Person {
+        /// The account.
+        pub id: AccountId,
+        /// The local name, else the one it gives itself.
+        pub name: String,
+    }
+
+    /// A message.
+    pub struct Message {
+        /// Its id.
+        pub id: EventId,
+        /// Its chat.
+        pub chat: ChatId,
+        /// Who wrote it.
+        pub from: Person,
+        /// When, by the writer's clock.
+        pub at: Time,
+        /// What it is.
+        pub kind: MessageKind,
+        /// Its text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub text: Option<String>,
+        /// How far it is: the lowest of all other members.
+        pub state: MessageState,
+        /// How many have it on a device.
+        pub delivered: u32,
+        /// How many have read it, of those who say so.
+        pub read: u32,
+        /// How many it is for.
+        pub of: u32,
+        /// The message it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub reply_to: Option<EventId>,
+        /// Why it is still in the outbox.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub waiting: Option<Waiting>,
+    }
+
+    /// Why a message is still in the outbox.
+    pub struct Waiting {
+        /// The reason.
+        pub why: WhyWaiting,
+        /// Since when.
+        pub since: Time,
+    }
+
+    /// Up to where a chat is read.
+    pub struct ReadParams {
+        /// The chat.
+        pub chat: String,
+        /// The last message read; all where nothing is said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub up_to: Option<String>,
+    }
+
+    /// What is read now.
+    pub struct ReadResult {
+        /// The version of the shape.
+        pub v: V1,
+        /// The chat.
+        pub chat: ChatId,
+        /// Messages that this marked as read.
+        pub read: u64,
+        /// Messages that are still unread.
+        pub unread: u64,
+    }
+
+    /// All chats.
+    pub struct ChatsResult {
+        /// The version of the shape.
+        pub v: V1,
+        /// The one with the latest message first.
+        pub chats: Vec<Chat>,
+    }
+
+    /// A chat.
+    pub struct Chat {
+        /// Its id.
+        pub id: ChatId,
+        /// Its name: the contact's, the group's.
+        pub name: String,
+        /// What it is.
+        pub kind: ChatKind,
+        /// Unread messages.
+        pub unread: u64,
+        /// The last message.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub last: Option<Message>,
+    }
+}
+
+words! {
+    /// What `send` waits for.
+    pub enum Wait {
+        /// Durable here.
+        Saved,
+        /// Durable at a mailbox.
+        Mailbox,
+        /// Durable on a device of the recipient.
+        Delivered,
+        /// Read, if the recipient says so.
+        Read,
+    }
+
+    /// How far a message is. A received one is `received`.
+    pub enum MessageState {
+        /// Came from another.
+        Received,
+        /// Durable here.
+        Saved,
+        /// Durable at a mailbox.
+        Mailbox,
+        /// Durable on a device of the recipient.
+        Delivered,
+        /// Read.
+        Read,
+    }
+
+    /// What a message is.
+    pub enum MessageKind {
+        /// Text.
+        Text,
+        /// A file.
+        File,
+        /// Something a newer moim knows.
+        #[serde(other)]
+        Other,
+    }
+
+    /// Why a message waits.
+    pub enum WhyWaiting {
+        /// No node of this home runs.
+        NoNode,
+        /// The recipient has not accepted yet.
+        NotAccepted,
+        /// The recipient cannot be reached.
+        Away,
+        /// Something a newer moim knows.
+        #[serde(other)]
+        Other,
+    }
+
+    /// What a chat is.
+    pub enum ChatKind {
+        /// With one contact.
+        Direct,
+        /// A group.
+        Group,
+        /// Notes to self. (`self` on the wire.)
+        #[serde(rename = "self")]
+        Own,
+    }
+}

@@ -1,0 +1,91 @@
+//! Shapes of groups.
+
+use super::*;
+
+shapes! {
+    /// A new group.
+    pub struct GroupNewParams {
+        /// Its name.
+        pub name: String,
+    }
+
+    /// A group.
+    pub struct GroupResult {
+        /// The version of the shape.
+        pub v: V1,
+        /// Its id.
+        pub group: ChatId,
+        /// Its name.
+        pub name: String,
+    }
+
+    /// Whom to invite.
+    pub struct GroupInviteParams {
+        /// The group.
+        pub group: String,
+        /// The contacts.
+        pub who: Vec<String>,
+    }
+
+    /// How one stands, or those invited stand, with a group.
+    pub struct GroupStateResult {
+        /// The version of the shape.
+        pub v: V1,
+        /// The group.
+        pub group: ChatId,
+        /// How far it is.
+        pub state: GroupState,
+    }
+
+    /// A new name for a group.
+    pub struct GroupRenameParams {
+        /// The group.
+        pub group: String,
+        /// The name.
+        pub name: String,
+    }
+
+    /// Who is in a group.
+    pub struct MembersResult {
+        /// The version of the shape.
+        pub v: V1,
+        /// The founder first, then by name.
+        pub members: Vec<Member>,
+    }
+
+    /// A member of a group.
+    pub struct Member {
+        /// Its account.
+        pub id: AccountId,
+        /// Its name.
+        pub name: String,
+        /// What it may do.
+        pub role: Role,
+    }
+}
+
+words! {
+    /// How far a membership is.
+    pub enum GroupState {
+        /// Invited; they have not joined yet.
+        Invited,
+        /// Joining; the others do not know yet.
+        Pending,
+        /// A member.
+        Joined,
+        /// Declined.
+        Declined,
+        /// Left.
+        Left,
+    }
+
+    /// What a member may do.
+    pub enum Role {
+        /// Everything; made the group.
+        Founder,
+        /// Invite and remove.
+        Admin,
+        /// Read and write.
+        Member,
+    }
+}
