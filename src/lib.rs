@@ -14,5 +14,7 @@ pub mod net;
 pub mod node;
 pub mod protocol;
 pub mod store;
+#[cfg(feature = "node")]
+pub mod testnet;
 #[cfg(feature = "cli")]
 pub mod ui;

@@ -1,82 +1,154 @@
 //! The program: joins the command line to the nodes that it starts. Everything else is in the library.
 
-use futures::stream::BoxStream;
+#[path = "main/homes.rs"]
+mod homes;
+#[path = "main/reports.rs"]
+mod reports;
+#[path = "main/signals.rs"]
+mod signals;
+
 use moim::{
     api::{
-        Api, ApiError, Method, Reason,
-        types::{BenchResult, DemoStep, Identity, Ready, TestnetResult, WatchEvent, WordsResult},
+        ApiError, Client, Reason, Served,
+        config::{AutoJoin, Config},
+        types::{BenchResult, DemoEnding, DemoStep, Identity, Ready, TestnetResult, WordsResult},
     },
     cli::{self, AskPassphrase, NewHome, Runtime, Start, Surroundings},
+    net::Mdns,
+    node::NodeConfig,
+    protocol::engine::Settings,
+    testnet::{Testnet, TestnetConfig, bench, demo},
 };
+use signals::Signals;
 use std::{path::Path, process::ExitCode};
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    cli::run(Surroundings::of_process(), &Machine).await.into()
+fn main() -> ExitCode {
+    reports::panics();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("moim: the system gives no threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(cli::run(Surroundings::of_process(), &Machine));
+    // What had to end in order has ended; a thread that still reads stdin must not keep the process.
+    runtime.shutdown_background();
+    code.into()
 }
 
 /// This machine. The one place that starts nodes and testnets.
 struct Machine;
 
-/// SEAM: the methods below are where the node, the testnet and the API's client are joined on. Until a part is there,
-/// its commands say so.
-fn missing(part: &str) -> ApiError {
-    ApiError::new(Reason::NotInThisBuild).with("given", part)
-}
-
 impl Runtime for Machine {
-    type Api = NoNode;
+    type Api = Client;
 
-    async fn init(&self, _: &Path, _: NewHome) -> Result<Identity, ApiError> {
-        Err(missing("store"))
+    async fn init(&self, home: &Path, new: NewHome) -> Result<Identity, ApiError> {
+        homes::init(home, new).await
     }
 
-    async fn words(&self, _: &Path, _: &AskPassphrase<'_>) -> Result<WordsResult, ApiError> {
-        Err(missing("store"))
+    async fn words(&self, home: &Path, ask: &AskPassphrase<'_>) -> Result<WordsResult, ApiError> {
+        homes::words(home, ask).await
     }
 
-    async fn connect(&self, _: &Path, _: &AskPassphrase<'_>) -> Result<NoNode, ApiError> {
-        Err(missing("node"))
+    async fn connect(&self, home: &Path, ask: &AskPassphrase<'_>) -> Result<Client, ApiError> {
+        let config = homes::config(home, &[])?;
+        reports::logs(&config);
+        Client::open(home, settings(&config), || homes::passphrase(home, ask)).await
     }
 
-    async fn up(&self, _: &Path, _: Start, _: &AskPassphrase<'_>, _: &mut dyn FnMut(Ready)) -> Result<(), ApiError> {
-        Err(missing("node"))
+    async fn up(
+        &self,
+        home: &Path,
+        start: Start,
+        ask: &AskPassphrase<'_>,
+        ready: &mut dyn FnMut(Ready),
+    ) -> Result<(), ApiError> {
+        let mut signals = Signals::listen()?;
+        let config = homes::config(home, &start.flags())?;
+        reports::logs(&config);
+        if homes::is_served(home).await? {
+            return Err(ApiError::new(Reason::NodeRuns));
+        }
+        let node = Served::start(NodeConfig {
+            home: home.to_path_buf(),
+            passphrase: homes::passphrase(home, ask)?,
+            listen: config.listen(),
+            bootstrap: config.bootstrap(),
+            mdns: if config.mdns() { Mdns::On } else { Mdns::Off },
+            settings: settings(&config),
+        })
+        .await?;
+        ready(node.ready().await?);
+        let handle = node.handle();
+        tokio::select! {
+            () = signals.next() => {}
+            () = handle.stopping() => {}
+        }
+        signals.end_at_the_next();
+        node.stop().await
     }
 
-    async fn rpc_stdio(&self, _: &Path, _: &AskPassphrase<'_>) -> Result<(), ApiError> {
-        Err(missing("node"))
+    async fn rpc_stdio(&self, home: &Path, ask: &AskPassphrase<'_>) -> Result<(), ApiError> {
+        let client = self.connect(home, ask).await?;
+        client.serve_stdio().await.map_err(|error| ApiError::file(Path::new("stdin"), &error))
     }
 
-    async fn testnet_up(&self, _: u32, _: Option<u64>, _: &mut dyn FnMut(TestnetResult)) -> Result<(), ApiError> {
-        Err(missing("testnet"))
+    async fn testnet_up(
+        &self,
+        folder: &Path,
+        nodes: u32,
+        seed: Option<u64>,
+        ready: &mut dyn FnMut(TestnetResult),
+    ) -> Result<(), ApiError> {
+        let mut signals = Signals::listen()?;
+        reports::logs(&homes::config(folder, &[])?);
+        let config = TestnetConfig::new(folder, nodes).with_seed(seed.unwrap_or_default());
+        let testnet = tokio::select! {
+            () = signals.next() => return Ok(()),
+            testnet = Testnet::up(config) => testnet?,
+        };
+        ready(testnet.table().await?);
+        tokio::select! {
+            () = signals.next() => {}
+            () = testnet.all_stopping() => {}
+        }
+        signals.end_at_the_next();
+        testnet.down().await
     }
 
-    async fn testnet_list(&self) -> Result<TestnetResult, ApiError> {
-        Err(missing("testnet"))
+    async fn testnet_list(&self, folder: &Path) -> Result<TestnetResult, ApiError> {
+        Testnet::list(folder).await
     }
 
-    async fn testnet_down(&self) -> Result<TestnetResult, ApiError> {
-        Err(missing("testnet"))
+    async fn testnet_down(&self, folder: &Path) -> Result<TestnetResult, ApiError> {
+        Testnet::stop(folder).await
     }
 
-    async fn demo(&self, _: &mut dyn FnMut(DemoStep)) -> Result<(), ApiError> {
-        Err(missing("testnet"))
+    async fn demo(&self, ending: DemoEnding, tell: &mut dyn FnMut(DemoStep)) -> Result<(), ApiError> {
+        let mut signals = Signals::listen()?;
+        let demo = tokio::select! {
+            () = signals.next() => return Err(ApiError::new(Reason::Interrupted)),
+            demo = demo::run(ending, tell) => demo?,
+        };
+        let Some(kept) = demo else { return Ok(()) };
+        tokio::select! {
+            () = signals.next() => {}
+            () = kept.all_stopping() => {}
+        }
+        signals.end_at_the_next();
+        kept.down().await
     }
 
-    async fn bench(&self) -> Result<BenchResult, ApiError> {
-        Err(missing("testnet"))
+    async fn bench(&self, folder: &Path) -> Result<BenchResult, ApiError> {
+        bench::run(folder).await
     }
 }
 
-/// An API that nobody can have: [`Machine::connect`] never gives one.
-enum NoNode {}
-
-impl Api for NoNode {
-    async fn call<M: Method>(&mut self, _: M::Params) -> Result<M::Result, ApiError> {
-        match *self {}
-    }
-
-    async fn watch(&mut self, _: Option<u64>) -> Result<BoxStream<'_, Result<WatchEvent, ApiError>>, ApiError> {
-        match *self {}
+/// What of the configuration the engine must know.
+fn settings(config: &Config) -> Settings {
+    Settings {
+        read_receipts: config.receipts_read(),
+        join_contacts_groups: config.groups_auto_join() == AutoJoin::Contacts,
     }
 }

@@ -13,14 +13,17 @@ use super::{
     types::{WatchEvent, WatchParams},
 };
 use crate::{
-    node::{Node, NodeError},
+    node::{Handle, Node, NodeError},
     protocol::engine::Settings,
     store::{HomeError, Passphrase, StoreError},
 };
 use futures::{SinkExt, StreamExt, stream, stream::BoxStream};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{io, path::Path};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 use tokio::net::{
     UnixStream,
     unix::{OwnedReadHalf, OwnedWriteHalf},
@@ -40,9 +43,16 @@ pub enum Client {
     Socket(Socket),
     /// The home itself.
     Local(Local),
+    /// A running node of this process.
+    Own(Dispatcher),
 }
 
 impl Client {
+    /// A client of a node that runs in this process.
+    pub fn of(node: Handle) -> Self {
+        Self::Own(Dispatcher::new(node))
+    }
+
     /// The running node of this home, or else the home itself; `passphrase` is asked only in the second case.
     ///
     /// # Errors
@@ -76,6 +86,7 @@ impl Client {
                 connection::serve(local.dispatcher.session(), stdin, stdout, CancellationToken::new()).await;
                 local.close().await;
             }
+            Self::Own(dispatcher) => connection::serve(dispatcher, stdin, stdout, CancellationToken::new()).await,
             Self::Socket(socket) => {
                 let (mut read, mut write) = (socket.read.into_inner(), socket.write.into_inner());
                 let there = async {
@@ -100,7 +111,8 @@ impl Api for Client {
     async fn call<M: Method>(&mut self, params: M::Params) -> Result<M::Result, ApiError> {
         match self {
             Self::Socket(socket) => socket.call::<M>(params).await,
-            Self::Local(local) => local.call::<M>(params).await,
+            Self::Local(local) => ask::<M>(&local.dispatcher, params).await,
+            Self::Own(dispatcher) => ask::<M>(dispatcher, params).await,
         }
     }
 
@@ -108,6 +120,10 @@ impl Api for Client {
         match self {
             Self::Socket(socket) => socket.watch(after).await,
             Self::Local(local) => local.watch(after).await,
+            Self::Own(dispatcher) => {
+                let (_, watcher) = dispatcher.watch(WatchParams { after }).await?;
+                Ok(stream::unfold(watcher, |mut watcher| async { Some((watcher.next().await?, watcher)) }).boxed())
+            }
         }
     }
 }
@@ -117,6 +133,7 @@ impl Api for Client {
 pub struct Socket {
     read: FramedRead<OwnedReadHalf, LinesCodec>,
     write: FramedWrite<OwnedWriteHalf, LinesCodec>,
+    path: PathBuf,
     last_id: u64,
 }
 
@@ -148,6 +165,7 @@ impl Socket {
                 Ok(Some(Self {
                     read: FramedRead::new(read, LinesCodec::new_with_max_length(MAX_ANSWER)),
                     write: FramedWrite::new(write, LinesCodec::new()),
+                    path,
                     last_id: 0,
                 }))
             }
@@ -156,6 +174,11 @@ impl Socket {
             }
             Err(error) => Err(ApiError::file(&path, &error)),
         }
+    }
+
+    /// Where the node listens.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     async fn ask<M: Method>(&mut self, params: &M::Params) -> Result<M::Result, ApiError> {
@@ -242,14 +265,19 @@ impl Local {
 
 impl Api for Local {
     async fn call<M: Method>(&mut self, params: M::Params) -> Result<M::Result, ApiError> {
-        let params = serde_json::to_value(params).map_err(ApiError::internal)?;
-        let result = self.dispatcher.dispatch(M::NAME, params).await?;
-        serde_json::from_value(result).map_err(ApiError::internal)
+        ask::<M>(&self.dispatcher, params).await
     }
 
     async fn watch(&mut self, _: Option<u64>) -> Result<BoxStream<'_, Result<WatchEvent, ApiError>>, ApiError> {
         Err(ApiError::new(Reason::NeedsNode))
     }
+}
+
+/// Asks in this process, through the same shapes as over a socket.
+async fn ask<M: Method>(dispatcher: &Dispatcher, params: M::Params) -> Result<M::Result, ApiError> {
+    let params = serde_json::to_value(params).map_err(ApiError::internal)?;
+    let result = dispatcher.dispatch(M::NAME, params).await?;
+    serde_json::from_value(result).map_err(ApiError::internal)
 }
 
 impl From<NodeError> for ApiError {

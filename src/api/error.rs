@@ -183,6 +183,10 @@ reasons! {
     // Testnets
     NoSuchNode = "no-such-node", NotFound, "the testnet has no node “{given}”", "moim testnet list shows them";
     NoTestnet = "no-testnet", NotFound, "no testnet is up", "moim testnet up starts one";
+    TestnetRuns = "testnet-runs", Conflict, "a testnet is up in {folder} already", "moim testnet list shows it, moim testnet down stops it";
+    OtherTestnet = "other-testnet", Conflict, "{folder} holds a testnet of another seed", "give that seed, remove the folder, or choose another with --home";
+    DidNotHappen = "did-not-happen", Timeout, "this did not happen in time: {what}", "please report it with the output of MOIM_LOG=debug";
+    Interrupted = "interrupted", Internal, "it was interrupted", "";
     // The system
     DiskFull = "disk-full", Io, "the disk is full", "make room: the node goes on by itself";
     File = "file", Io, "{path}: {detail}", "";

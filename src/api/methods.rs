@@ -31,11 +31,9 @@ macro_rules! methods {
         pub const NAMES: &[&str] = &[$($name,)*];
 
         /// Calls another macro with the list of all methods: how a dispatcher is sure to miss none.
-        #[allow(unused_macros, reason = "the server's dispatcher reads it")]
         macro_rules! for_each_method {
             ($each:ident) => { $each! { $($method,)* } };
         }
-        #[allow(unused_imports, reason = "the server's dispatcher reads it")]
         pub(crate) use for_each_method;
     };
 }

@@ -14,6 +14,7 @@ pub mod methods;
 pub mod names;
 #[cfg(test)]
 pub(crate) mod samples;
+mod served;
 pub mod server;
 mod socket_path;
 pub mod time;
@@ -23,6 +24,7 @@ pub use client::Client;
 pub use dispatch::Dispatcher;
 pub use error::{ApiError, ErrorCode, Reason};
 pub use methods::Method;
+pub use served::Served;
 pub use server::Server;
 
 use futures::{future::Future, stream::BoxStream};

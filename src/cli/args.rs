@@ -114,7 +114,10 @@ pub(super) enum Command {
     },
     #[command(subcommand)]
     Gen(Gen),
-    Demo,
+    Demo {
+        #[arg(long)]
+        keep: bool,
+    },
     Bench,
     Config {
         key: Option<String>,

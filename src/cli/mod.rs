@@ -117,7 +117,7 @@ impl<R: Runtime> Session<'_, R> {
             Command::Status => node::status(self).await,
             Command::Id { picture } => people::id(self, picture).await,
             Command::Config { key, value } => node::config(self, key, value),
-            Command::Demo => node::demo(self).await,
+            Command::Demo { keep } => node::demo(self, keep).await,
             Command::Bench => node::bench(self).await,
             Command::Rpc { stdio: _ } => node::rpc(self).await,
             Command::Invite(invite) => people::invite(self, invite).await,

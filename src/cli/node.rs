@@ -6,13 +6,14 @@ use super::{
     config_file,
     out::{Out, Stop},
     read_or_empty,
+    testnet::FOLDER,
 };
 use crate::{
     api::{
         ApiError, Reason,
         config::{Config, Key, Origin, with_value},
         methods,
-        types::{ConfigResult, DemoStep, Identity, MessageState, Nothing, ProfileParams, Setting, StatusResult, V1},
+        types::{ConfigResult, DemoEnding, DemoStep, Identity, MessageState, Nothing, ProfileParams, Setting, StatusResult, V1},
     },
     ui::format::{grouped, size},
 };
@@ -187,13 +188,14 @@ pub(super) async fn rpc<R: Runtime>(session: &mut Session<'_, R>) -> Result<(), 
     Ok(session.runtime.rpc_stdio(&session.home, &|| passphrase.read()).await?)
 }
 
-pub(super) async fn demo<R: Runtime>(session: &mut Session<'_, R>) -> Result<(), Stop> {
+pub(super) async fn demo<R: Runtime>(session: &mut Session<'_, R>, keep: bool) -> Result<(), Stop> {
+    let ending = if keep { DemoEnding::Kept } else { DemoEnding::Removed };
     session.out.say("demo-begins", &[]);
     let out = &mut session.out;
     let mut told = Ok(());
     let ended = session
         .runtime
-        .demo(&mut |step| {
+        .demo(ending, &mut |step| {
             if told.is_ok() {
                 told = out.result(&step, |out| show_step(out, &step));
             }
@@ -230,11 +232,26 @@ fn show_step(out: &mut Out, step: &DemoStep) -> Result<(), Stop> {
         DemoStep::Back { name, received } => {
             out.tell("demo-back", &[("name", name.as_str().into()), ("count", (*received).into())])
         }
+        DemoStep::Figures { messages: _, per_second, p50_us, p99_us } => out.tell(
+            "demo-figures",
+            &[("rate", (*per_second).into()), ("p50", millis(*p50_us).into()), ("p99", millis(*p99_us).into())],
+        ),
+        DemoStep::Kept { homes } => {
+            out.tell("demo-kept", &[])?;
+            homes.iter().try_for_each(|kept| {
+                out.tell("demo-kept-home", &[("home", kept.home.as_str().into()), ("name", kept.name.as_str().into())])
+            })
+        }
         DemoStep::Done { messages, millis } => out.tell(
             "demo-done",
             &[("count", (*messages).into()), ("seconds", format!("{:.1}", *millis as f64 / 1e3).into())],
         ),
     }
+}
+
+/// Microseconds, for people.
+fn millis(micros: u64) -> String {
+    format!("{:.2} ms", micros as f64 / 1e3)
 }
 
 /// The word for how far a message is.
@@ -250,8 +267,7 @@ pub(super) fn state_word(state: MessageState) -> &'static str {
 
 pub(super) async fn bench<R: Runtime>(session: &mut Session<'_, R>) -> Result<(), Stop> {
     session.out.say("bench-begins", &[]);
-    let result = session.runtime.bench().await?;
-    let millis = |micros: u64| format!("{:.2} ms", micros as f64 / 1e3);
+    let result = session.runtime.bench(&session.home.join(FOLDER).join("bench")).await?;
     session.out.result(&result, |out| {
         let rows = result.loads.iter().map(|load| {
             vec![

@@ -3,12 +3,14 @@
 
 use crate::api::{
     Api, ApiError,
-    types::{BenchResult, DemoStep, Identity, Ready, TestnetResult, WordsResult},
+    config::Key,
+    types::{BenchResult, DemoEnding, DemoStep, Identity, Ready, TestnetResult, WordsResult},
 };
 use std::{
     future::Future,
     path::{Path, PathBuf},
 };
+use toml::Value;
 use zeroize::Zeroizing;
 
 /// Gives the passphrase, when and only when it is needed. It may ask a person and take its time.
@@ -55,40 +57,41 @@ pub trait Runtime {
     /// As [`connect`](Self::connect).
     fn rpc_stdio(&self, home: &Path, ask: &AskPassphrase<'_>) -> impl Future<Output = Result<(), ApiError>>;
 
-    /// Runs a testnet until it is told to stop, and calls `ready` once.
+    /// Runs a testnet with its homes in `folder` until it is told to stop, and calls `ready` once.
     ///
     /// # Errors
     /// `conflict` where one is up.
     fn testnet_up(
         &self,
+        folder: &Path,
         nodes: u32,
         seed: Option<u64>,
         ready: &mut dyn FnMut(TestnetResult),
     ) -> impl Future<Output = Result<(), ApiError>>;
 
-    /// The nodes of the testnet that is up.
+    /// The nodes of the testnet that is up in `folder`.
     ///
     /// # Errors
     /// `not_found` where none is.
-    fn testnet_list(&self) -> impl Future<Output = Result<TestnetResult, ApiError>>;
+    fn testnet_list(&self, folder: &Path) -> impl Future<Output = Result<TestnetResult, ApiError>>;
 
     /// Stops the testnet and tells what it was.
     ///
     /// # Errors
     /// `not_found` where none is up.
-    fn testnet_down(&self) -> impl Future<Output = Result<TestnetResult, ApiError>>;
+    fn testnet_down(&self, folder: &Path) -> impl Future<Output = Result<TestnetResult, ApiError>>;
 
-    /// Real nodes on this machine talk; each step is told as it has happened.
+    /// Real nodes on this machine talk; each step is told as it has happened. Kept nodes stay until they are told to stop.
     ///
     /// # Errors
     /// Where a step did not happen.
-    fn demo(&self, tell: &mut dyn FnMut(DemoStep)) -> impl Future<Output = Result<(), ApiError>>;
+    fn demo(&self, ending: DemoEnding, tell: &mut dyn FnMut(DemoStep)) -> impl Future<Output = Result<(), ApiError>>;
 
-    /// Measures this machine.
+    /// Measures this machine, with homes that are made in `folder` and removed again: on the disk that homes are on.
     ///
     /// # Errors
     /// Where the measured nodes fail.
-    fn bench(&self) -> impl Future<Output = Result<BenchResult, ApiError>>;
+    fn bench(&self, folder: &Path) -> impl Future<Output = Result<BenchResult, ApiError>>;
 }
 
 /// A home to make.
@@ -112,4 +115,15 @@ pub struct Start {
     pub mdns: Option<bool>,
     /// The configuration file that was read, for messages.
     pub config: PathBuf,
+}
+
+impl Start {
+    /// The same as settings, which go before the file and the environment.
+    pub fn flags(&self) -> Vec<(Key, Value)> {
+        let list = |texts: &[String]| Value::Array(texts.iter().cloned().map(Value::String).collect());
+        let lists = [(Key::Listen, &self.listen), (Key::Bootstrap, &self.bootstrap)];
+        let given = lists.into_iter().filter(|(_, texts)| !texts.is_empty());
+        let mdns = self.mdns.map(|mdns| (Key::Mdns, Value::Boolean(mdns)));
+        given.map(|(key, texts)| (key, list(texts))).chain(mdns).collect()
+    }
 }

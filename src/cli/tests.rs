@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     api::{
         ErrorCode, Reason, samples,
-        types::{BenchResult, DemoStep, Identity, Ready, TestnetResult, WatchEvent, WordsResult},
+        types::{BenchResult, DemoEnding, DemoHome, DemoStep, Identity, Ready, TestnetResult, WatchEvent, WordsResult},
     },
     ui::format::steers,
 };
@@ -105,20 +105,20 @@ impl Runtime for Script {
         self.answer(json!(null))
     }
 
-    async fn testnet_up(&self, _: u32, _: Option<u64>, ready: &mut dyn FnMut(TestnetResult)) -> Result<(), ApiError> {
+    async fn testnet_up(&self, _: &Path, _: u32, _: Option<u64>, ready: &mut dyn FnMut(TestnetResult)) -> Result<(), ApiError> {
         ready(self.answer(self.nodes())?);
         Ok(())
     }
 
-    async fn testnet_list(&self) -> Result<TestnetResult, ApiError> {
+    async fn testnet_list(&self, _: &Path) -> Result<TestnetResult, ApiError> {
         self.answer(self.nodes())
     }
 
-    async fn testnet_down(&self) -> Result<TestnetResult, ApiError> {
+    async fn testnet_down(&self, _: &Path) -> Result<TestnetResult, ApiError> {
         self.answer(self.nodes())
     }
 
-    async fn demo(&self, tell: &mut dyn FnMut(DemoStep)) -> Result<(), ApiError> {
+    async fn demo(&self, _: DemoEnding, tell: &mut dyn FnMut(DemoStep)) -> Result<(), ApiError> {
         let name = || self.name.clone();
         for step in [
             DemoStep::Nodes { names: vec![name(), name()] },
@@ -127,14 +127,16 @@ impl Runtime for Script {
             DemoStep::Said { from: name(), to: name(), text: name(), state: crate::api::types::MessageState::Read },
             DemoStep::Away { name: name() },
             DemoStep::Back { name: name(), received: 0 },
+            DemoStep::Figures { messages: 9, per_second: 8, p50_us: 7, p99_us: 1234 },
             DemoStep::Done { messages: 1, millis: 1234 },
+            DemoStep::Kept { homes: vec![DemoHome { name: name(), home: name() }] },
         ] {
             tell(step);
         }
         self.answer(json!(null))
     }
 
-    async fn bench(&self) -> Result<BenchResult, ApiError> {
+    async fn bench(&self, _: &Path) -> Result<BenchResult, ApiError> {
         self.answer(
             json!({"v": 1, "loads": [{"name": self.name, "count": 9, "per_second": 8, "p50_us": 7, "p99_us": 1234}]}),
         )

@@ -7,7 +7,7 @@
 //! | `store/` | sled: encrypted rows |
 //! | `ballast` | room kept aside for a full disk |
 //! | `creating` | there while a home is being made |
-//! | `config.toml`, `api.sock`, `blobs/` | other modules' |
+//! | `config.toml`, `api.sock`, `blobs/`, `testnet/` | other modules' |
 //!
 //! The node opens a home and takes its store; the command line makes one.
 
@@ -126,10 +126,20 @@ impl Home {
         let lock = lock(dir)?;
         check_whole(dir)?;
         files::private_dir(dir).map_err(|error| HomeError::io(dir, error))?;
-        let keyslots = Keyslots::load(&dir.join("keyslots"))?.ok_or_else(|| HomeError::NoHome(dir.to_path_buf()))?;
+        let keyslots = slots_of(dir)?;
         let root = keyslots.secret(Purpose::Root, passphrase)?.ok_or(HomeError::Damaged("keyslots has no root key"))?;
         finish(dir)?;
         Ok(Self { dir: dir.to_path_buf(), lock, keyslots, root })
+    }
+
+    /// Whether a home asks for a passphrase. Its lock is not needed: the file is only ever replaced whole.
+    pub fn is_locked(dir: &Path) -> Result<bool, HomeError> {
+        Ok(slots_of(dir)?.is_locked(Purpose::Root))
+    }
+
+    /// As [`account_secret`](Self::account_secret), of a home that another process may have open.
+    pub fn read_account_secret(dir: &Path, passphrase: Option<&Passphrase>) -> Result<Option<Secret>, HomeError> {
+        slots_of(dir)?.secret(Purpose::Account, passphrase)
     }
 
     /// Opens the store. There is one writer: while the last one or a reader of it lives, this is
@@ -239,12 +249,17 @@ fn look(dir: &Path) -> Result<Found, HomeError> {
     }
     for entry in entries {
         let name = entry.map_err(|error| HomeError::io(dir, error))?.file_name();
-        // A configuration may be written before the home is made; `creating.new` is the first thing a crash can leave.
-        if !["lock", "config.toml", "creating.new"].iter().any(|own| name == *own) {
+        // A configuration may be written, a testnet run before the home is made; `creating.new` is the first thing a crash can leave.
+        if !["lock", "config.toml", "creating.new", "testnet"].iter().any(|own| name == *own) {
             found = Found::OtherFiles;
         }
     }
     Ok(found)
+}
+
+fn slots_of(dir: &Path) -> Result<Keyslots, HomeError> {
+    check_whole(dir)?;
+    Keyslots::load(&dir.join("keyslots"))?.ok_or_else(|| HomeError::NoHome(dir.to_path_buf()))
 }
 
 fn check_free(dir: &Path) -> Result<(), HomeError> {

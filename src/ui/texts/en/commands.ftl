@@ -142,7 +142,9 @@ command-gen-man = Write a manual page for every command into a folder
 command-gen-systemd = Print a hardened systemd unit
     .examples = moim gen systemd | sudo tee /etc/systemd/system/moim.service
 command-demo = Watch real nodes on this machine talk to each other
-    .examples = moim demo
+    .examples =
+        moim demo
+        moim demo --keep
 command-bench = Measure moim on this machine
     .examples = moim bench --json
 command-config = Show settings and where they come from, or change one
@@ -201,6 +203,7 @@ argument-seed = Make the same accounts as with this seed before
 argument-node = A node: number or name
 argument-command = The command, without “moim”
 argument-stdio = JSON-RPC 2.0 on stdin and stdout, one message a line
+argument-keep = Then leave the nodes up until Ctrl+C, and show how to talk to them
 argument-shell = bash, zsh, fish, elvish or powershell
 argument-dir = The folder
 argument-key = The setting

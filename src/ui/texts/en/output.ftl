@@ -187,6 +187,9 @@ demo-back =
         [one] { $name } is back and has the message that came meanwhile
        *[other] { $name } is back and has the { $count } messages that came meanwhile
     }
+demo-figures = Timed between two: { $rate } messages/s; delivered after { $p50 } (half), { $p99 } (99 of 100)
+demo-kept-home =     moim --home { $home } chats    # { $name }
+demo-kept = They stay up until Ctrl+C. Talk to them from another terminal:
 demo-done =
     { $count ->
         [one] Done: 1 message in { $seconds } s, nothing lost, nothing twice

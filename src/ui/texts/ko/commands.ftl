@@ -142,7 +142,9 @@ command-gen-man = 모든 명령의 man 문서를 폴더에 쓰기
 command-gen-systemd = 권한을 좁힌 systemd 유닛 출력하기
     .examples = moim gen systemd | sudo tee /etc/systemd/system/moim.service
 command-demo = 이 컴퓨터에서 진짜 노드들이 대화하는 모습 보기
-    .examples = moim demo
+    .examples =
+        moim demo
+        moim demo --keep
 command-bench = 이 컴퓨터에서 moim 성능 재기
     .examples = moim bench --json
 command-config = 설정과 그 출처 보기, 또는 하나 바꾸기
@@ -201,6 +203,7 @@ argument-seed = 전에 이 씨앗값으로 만든 것과 같은 계정을 만듦
 argument-node = 노드: 번호 또는 이름
 argument-command = “moim”을 뺀 명령
 argument-stdio = 표준 입출력으로 JSON-RPC 2.0, 한 줄에 하나
+argument-keep = 끝난 뒤에도 Ctrl+C 를 누를 때까지 노드를 켜 두고 말 거는 법 보여 주기
 argument-shell = bash, zsh, fish, elvish, powershell 중 하나
 argument-dir = 폴더
 argument-key = 설정 이름

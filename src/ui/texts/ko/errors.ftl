@@ -122,6 +122,14 @@ error-no-such-node = 시험망에 “{ $given }” 노드는 없습니다
 error-no-testnet = 실행 중인 시험망이 없습니다
     .hint = 시작하기: moim testnet up
 
+error-testnet-runs = { $folder }에서 시험망이 이미 실행 중입니다
+    .hint = 보기: moim testnet list · 멈추기: moim testnet down
+error-other-testnet = { $folder }에는 다른 시드의 시험망이 있습니다
+    .hint = 그 시드를 주거나, 폴더를 지우거나, --home 으로 다른 폴더를 고르세요
+error-did-not-happen = 제시간에 되지 않았습니다: { $what }
+    .hint = MOIM_LOG=debug 출력과 함께 알려 주세요
+error-interrupted = 중단되었습니다
+
 error-disk-full = 디스크가 가득 찼습니다
     .hint = 공간을 만드세요. 노드는 저절로 이어 갑니다
 error-file = { $path }: 쓸 수 없습니다 ({ $detail })

@@ -156,6 +156,9 @@ demo-back =
         [0] { $name } 님이 돌아왔습니다
        *[other] { $name } 님이 돌아와 그사이 온 메시지 { $count }개를 받았습니다
     }
+demo-figures = 두 노드 사이: 초당 메시지 { $rate }개, 전달까지 절반은 { $p50 }, 100개 중 99개는 { $p99 } 안
+demo-kept-home =     moim --home { $home } chats    # { $name }
+demo-kept = Ctrl+C 를 누를 때까지 켜져 있습니다. 다른 터미널에서 말을 걸어 보세요:
 demo-done = 끝: { $seconds }초 동안 메시지 { $count }개, 잃은 것도 겹친 것도 없습니다
 demo-next = 이제 직접: moim init --name 이름
 bench-begins = 재는 중입니다. 시간이 좀 걸립니다

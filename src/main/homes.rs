@@ -1,0 +1,90 @@
+//! Homes as commands meet them: made, opened for their words, and their configuration read.
+
+use moim::{
+    api::{
+        ApiError, Reason,
+        client::Socket,
+        config::{Config, Key},
+        types::{Identity, V1, WordsResult},
+    },
+    cli::{AskPassphrase, NewHome},
+    node,
+    protocol::{
+        crypto::secret::Secret,
+        identity::{Fingerprint, Words, words::WordsError},
+    },
+    store::{Cost, Home, HomeError, Passphrase},
+};
+use std::{env, fs, io, path::Path};
+use toml::Value;
+use zeroize::Zeroizing;
+
+/// Makes a home with a new account, or with that of given words.
+pub(crate) async fn init(home: &Path, new: NewHome) -> Result<Identity, ApiError> {
+    let words = match &new.words {
+        Some(typed) => Words::parse(typed).map_err(|error| bad_words(&error))?,
+        None => Words::from_entropy(entropy()?),
+    };
+    let home = home.to_path_buf();
+    let making = tokio::task::spawn_blocking(move || {
+        let passphrase = new.passphrase.as_ref().and_then(|typed| Passphrase::new(typed));
+        if new.passphrase.is_some() && passphrase.is_none() {
+            return Err(ApiError::new(Reason::EmptyPassphrase));
+        }
+        Ok(node::create(&home, passphrase.as_ref(), Cost::STANDARD, &new.name, &words)?)
+    });
+    let account = making.await.map_err(ApiError::internal)??;
+    let fingerprint = Fingerprint::of(account.id).digits().to_owned();
+    Ok(Identity { v: V1, account: account.id, name: account.name, fingerprint })
+}
+
+/// Which word is wrong is for the owner to see: it goes to the terminal it was typed at.
+fn bad_words(error: &WordsError) -> ApiError {
+    let mut refused = ApiError::new(Reason::BadWords);
+    refused.hint = error.to_string();
+    refused
+}
+
+fn entropy() -> Result<Secret, ApiError> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *bytes).map_err(ApiError::internal)?;
+    Ok(Secret::from(*bytes))
+}
+
+/// The account's words, from the slot that only the passphrase opens. A running node is not asked: it does not know them.
+pub(crate) async fn words(home: &Path, ask: &AskPassphrase<'_>) -> Result<WordsResult, ApiError> {
+    let passphrase = passphrase(home, ask)?;
+    let dir = home.to_path_buf();
+    let opening = tokio::task::spawn_blocking(move || Home::read_account_secret(&dir, passphrase.as_ref()));
+    let entropy = opening.await.map_err(ApiError::internal)??.ok_or_else(|| ApiError::new(Reason::WordsNotHere))?;
+    Ok(WordsResult { v: V1, words: Words::from_entropy(entropy).phrase().to_string() })
+}
+
+/// The passphrase of a home, asked for only where the home has one.
+pub(crate) fn passphrase(home: &Path, ask: &AskPassphrase<'_>) -> Result<Option<Passphrase>, ApiError> {
+    if !Home::is_locked(home)? {
+        return Ok(None);
+    }
+    match Passphrase::new(&ask()?) {
+        Some(passphrase) => Ok(Some(passphrase)),
+        None => Err(HomeError::WrongPassphrase.into()),
+    }
+}
+
+/// Whether a node of this home answers.
+pub(crate) async fn is_served(home: &Path) -> Result<bool, ApiError> {
+    Ok(Socket::connect(home).await?.is_some())
+}
+
+/// The settings of a home: its file, the environment, and flags before both.
+pub(crate) fn config(home: &Path, flags: &[(Key, Value)]) -> Result<Config, ApiError> {
+    let path = home.join("config.toml");
+    let text = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        read => read.map_err(|error| ApiError::file(&path, &error))?,
+    };
+    let environment: Vec<(String, String)> =
+        env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+    let environment = environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    Config::read(&path, &text, environment, flags.iter().cloned())
+}
