@@ -67,7 +67,7 @@ impl Turn<'_> {
     /// "Come into this group."
     pub(super) fn invite_came(&mut self, heard: &Heard, group: OpId, name: &str) -> Step {
         let inviter = heard.device.account;
-        let known = self.contact(inviter)?.is_some_and(|contact| contact.state == ContactState::Connected);
+        let known = self.speaking_contact(heard)?.is_some();
         let Ok(name) = name.parse::<Name>() else { return Ok(()) };
         let row = self.read::<GroupRow>(&GroupRow::key(group))?;
         let (fresh, open) = match row.as_ref().map(|row| row.state) {

@@ -148,7 +148,12 @@ impl Record {
     pub fn is_kept(&self) -> bool {
         !matches!(
             self,
-            Self::Receipt(_) | Self::Bundle(_) | Self::Have(_) | Self::Events(..) | Self::KeysWanted(..) | Self::Keys(..)
+            Self::Receipt(_)
+                | Self::Bundle(_)
+                | Self::Have(_)
+                | Self::Events(..)
+                | Self::KeysWanted(..)
+                | Self::Keys(..)
         )
     }
 
