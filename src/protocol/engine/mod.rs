@@ -22,6 +22,8 @@ mod receipts;
 pub mod record;
 pub mod rows;
 mod sessions;
+#[cfg(test)]
+mod tests;
 mod tickets;
 mod turn;
 
