@@ -9,21 +9,17 @@ use moim::{
     },
     cli::{AskPassphrase, NewHome},
     node,
-    protocol::{
-        crypto::secret::Secret,
-        identity::{Fingerprint, Words, words::WordsError},
-    },
+    protocol::identity::{Fingerprint, Words, words::WordsError},
     store::{Cost, Home, HomeError, Passphrase},
 };
 use std::{env, fs, io, path::Path};
 use toml::Value;
-use zeroize::Zeroizing;
 
 /// Makes a home with a new account, or with that of given words.
 pub(crate) async fn init(home: &Path, new: NewHome) -> Result<Identity, ApiError> {
     let words = match &new.words {
         Some(typed) => Words::parse(typed).map_err(|error| bad_words(&error))?,
-        None => Words::from_entropy(entropy()?),
+        None => node::new_words()?,
     };
     let home = home.to_path_buf();
     let making = tokio::task::spawn_blocking(move || {
@@ -43,12 +39,6 @@ fn bad_words(error: &WordsError) -> ApiError {
     let mut refused = ApiError::new(Reason::BadWords);
     refused.hint = error.to_string();
     refused
-}
-
-fn entropy() -> Result<Secret, ApiError> {
-    let mut bytes = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *bytes).map_err(ApiError::internal)?;
-    Ok(Secret::from(*bytes))
 }
 
 /// The account's words, from the slot that only the passphrase opens. A running node is not asked: it does not know them.

@@ -45,6 +45,12 @@ pub fn create(
     Ok(Account { id: account.id(), name: name.as_str().to_owned() })
 }
 
+/// Words of a new account, from the system's randomness.
+pub fn new_words() -> Result<Words, NodeError> {
+    let mut rng = clock::randomness().map_err(NodeError::NoRandomness)?;
+    Ok(Words::random(&mut rng))
+}
+
 fn entropy(words: &Words) -> Secret {
     let bytes = Zeroizing::new(encode(words));
     match decode(&bytes, "words") {

@@ -17,7 +17,7 @@ mod tests;
 mod wire;
 
 pub use actor::{Answer, CommandError, Surroundings};
-pub use begin::{Account, create};
+pub use begin::{Account, create, new_words};
 pub use clock::now;
 pub use handle::{Asked, Handle, Reach};
 pub use ports::BadAddress;
@@ -61,6 +61,21 @@ pub struct NodeConfig {
     pub mdns: Mdns,
     /// What the owner chose.
     pub settings: Settings,
+}
+
+impl NodeConfig {
+    /// A node of this home as `moim up` starts it where nothing is configured: on every interface, seen on the local
+    /// network, without a passphrase.
+    pub fn at(home: impl Into<PathBuf>) -> Self {
+        Self {
+            home: home.into(),
+            passphrase: None,
+            listen: Vec::new(),
+            bootstrap: Vec::new(),
+            mdns: Mdns::On,
+            settings: Settings::default(),
+        }
+    }
 }
 
 /// A node could not start or end.

@@ -13,7 +13,6 @@ use crate::{
     node::{self, Handle, NodeConfig},
     protocol::{
         crypto::{kdf::kdf, labels, secret::Secret},
-        engine::Settings,
         identity::{AccountKey, Words},
         ids::AccountId,
     },
@@ -66,15 +65,9 @@ impl TestNode {
     /// `other-testnet` where the home is another account's; whatever a start fails with.
     pub async fn start(spec: NodeSpec) -> Result<Self, ApiError> {
         make_home(&spec).await?;
-        let served = Served::start(NodeConfig {
-            home: spec.home.clone(),
-            passphrase: None,
-            listen: vec![LISTEN.to_owned()],
-            bootstrap: Vec::new(),
-            mdns: Mdns::Off,
-            settings: Settings::default(),
-        })
-        .await?;
+        let config =
+            NodeConfig { listen: vec![LISTEN.to_owned()], mdns: Mdns::Off, ..NodeConfig::at(spec.home.clone()) };
+        let served = Served::start(config).await?;
         let found = served.ready().await?.account;
         if found != spec.account() {
             served.stop().await?;

@@ -59,7 +59,7 @@ pub enum Acquaintance {
 impl TestnetConfig {
     /// So many nodes with homes in this folder, all acquainted, of seed 0.
     pub fn new(folder: &Path, nodes: u32) -> Self {
-        Self { folder: folder.to_path_buf(), nodes, seed: 0, acquaintance: Acquaintance::All }
+        Self { folder: absolute(folder), nodes, seed: 0, acquaintance: Acquaintance::All }
     }
 
     /// The same with accounts of another seed.
@@ -162,7 +162,7 @@ impl Testnet {
     /// `no-testnet` where none does.
     pub async fn list(folder: &Path) -> Result<TestnetResult, ApiError> {
         let mut nodes = Vec::new();
-        for (n, home) in homes_in(folder)? {
+        for (n, home) in homes_in(&absolute(folder))? {
             if let Some(mut socket) = Socket::connect(&home).await? {
                 nodes.push(row(n, &home, &mut socket).await?);
             }
@@ -277,6 +277,11 @@ async fn is_gone(home: PathBuf) {
     while !matches!(Socket::connect(&home).await, Ok(None)) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// What is shown must hold wherever it is used.
+fn absolute(folder: &Path) -> PathBuf {
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf())
 }
 
 fn home_of(folder: &Path, n: u32) -> PathBuf {
