@@ -2,4 +2,5 @@
 
 mod layering;
 mod pages;
+mod sim;
 mod source;

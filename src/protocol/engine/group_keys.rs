@@ -300,7 +300,7 @@ impl Turn<'_> {
             key: Some(key),
             raw: bytes.clone(),
         })?;
-        self.take_profile(group, own.account, &content)?;
+        self.take_profile(group, own.account, no, &content)?;
         if !self.gossip(group, &FrameContent::Event(bytes.clone()))? {
             self.whisper_event(group, &memory, bytes)?;
         }

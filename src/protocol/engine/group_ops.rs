@@ -218,7 +218,8 @@ impl Turn<'_> {
             let held = rows.get(account);
             let name = held.and_then(|row| row.name.clone());
             let devices = member.devices.iter().copied().collect();
-            let row = MemberRow { account: *account, role: member.role, name, current: true, devices };
+            let named_by = held.map_or(0, |row| row.named_by);
+            let row = MemberRow { account: *account, role: member.role, name, current: true, devices, named_by };
             if held != Some(&row) {
                 self.put(MemberRow::key(group, *account), &row);
             }
@@ -339,6 +340,14 @@ impl Turn<'_> {
         }
         let memory = self.group(group)?;
         Ok(member_devices(&memory.membership).any(|member| member == device))
+    }
+
+    /// Whether this is a member's device, or was one: such a device still owes what it said before it went.
+    pub(super) fn is_or_was_member_device(&mut self, group: OpId, device: DeviceId) -> Step<bool> {
+        if self.is_member_device(group, device)? {
+            return Ok(true);
+        }
+        Ok(self.has_graph(group)? && self.group(group)?.membership.former.contains(&device))
     }
 
     pub(super) fn is_joined(&self, group: OpId) -> Step<bool> {

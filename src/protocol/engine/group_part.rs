@@ -65,7 +65,7 @@ impl Turn<'_> {
         }
         let mut owed = false;
         for (place, parcel, record) in self.group_parcels(group, device)? {
-            let is_last = matches!(record, Record::Ops(..)) && self.now.since(parcel.since) < PARTING_KEPT;
+            let is_last = !matches!(record, Record::GossipSecret(..)) && self.now.since(parcel.since) < PARTING_KEPT;
             owed |= is_last;
             if !is_last {
                 self.drop_parcel(device, place, &parcel)?;
@@ -82,7 +82,7 @@ impl Turn<'_> {
     /// Takes keys of a group out of the outbox of a device that is to have them no more.
     pub(super) fn drop_group_keys(&mut self, group: OpId, device: DeviceId) -> Step {
         for (place, parcel, record) in self.group_parcels(group, device)? {
-            if matches!(record, Record::Chain(..) | Record::GossipSecret(..)) {
+            if !matches!(record, Record::Ops(..)) {
                 self.drop_parcel(device, place, &parcel)?;
             }
         }
@@ -113,7 +113,8 @@ impl Turn<'_> {
             let row: OutboxRow = parse(&bytes)?;
             let Parcel::Control(_, record) = &row.what else { continue };
             let Some(record) = Record::parse(record) else { continue };
-            if let Record::Ops(of, _) | Record::GossipSecret(of, ..) | Record::Chain(of, _) = &record
+            if let Record::Ops(of, _) | Record::GossipSecret(of, ..) | Record::Chain(of, _) | Record::Events(of, _) =
+                &record
                 && *of == group
             {
                 parcels.push((place, row, record));

@@ -8,7 +8,7 @@ use super::{
     chats::NewEvent,
     group_keys::follows,
     group_ops::member_devices,
-    record::{Have, Record},
+    record::{ChatReceipt, Have, Record},
     rows::{
         AuthorRow, DeviceRow, EventRow, GroupRow, GroupState, MemberRow, RawRow, ReceiptRow, Side, SkippedRow, Waits,
         all,
@@ -146,6 +146,13 @@ impl Turn<'_> {
             self.unhold(group, id)?;
             return Ok(Judged::Nothing);
         };
+        // Said by one who did not know us as a member: not meant for us, and nobody will give its key.
+        let own = self.own()?.account;
+        let joined = memory.membership.members.get(&own).map(|own| own.joined);
+        if !joined.is_some_and(|joined| memory.graph.within(&joined, &event.heads)) {
+            self.unhold(group, id)?;
+            return Ok(Judged::Nothing);
+        }
         // Who was removed could go on under old heads for ever: only what a member took note of counts.
         if memory.membership.owner(&device).is_none() && !self.is_followed(group, id)? {
             return self.hold_as(event, Waits::Follower);
@@ -210,7 +217,7 @@ impl Turn<'_> {
         if gap {
             self.ask_missing(group, None);
         }
-        self.take_profile(group, author, &content)?;
+        self.take_profile(group, author, event.no, &content)?;
         self.place(NewEvent {
             chat: ChatId::from(group),
             id: event.id(),
@@ -226,13 +233,15 @@ impl Turn<'_> {
     }
 
     /// A member says its name.
-    pub(super) fn take_profile(&mut self, group: OpId, author: AccountId, content: &Content) -> Step {
+    pub(super) fn take_profile(&mut self, group: OpId, author: AccountId, no: u64, content: &Content) -> Step {
         let Content::Profile(name) = content else { return Ok(()) };
         let key = MemberRow::key(group, author);
         let Some(mut row) = self.read::<MemberRow>(&key)? else { return Ok(()) };
-        if row.name.as_deref() == Some(name.as_str()) {
+        // What was lost on the way comes later than what was said after it.
+        if row.name.is_some() && no < row.named_by {
             return Ok(());
         }
+        row.named_by = no;
         row.name = Some(name.to_string());
         self.put(key, &row);
         self.tell(&super::feed::FeedEntry::Group { group })
@@ -375,6 +384,12 @@ impl Turn<'_> {
         if state != Some(GroupState::Joined) || !self.is_member_device(group, device)? {
             return Ok(());
         }
+        // What it says it has of ours is a receipt: one that was lost comes again with the next comparison.
+        let own = self.own()?.device;
+        if let Some((_, held)) = have.events.iter().find(|(author, _)| *author == own) {
+            let receipt = ChatReceipt { chat: ChatId::from(group), author: own, held: held.to_vec(), read: None };
+            self.chat_receipt(&heard.device, &receipt)?;
+        }
         let Some(mut left) = self.begin_answer(group, device) else { return Ok(()) };
         let memory = self.group(group)?;
         // Of a Have in parts only the first names the heads.
@@ -469,9 +484,32 @@ impl Turn<'_> {
         Ok(here)
     }
 
+    /// What this device said in a group for a member's device that has not confirmed it.
+    pub(super) fn unconfirmed_events(&mut self, group: OpId, device: DeviceId) -> Step<Vec<Record>> {
+        let memory = self.group(group)?;
+        let Some(member) = memory.membership.members.values().find(|member| member.devices.contains(&device)) else {
+            return Ok(Vec::new());
+        };
+        let chat = ChatId::from(group);
+        let own = self.own()?.device;
+        let mut events = Vec::new();
+        for no in self.written_here(chat)?.descending() {
+            if self.was_delivered(chat, device, no)? {
+                continue;
+            }
+            let Some(AuthorRow(id)) = self.read(&AuthorRow::key(chat, own, no))? else { continue };
+            let Some(RawRow(bytes)) = self.read(&RawRow::key(id))? else { continue };
+            if GroupEvent::parse(&bytes).is_ok_and(|event| memory.graph.within(&member.joined, &event.heads)) {
+                events.push(bytes);
+            }
+        }
+        events.reverse();
+        Ok(pages(events.into_iter()).into_iter().map(|page| Record::Events(group, page)).collect())
+    }
+
     /// Events given by a member. Where some were new there may be more to ask for.
     pub(super) fn events_came(&mut self, heard: &Heard, group: OpId, events: &[ByteVec]) -> Step {
-        if !self.is_member_device(group, heard.device.device)? {
+        if !self.is_or_was_member_device(group, heard.device.device)? {
             return Ok(());
         }
         let mut news = false;

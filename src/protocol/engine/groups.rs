@@ -211,7 +211,10 @@ impl Turn<'_> {
         // nobody may be there to hear it now.
         let parting = ops_records(group, memory.graph.ops().skip(memory.graph.len().saturating_sub(1)).chain([&op]));
         for device in member_devices(&memory.membership).filter(|device| *device != own.device) {
-            self.drop_group_keys(group, device)?;
+            // Nobody asks a former member what it said last, so it is said now. Its key waits in the same outbox.
+            for record in self.unconfirmed_events(group, device)? {
+                self.post(device, &record)?;
+            }
             for record in &parting {
                 self.post(device, record)?;
             }

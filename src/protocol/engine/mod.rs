@@ -196,6 +196,8 @@ impl GroupMemory {
 enum Timer {
     /// See to what is under way to a device.
     Lane(DeviceId),
+    /// Ask the maker of a link again for its bundle.
+    AskBundle(TransportKey),
     /// Tell authors what is held of their group events.
     GroupReceipts,
     /// Ask members for what is missing.
@@ -245,13 +247,13 @@ impl Turn<'_> {
             Input::Connected { peer, address } => self.connected(peer, address),
             Input::Disconnected(peer) => self.disconnected(peer),
             Input::Frame(peer, bytes) => self.frame(peer, &bytes),
-            Input::Overflow(peer) => match self.device_of(peer)? {
-                Some(device) => {
+            Input::Overflow(peer) => {
+                self.mem.timers.insert((self.now.plus(outbox::OVERFLOW_WAIT), Timer::AskBundle(peer)));
+                if let Some(device) = self.device_of(peer)? {
                     self.overflow(device.device);
-                    Ok(())
                 }
-                None => Ok(()),
-            },
+                Ok(())
+            }
             Input::Gossip(topic, content) => self.gossip_came(&topic, content),
             Input::DrainEnd => self.tell_receipts(),
             Input::Tick => self.tick(),
@@ -328,6 +330,7 @@ impl Turn<'_> {
             self.mem.timers.pop_first();
             match timer {
                 Timer::Lane(device) => self.lane_due(device)?,
+                Timer::AskBundle(peer) => self.ask_bundle_again(peer)?,
                 Timer::GroupReceipts => self.group_receipts_due(),
                 Timer::Ask(group) => self.ask_now(group)?,
                 Timer::Repair(group) => self.repair(group)?,

@@ -146,15 +146,7 @@ impl Record {
     /// Whether its sender may keep it in an outbox until it is confirmed. The others are said once, and a receipt of a
     /// receipt would never end.
     pub fn is_kept(&self) -> bool {
-        !matches!(
-            self,
-            Self::Receipt(_)
-                | Self::Bundle(_)
-                | Self::Have(_)
-                | Self::Events(..)
-                | Self::KeysWanted(..)
-                | Self::Keys(..)
-        )
+        !matches!(self, Self::Receipt(_) | Self::Bundle(_) | Self::Have(_) | Self::KeysWanted(..) | Self::Keys(..))
     }
 
     /// Its bytes.

@@ -1097,6 +1097,9 @@ pub struct MemberRow {
     /// Its devices now.
     #[n(4)]
     pub devices: Vec<DeviceId>,
+    /// The number of its event that said the name; 0 where none did.
+    #[n(5)]
+    pub named_by: u64,
 }
 
 impl Row for MemberRow {
