@@ -13,7 +13,10 @@ use crate::{
         ApiError, Reason,
         config::{Config, Key, Origin, with_value},
         methods,
-        types::{ConfigResult, DemoEnding, DemoStep, Identity, MessageState, Nothing, ProfileParams, Setting, StatusResult, V1},
+        types::{
+            ConfigResult, DemoEnding, DemoStep, Identity, MessageState, Nothing, ProfileParams, Setting, StatusResult,
+            V1,
+        },
     },
     ui::format::{grouped, size},
 };

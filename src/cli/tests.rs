@@ -105,7 +105,13 @@ impl Runtime for Script {
         self.answer(json!(null))
     }
 
-    async fn testnet_up(&self, _: &Path, _: u32, _: Option<u64>, ready: &mut dyn FnMut(TestnetResult)) -> Result<(), ApiError> {
+    async fn testnet_up(
+        &self,
+        _: &Path,
+        _: u32,
+        _: Option<u64>,
+        ready: &mut dyn FnMut(TestnetResult),
+    ) -> Result<(), ApiError> {
         ready(self.answer(self.nodes())?);
         Ok(())
     }

@@ -73,8 +73,9 @@ pub(crate) fn config(home: &Path, flags: &[(Key, Value)]) -> Result<Config, ApiE
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         read => read.map_err(|error| ApiError::file(&path, &error))?,
     };
-    let environment: Vec<(String, String)> =
-        env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+    let environment: Vec<(String, String)> = env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
     let environment = environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     Config::read(&path, &text, environment, flags.iter().cloned())
 }

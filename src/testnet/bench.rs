@@ -52,7 +52,8 @@ pub async fn run(folder: &Path) -> Result<BenchResult, ApiError> {
     loads.push(load("group of 10, as fast as it goes", group(&folder.0.join("ten"), 10, 200, Pace::AtOnce(8)).await?));
     let steady = group(&folder.0.join("twenty"), 20, 250, Pace::PerSecond(50)).await?;
     loads.push(load("group of 20, 50 messages/s", steady));
-    loads.push(load("group of 50, as fast as it goes", group(&folder.0.join("fifty"), 50, 100, Pace::AtOnce(4)).await?));
+    loads
+        .push(load("group of 50, as fast as it goes", group(&folder.0.join("fifty"), 50, 100, Pace::AtOnce(4)).await?));
     let disk = folder.0.join("store");
     let appended = tokio::task::spawn_blocking(move || appends(&disk)).await.map_err(ApiError::internal)??;
     loads.extend(appended);

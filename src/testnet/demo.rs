@@ -9,7 +9,9 @@ use super::{
 use crate::{
     api::{
         ApiError, Reason,
-        methods::{ContactAccept, ContactAdd, ContactRequests, GroupInvite, GroupMembers, GroupNew, InviteCreate, MessageRead},
+        methods::{
+            ContactAccept, ContactAdd, ContactRequests, GroupInvite, GroupMembers, GroupNew, InviteCreate, MessageRead,
+        },
         types::{
             AddParams, DemoEnding, DemoHome, DemoStep, Group, GroupInviteParams, GroupNewParams, InviteParams, Message,
             MessageState, Nothing, ReadParams, Wait, Who,
@@ -163,7 +165,10 @@ impl<'t> Stage<'t> {
         let sent = from.say(to.name(), text, Wait::Delivered).await?;
         let got = to.log(from.name(), WHOLE_LOG).await?;
         let found = got.iter().filter(|message| message.id == sent.id).collect::<Vec<_>>();
-        expect(found.len() == 1 && found.iter().all(|message| says(message, text, from)), "the same text arrives once")?;
+        expect(
+            found.len() == 1 && found.iter().all(|message| says(message, text, from)),
+            "the same text arrives once",
+        )?;
         to.ask::<MessageRead>(ReadParams { chat: from.name().to_owned(), up_to: None }).await?;
         let is_read = || async {
             let log = from.log(to.name(), WHOLE_LOG).await?;
@@ -206,7 +211,10 @@ impl<'t> Stage<'t> {
         for listener in &self.nodes {
             let log = listener.log(&self.chat(), WHOLE_LOG).await?;
             let found: Vec<&Message> = log.iter().filter(|message| message.id == id).collect();
-            expect(found.len() == 1 && found.iter().all(|message| says(message, text, node)), "the group hears it once")?;
+            expect(
+                found.len() == 1 && found.iter().all(|message| says(message, text, node)),
+                "the group hears it once",
+            )?;
         }
         self.messages += 1;
         let state = self.state_of(from, id).await?;
@@ -226,9 +234,11 @@ impl<'t> Stage<'t> {
         let spec = self.nodes.remove(SORA).stop().await?;
         (self.tell)(DemoStep::Away { name: spec.name.clone() });
         let mut missed = BTreeSet::new();
-        for (from, text) in
-            [(MINA, "Sora's battery is empty, I think"), (JUN, "She will read it later"), (MINA, "Saturday at two, then")]
-        {
+        for (from, text) in [
+            (MINA, "Sora's battery is empty, I think"),
+            (JUN, "She will read it later"),
+            (MINA, "Saturday at two, then"),
+        ] {
             let node = &self.nodes[from];
             let sent = node.say(&self.chat(), text, Wait::Saved).await?;
             missed.insert(sent.id);
@@ -303,6 +313,7 @@ fn did_not(what: &str) -> ApiError {
 
 fn spec(folder: &Path, n: u32, name: &str) -> NodeSpec {
     // Accounts of one run alone: the folder's name is of this process and moment.
-    let seed = folder.as_os_str().as_encoded_bytes().iter().fold(0u64, |seed, byte| seed.wrapping_mul(31) ^ u64::from(*byte));
+    let seed =
+        folder.as_os_str().as_encoded_bytes().iter().fold(0u64, |seed, byte| seed.wrapping_mul(31) ^ u64::from(*byte));
     NodeSpec { name: name.to_owned(), home: folder.join(name), seed, n }
 }

@@ -125,12 +125,7 @@ pub(super) enum Pace {
 ///
 /// # Errors
 /// Where a message does not get to everyone.
-pub(super) async fn fan_out(
-    nodes: &[TestNode],
-    group: &str,
-    messages: usize,
-    pace: Pace,
-) -> Result<Figures, ApiError> {
+pub(super) async fn fan_out(nodes: &[TestNode], group: &str, messages: usize, pace: Pace) -> Result<Figures, ApiError> {
     let (heard, mut hearing) = mpsc::unbounded_channel();
     let listeners = futures::future::join_all(nodes.iter().map(|node| listen(node, heard.clone()))).await;
     let _listeners = listeners.into_iter().collect::<Result<Vec<_>, _>>()?;

@@ -5,7 +5,9 @@ use crate::{
     api::{
         Api, ApiError, Client, Method, Reason, Served,
         methods::{ContactAdd, ContactList, InviteCreate, MessageLog, MessageSend},
-        types::{AddParams, Contact, ContactState, InviteParams, LogParams, Message, Nothing, SendParams, SendResult, Wait},
+        types::{
+            AddParams, Contact, ContactState, InviteParams, LogParams, Message, Nothing, SendParams, SendResult, Wait,
+        },
     },
     net::Mdns,
     node::{self, Handle, NodeConfig},
