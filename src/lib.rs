@@ -65,7 +65,7 @@ pub mod net;
 pub mod node;
 pub mod protocol;
 pub mod store;
-#[cfg(feature = "node")]
+#[cfg(feature = "sim")]
 pub mod testnet;
 #[cfg(feature = "cli")]
 pub mod ui;

@@ -125,7 +125,11 @@ reasons! {
     UnknownSetting = "unknown-setting", Usage, "there is no setting “{given}”", "moim config lists the settings";
     BadSetting = "bad-setting", Usage, "“{given}” is not a value of {key}: it takes {allowed}", "";
     BadConfig = "bad-config", Usage, "the configuration file {path} is not understood: {detail}", "correct it, or remove it to return to the defaults";
-    BadLink = "bad-link", Usage, "this is not a whole moim link", "copy it again: it begins with moim:1: and has no spaces";
+    BadLink = "bad-link", Usage, "this is not a moim link", "a link begins with moim:1: and is made by moim invite";
+    LinkTruncated = "link-truncated", Usage, "the link is cut short", "copy it again, to the last character";
+    LinkMistyped = "link-mistyped", Usage, "the link has a wrong character", "copy it again rather than typing it";
+    LinkTooNew = "link-too-new", Usage, "the link is from a newer moim", "update this one, or ask for a link made by an older one";
+    LinkOfOtherKind = "link-of-other-kind", Usage, "the link is not for adding a contact", "ask for a link made by moim invite";
     BadId = "bad-id", Usage, "“{given}” is not an id: ids are 52 letters and digits, of which the first 6 or more will do", "";
     BadName = "bad-name", Usage, "a name has at least one visible character and at most {max} bytes", "";
     BadWords = "bad-words", Usage, "these are not 24 recovery words", "check their order and spelling";
@@ -152,6 +156,9 @@ reasons! {
     NoSuchContact = "no-such-contact", NotFound, "there is no contact “{given}”", "moim contacts lists them";
     NoSuchRequest = "no-such-request", NotFound, "nobody called “{given}” waits for an answer", "moim requests lists who does";
     NoSuchInvite = "no-such-invite", NotFound, "there is no open invitation “{given}”", "moim invite list shows them";
+    AlreadyContact = "already-contact", Conflict, "this account is a contact already", "moim contacts lists them";
+    ContactEnded = "contact-ended", Permission, "you and {name} are no contacts any more", "moim invite makes a new link for them, or moim add takes theirs";
+    NotSafetyNumber = "not-safety-number", Usage, "“{given}” is not a safety number: it has 60 digits", "moim verify WHO shows the one to compare with";
     NameTaken = "name-taken", Conflict, "another contact is called “{given}”", "choose another name";
     LinkExpired = "link-expired", Conflict, "the link expired on {date}", "ask for a new one";
     LinkUsed = "link-used", Conflict, "the link has been used already", "ask for a new one";
@@ -169,6 +176,7 @@ reasons! {
     NotAdmin = "not-admin", Permission, "only its founder and admins may do this in {name}", "";
     NotConnected = "not-connected", Conflict, "{name} is not a connected contact yet", "wait until they accept your request";
     AlreadyMember = "already-member", Conflict, "{name} is a member already", "";
+    TooManyGroups = "too-many-groups", Limit, "this account is in {max} groups already, which is the most there can be", "leave one first";
     GroupFull = "group-full", Limit, "the group has {max} members, which is the most there can be", "";
     Waited = "waited", Timeout, "not {state} within {after}", "the message stays saved and goes out by itself: do not send it again";
     TookTooLong = "took-too-long", Timeout, "no answer within {after}", "try again";
@@ -183,6 +191,7 @@ reasons! {
     DiskFull = "disk-full", Io, "the disk is full", "make room: the node goes on by itself";
     File = "file", Io, "{path}: {detail}", "";
     Network = "network", Io, "the network cannot be used: {detail}", "";
+    StoreFailed = "store-failed", Io, "the store failed: {detail}; nothing was changed", "look at the disk, then try again";
     StoreDamaged = "store-damaged", Io, "the store is damaged: {detail}", "the damaged folder is kept; moim init --restore-words-file FILE starts anew with the same account";
     NotInThisBuild = "not-in-this-build", Internal, "this build of moim has no {given}", "";
     Internal = "internal", Internal, "something went wrong inside moim: {detail}", "please report it";

@@ -17,6 +17,11 @@ pub(super) fn peer_id(key: &TransportKey) -> Option<PeerId> {
     Some(PublicKey::from(key).to_peer_id())
 }
 
+/// The PeerId of a transport key as people see it; empty where the bytes are no key.
+pub fn peer_name(key: &TransportKey) -> String {
+    peer_id(key).map(|peer| peer.to_string()).unwrap_or_default()
+}
+
 /// The transport key within a PeerId; `None` where it is not an Ed25519 key, which no moim node has.
 pub(super) fn transport_key(peer: &PeerId) -> Option<TransportKey> {
     /// Multihash code of bytes that are not hashed: short keys are kept whole in a PeerId.

@@ -16,13 +16,16 @@ mod gossip;
 pub mod limits;
 mod link;
 mod offences;
+mod ports;
 mod reach;
 mod swarm;
 #[cfg(test)]
 mod tests;
 
+pub use address::peer_name;
 pub use gossip::{Gate, GossipError, Topic, Verdict};
 pub use libp2p::Multiaddr;
+pub use ports::{BadAddress, with_memory};
 
 use crate::{
     net::{

@@ -11,7 +11,6 @@ mod clock;
 mod handle;
 mod heart;
 mod limits;
-mod ports;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -20,10 +19,9 @@ pub use actor::{Answer, CommandError, Surroundings};
 pub use begin::{Account, create, new_words};
 pub use clock::now;
 pub use handle::{Asked, Handle, Reach};
-pub use ports::BadAddress;
 
 use crate::{
-    net::{self, Mdns, Net, NetConfig, NetError},
+    net::{self, BadAddress, Mdns, Net, NetConfig, NetError},
     protocol::{
         engine::{
             Engine, Settings,
@@ -136,10 +134,8 @@ impl Node {
     /// Opens the home and joins the network. Returns when the node listens.
     pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
         let opened = Opened::open(config.home.clone(), config.passphrase).await?;
-        let listen = ports::with_memory(&config.listen, &opened.own.addresses)?;
-        let listen = listen.iter().map(|text| text.parse().map_err(|_| BadAddress(text.clone())));
-        let net_config =
-            NetConfig { listen: listen.collect::<Result<_, _>>()?, mdns: config.mdns, ..NetConfig::default() };
+        let listen = net::with_memory(&config.listen, &opened.own.addresses)?;
+        let net_config = NetConfig { listen, mdns: config.mdns, ..NetConfig::default() };
         let (net, events) = net::start(opened.keys.transport.seed(), net_config)?;
         if !config.bootstrap.is_empty() {
             // A network that has stopped already says so by its events.
@@ -172,7 +168,7 @@ impl Node {
         let (surroundings_out, surroundings) = watch::channel(Arc::default());
         let stop = CancellationToken::new();
         let rows = Shelf::new(opened.store.reader());
-        let peer = wire::peer_id(&opened.own.transport);
+        let peer = net::peer_name(&opened.own.transport);
         let views = Views { feed: feed_out, surroundings: surroundings_out };
         let rng = clock::randomness().map_err(NodeError::NoRandomness)?;
         let heart = Heart::new(opened.store, rng, move || Engine::new(settings));

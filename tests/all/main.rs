@@ -6,5 +6,6 @@ mod end_to_end;
 mod hostile;
 mod layering;
 mod pages;
+mod sim;
 mod source;
 mod support;

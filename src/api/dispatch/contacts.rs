@@ -7,7 +7,7 @@ use super::{
     refusal,
 };
 use crate::{
-    api::{ApiError, ErrorCode, Reason, methods::*, types::*},
+    api::{ApiError, Reason, methods::*, types::*},
     protocol::{
         engine::{
             Command, Refusal, Reply,
@@ -141,7 +141,8 @@ impl Serve for ContactVerify {
             .await?;
         let mut verified = row.verified;
         if let Some(typed) = params.matches {
-            let read_out: SafetyNumber = typed.parse().map_err(|error| not_a_number(&error))?;
+            let not_a_number = |_| ApiError::new(Reason::NotSafetyNumber).with("given", typed.as_str());
+            let read_out: SafetyNumber = typed.parse().map_err(not_a_number)?;
             if read_out != number {
                 return Err(ApiError::new(Reason::NumberDiffers).with("name", safe(&row.name)));
             }
@@ -149,16 +150,6 @@ impl Serve for ContactVerify {
             verified = true;
         }
         Ok(VerifyResult { v: V1, contact: row.account, safety_number: number.digits().to_owned(), verified })
-    }
-}
-
-fn not_a_number(error: &impl std::fmt::Display) -> ApiError {
-    ApiError {
-        code: ErrorCode::Usage,
-        message: error.to_string(),
-        hint: "type the 60 digits that the other side reads out".to_owned(),
-        reason: "not-a-safety-number".to_owned(),
-        ..ApiError::new(Reason::BadUsage)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
             Command, Reply,
             rows::{GroupRow, GroupState},
         },
+        group,
         ids::{ChatId, OpId},
     },
 };
@@ -20,8 +21,6 @@ use crate::{
 const MINE: &[GroupState] = &[GroupState::Joined, GroupState::Joining];
 /// Groups whose members are known.
 const SEEN: &[GroupState] = &[GroupState::Joined, GroupState::Joining, GroupState::Left, GroupState::Removed];
-const FOUNDER: u8 = 0;
-const ADMIN: u8 = 1;
 
 impl Serve for GroupNew {
     async fn serve(at: &Dispatcher, params: GroupNewParams) -> Result<GroupResult, ApiError> {
@@ -77,8 +76,7 @@ impl Serve for GroupMembers {
     async fn serve(at: &Dispatcher, params: Group) -> Result<MembersResult, ApiError> {
         at.read(move |reading| {
             let group = reading.group_called(&params.group, SEEN, Reason::NoSuchGroup)?.group;
-            let mut rows = reading.members(group)?;
-            rows.sort_by_key(|member| (member.role != FOUNDER, member.account));
+            let rows = reading.members(group)?;
             let mut members = Vec::with_capacity(rows.len());
             for row in rows {
                 let name = reading.person(row.account, Some(group))?.name;
@@ -154,10 +152,10 @@ pub(super) fn state_of(state: GroupState) -> types::GroupState {
     }
 }
 
-fn role(number: u8) -> Role {
-    match number {
-        FOUNDER => Role::Founder,
-        ADMIN => Role::Admin,
-        _ => Role::Member,
+fn role(role: group::Role) -> Role {
+    match role {
+        group::Role::Founder => Role::Founder,
+        group::Role::Admin => Role::Admin,
+        group::Role::Member => Role::Member,
     }
 }

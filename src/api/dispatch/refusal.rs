@@ -1,25 +1,13 @@
 //! Why something was not done, as people and scripts read it: what happened, why, and what to do next.
 
 use crate::{
-    api::{ApiError, ErrorCode, Reason, time::Time},
+    api::{ApiError, Reason, time::Time},
     node::CommandError,
     protocol::{
         engine::Refusal,
         view::{Table, ViewError},
     },
 };
-
-/// An error of a reason that only the node knows. Views show its English sentences.
-fn error(code: ErrorCode, reason: &str, message: &str, hint: &str) -> ApiError {
-    ApiError {
-        code,
-        message: message.to_owned(),
-        hint: hint.to_owned(),
-        reason: reason.to_owned(),
-        args: Default::default(),
-        choices: Default::default(),
-    }
-}
 
 impl From<CommandError> for ApiError {
     fn from(refused: CommandError) -> Self {
@@ -47,48 +35,30 @@ fn damaged(table: Table) -> ApiError {
 }
 
 fn failed(why: &str) -> ApiError {
-    error(
-        ErrorCode::Io,
-        "store-failed",
-        &format!("the store failed: {why}; nothing was changed"),
-        "look at the disk, then try again",
-    )
+    ApiError::new(Reason::StoreFailed).with("detail", why)
 }
 
 /// Without the names of those concerned: who knows them puts them in with [`named`].
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
-        let message = refusal.to_string();
-        let unusable = "ask for the link again and copy all of it";
         match refusal {
             Refusal::NotALink => Self::new(Reason::BadLink),
-            Refusal::LinkTruncated => error(ErrorCode::Usage, "link-truncated", &message, unusable),
-            Refusal::LinkMistyped => error(ErrorCode::Usage, "link-mistyped", &message, unusable),
-            Refusal::LinkTooNew => {
-                error(ErrorCode::Usage, "link-too-new", &message, "a newer moim understands it: bring yours up to date")
-            }
-            Refusal::LinkOfOtherKind => {
-                error(ErrorCode::Usage, "link-of-other-kind", &message, "ask for a link made by moim invite")
-            }
+            Refusal::LinkTruncated => Self::new(Reason::LinkTruncated),
+            Refusal::LinkMistyped => Self::new(Reason::LinkMistyped),
+            Refusal::LinkTooNew => Self::new(Reason::LinkTooNew),
+            Refusal::LinkOfOtherKind => Self::new(Reason::LinkOfOtherKind),
             Refusal::OwnLink => Self::new(Reason::OwnLink),
             Refusal::LinkExpired { ended } => {
                 Self::new(Reason::LinkExpired).with("date", Time::from(ended).to_string())
             }
             Refusal::NoSuchLink => Self::new(Reason::NoSuchInvite),
             Refusal::TooManyLinks { max } => Self::new(Reason::TooManyInvites).with("max", max),
-            Refusal::AlreadyContact { .. } => {
-                error(ErrorCode::Conflict, "already-contact", &message, "moim contacts lists them")
-            }
+            Refusal::AlreadyContact { .. } => Self::new(Reason::AlreadyContact),
             Refusal::Blocked { .. } => Self::new(Reason::ContactBlocked),
             Refusal::NoSuchContact => Self::new(Reason::NoSuchContact),
             Refusal::NoSuchRequest => Self::new(Reason::NoSuchRequest),
             Refusal::NotConnected { .. } => Self::new(Reason::NotConnected),
-            Refusal::ContactEnded { .. } => error(
-                ErrorCode::Permission,
-                "contact-ended",
-                &message,
-                "make a link with moim invite, or ask for theirs and moim add it",
-            ),
+            Refusal::ContactEnded { .. } => Self::new(Reason::ContactEnded),
             Refusal::NameTaken => Self::new(Reason::NameTaken),
             Refusal::BadName(_) => Self::new(Reason::BadName).with("max", crate::protocol::wire::limits::MAX_NAME),
             Refusal::EmptyText => Self::new(Reason::EmptyText),
@@ -101,12 +71,7 @@ impl From<Refusal> for ApiError {
             Refusal::NotAMember => Self::new(Reason::NotMember),
             Refusal::NotAllowed => Self::new(Reason::NotAdmin),
             Refusal::GroupFull { max } => Self::new(Reason::GroupFull).with("max", max),
-            Refusal::FounderStays => {
-                error(ErrorCode::Permission, "founder-stays", &message, "stay, or let the others leave first")
-            }
-            Refusal::TooManyGroups { max } => {
-                error(ErrorCode::Limit, "too-many-groups", &message, "leave one first").with("max", max)
-            }
+            Refusal::TooManyGroups { max } => Self::new(Reason::TooManyGroups).with("max", max),
         }
     }
 }
@@ -150,7 +115,6 @@ mod tests {
             Refusal::NoSuchMessage,
             Refusal::NoSuchGroup,
             Refusal::NoSuchInvitation,
-            Refusal::FounderStays,
             Refusal::TooManyGroups { max: 1 },
             Refusal::TextTooLong { bytes: 2, max: 1 },
         ];

@@ -165,8 +165,6 @@ pub enum Refusal {
     NotAllowed,
     #[error("the group is full: {max} members")]
     GroupFull { max: usize },
-    #[error("you founded this group and cannot leave it while others are in it")]
-    FounderStays,
     #[error("too many groups: {max} at the most")]
     TooManyGroups { max: usize },
 }

@@ -37,6 +37,8 @@ impl Turn<'_> {
                 continue;
             }
             for device in contact.devices {
+                // Only the newest name is of use, and one that comes back is said again.
+                self.drop_controls(device, &|record| matches!(record, Record::Profile(_)))?;
                 self.post(device, &Record::Profile(own.name.clone()))?;
             }
         }
@@ -177,14 +179,15 @@ impl Turn<'_> {
         contact.problem = None;
         contact.ticket_transport = None;
         self.put(ContactRow::key(account), &contact);
-        if was_incoming {
-            if let Some(inv) = ticket {
-                self.use_ticket(&inv, account)?;
-            }
-            let name = self.own()?.name;
-            for device in &contact.devices {
-                self.post(*device, &Record::Accepted(name.clone()))?;
-            }
+        if let (true, Some(inv)) = (was_incoming, ticket) {
+            self.use_ticket(&inv, account)?;
+        }
+        // Who asked said its name when it asked, which may be long ago.
+        let name = self.own()?.name;
+        let word = if was_incoming { Record::Accepted(name) } else { Record::Profile(name) };
+        for device in &contact.devices {
+            self.prefer_contact_session(*device)?;
+            self.post(*device, &word)?;
         }
         let chat = ChatId::direct(self.own()?.account, account);
         self.ensure_chat(chat, ChatKind::Direct(account))?;

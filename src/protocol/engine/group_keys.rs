@@ -3,9 +3,9 @@
 use super::chats::{NewEvent, NextEvent};
 use super::{
     GroupMemory, Timer,
-    groups::{Bundles, member_devices},
+    group_ops::{Bundles, member_devices},
     record::Record,
-    rows::{ChainRow, GossipSecretRow, GroupRow, GroupState, HeldRow, OwnChainRow, Row, SkippedRow, all},
+    rows::{ChainRow, GossipSecretRow, GroupRow, GroupState, OwnChainRow, Row, SkippedRow, Waits, all, parse},
     sessions::{Heard, device_keys, verified},
     turn::{Step, Turn},
 };
@@ -20,13 +20,16 @@ use crate::protocol::{
     },
     ids::{ChatId, DeviceId, EventId, OpId},
     time::Millis,
-    view::{Key, Table, ViewError},
+    view::{Direction, Key, Table, View, ViewError},
     wire::{
         decode, encode,
-        limits::{MAX_GOSSIP_SECRETS, OLD_TOPIC_READ},
+        limits::{MAX_CHAINS_PER_DEVICE, MAX_GOSSIP_SECRETS, MAX_HEADS, MAX_KEYS_ASIDE, OLD_TOPIC_READ, SKIPPED_KEPT},
     },
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// The wait before a gossip secret is handed again to a device that still says it lacks it.
+const HAND_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 impl Turn<'_> {
     /// Makes a new gossip secret and hands it to every member's device, in one transaction.
@@ -38,22 +41,41 @@ impl Turn<'_> {
         // Told under the secrets it ends, so that who holds only those learns of it.
         self.gossip(group, &FrameContent::Op(op.to_bytes()))?;
         self.keep_secret(group, op.id(), secret.clone())?;
-        self.take_op(group, op.clone())?;
         let own = self.own()?.device;
-        for device in member_devices(&self.group(group)?.membership.clone()).filter(|device| *device != own) {
+        self.take_ops(group, own, vec![op.clone()])?;
+        let memory = self.group(group)?;
+        for device in member_devices(&memory.membership).filter(|device| *device != own) {
             self.post(device, &Record::GossipSecret(group, op.to_bytes(), secret.clone()))?;
         }
-        self.refresh_gossip(group)
+        Ok(())
     }
 
-    /// Hands the secret in force to a member's device.
-    pub(super) fn hand_secret(&mut self, group: OpId, memory: &GroupMemory, device: DeviceId) -> Step {
-        let Some(held) = self.secret_in_force(memory) else { return Ok(()) };
+    /// Hands the secret in force to a member's device; to no other.
+    pub(super) fn hand_secret(&mut self, group: OpId, device: DeviceId) -> Step {
+        if !self.is_member_device(group, device)? {
+            return Ok(());
+        }
+        let memory = self.group(group)?;
+        let Some(held) = self.secret_in_force(&memory) else { return Ok(()) };
         let Some(op) = memory.graph.op(&held.op).map(|op| op.to_bytes()) else { return Ok(()) };
         self.post(device, &Record::GossipSecret(group, op, held.secret))
     }
 
-    /// A member hands over a gossip secret with the op that made it.
+    /// The same for a device that says it lacks it, unless that was just done.
+    pub(super) fn hand_secret_again(&mut self, group: OpId, device: DeviceId, op: OpId) -> Step {
+        let now = self.now;
+        self.mem.secrets_handed.retain(|_, at| now.since(*at) < HAND_AGAIN_AFTER);
+        match self.mem.secrets_handed.insert((group, device, op), now) {
+            Some(at) => {
+                self.mem.secrets_handed.insert((group, device, op), at);
+                Ok(())
+            }
+            None => self.hand_secret(group, device),
+        }
+    }
+
+    /// A member hands over a gossip secret with the op that made it. Kept aside, one for each device, until the op is in
+    /// the graph and the device is known as a member's.
     pub(super) fn secret_came(&mut self, heard: &Heard, group: OpId, op: &[u8], secret: Secret) -> Step {
         let Some(row) = self.read::<GroupRow>(&GroupRow::key(group))? else { return Ok(()) };
         if !matches!(row.state, GroupState::Joining | GroupState::Joined) {
@@ -64,16 +86,43 @@ impl Turn<'_> {
         if op.action != Action::RotateGossipSecret(secret_hash(&secret)) {
             return Ok(());
         }
-        let id = op.id();
-        if !self.has_secret(group, id)? {
-            self.keep_secret(group, id, secret)?;
+        let (id, from) = (op.id(), heard.device.device);
+        let aside = self.mem.secrets_aside.entry(group).or_default();
+        if aside.len() < MAX_KEYS_ASIDE || aside.contains_key(&from) {
+            aside.insert(from, HeldSecret { op: id, secret });
         }
-        self.take_op(group, op)?;
+        self.take_ops(group, from, vec![op])?;
+        if self.is_joined(group)? && self.settle_secrets(group)? {
+            self.refresh_gossip(group)?;
+        }
         if !self.has_graph(group)? || !self.group(group)?.graph.contains(&id) {
-            self.ask_missing(group, Some(heard.device.device));
-            return Ok(());
+            self.ask_missing(group, Some(from));
         }
-        self.refresh_gossip(group)
+        Ok(())
+    }
+
+    /// Keeps the secrets aside whose rotations count and that members' devices handed over. Whether there were any.
+    pub(super) fn settle_secrets(&mut self, group: OpId) -> Step<bool> {
+        let memory = self.group(group)?;
+        let (ready, aside): (BTreeMap<_, _>, _) = self
+            .mem
+            .secrets_aside
+            .remove(&group)
+            .unwrap_or_default()
+            .into_iter()
+            .partition(|(_, held)| memory.graph.contains(&held.op));
+        if !aside.is_empty() {
+            self.mem.secrets_aside.insert(group, aside);
+        }
+        let mut kept = false;
+        for (from, HeldSecret { op, secret }) in ready {
+            let counts = memory.membership.rotations.iter().any(|rotation| rotation.op == op);
+            if counts && memory.membership.owner(&from).is_some() && !self.has_secret(group, op)? {
+                self.keep_secret(group, op, secret)?;
+                kept = true;
+            }
+        }
+        Ok(kept)
     }
 
     fn has_secret(&self, group: OpId, op: OpId) -> Step<bool> {
@@ -81,9 +130,13 @@ impl Turn<'_> {
     }
 
     fn keep_secret(&mut self, group: OpId, op: OpId, secret: Secret) -> Step {
+        let memory = self.group(group)?;
+        let in_force = self.secret_in_force(&memory).map(|held| held.op);
+        drop(memory);
         let mut rows = all::<GossipSecretRow>(self, group)?;
+        rows.retain(|row| Some(row.op) != in_force);
         rows.sort_by_key(|row| row.arrived);
-        let over = (rows.len() + 1).saturating_sub(MAX_GOSSIP_SECRETS);
+        let over = (rows.len() + 2).saturating_sub(MAX_GOSSIP_SECRETS);
         let old = |row: &GossipSecretRow, now: Millis| now.since(row.arrived) >= OLD_TOPIC_READ;
         for (i, row) in rows.iter().enumerate() {
             if i < over || old(row, self.now) {
@@ -111,6 +164,7 @@ impl Turn<'_> {
         if !self.mem.online {
             return self.plan_rotation(group);
         }
+        self.start_repair(group);
         let memory = self.group(group)?;
         let ops: Vec<OpId> = memory.graph.ops().map(|op| op.id()).collect();
         let mut topics = Vec::new();
@@ -142,12 +196,16 @@ impl Turn<'_> {
     /// Sets the timer for a rotation that is due, a random while later, so that not all members rotate at once.
     fn plan_rotation(&mut self, group: OpId) -> Step {
         let memory = self.group(group)?;
-        let due = self.rotation_due(&memory);
-        if self.mem.rotation_planned.contains(&group) {
-            return Ok(());
-        }
-        let at = due.0.max(self.now).plus(self.jitter(due.1));
-        self.mem.rotation_planned.insert(group);
+        let (due, longest) = self.rotation_due(&memory);
+        let from = due.max(self.now);
+        match self.mem.rotation_planned.get(&group) {
+            Some(planned) if *planned <= from.plus(longest) => return Ok(()),
+            // A cut made it due earlier.
+            Some(planned) => self.mem.timers.remove(&(*planned, Timer::Rotate(group))),
+            None => false,
+        };
+        let at = from.plus(self.jitter(longest));
+        self.mem.rotation_planned.insert(group, at);
         self.mem.timers.insert((at, Timer::Rotate(group)));
         Ok(())
     }
@@ -161,8 +219,7 @@ impl Turn<'_> {
     /// The timer for a rotation: issue one if it is still due.
     pub(super) fn rotate_if_due(&mut self, group: OpId) -> Step {
         self.mem.rotation_planned.remove(&group);
-        let joined = self.read::<GroupRow>(&GroupRow::key(group))?.is_some_and(|row| row.state == GroupState::Joined);
-        if !joined {
+        if !self.is_joined(group)? {
             return Ok(());
         }
         let memory = self.group(group)?;
@@ -187,11 +244,14 @@ impl Turn<'_> {
         }
         let memory = self.group(group)?;
         let in_force = self.secret_in_force(&memory);
-        // Without one, ops still go out under what is held: the op that ends a secret is told under it.
+        // Without one, ops still go out under what was in force: the op that ends a secret is told under it.
         let op = matches!(content, FrameContent::Op(_));
         let secrets: Vec<Secret> = match (in_force, op) {
             (Some(held), _) => vec![held.secret],
-            (None, true) => memory.secrets.iter().map(|held| held.secret.clone()).collect(),
+            (None, true) => {
+                let counts = |held: &&HeldSecret| memory.membership.rotations.iter().any(|made| made.op == held.op);
+                memory.secrets.iter().filter(counts).map(|held| held.secret.clone()).collect()
+            }
             (None, false) => return Ok(false),
         };
         for secret in secrets {
@@ -240,7 +300,7 @@ impl Turn<'_> {
             key: Some(key),
             raw: bytes.clone(),
         })?;
-        self.take_profile(group, own.account, &content)?;
+        self.take_profile(group, own.account, no, &content)?;
         if !self.gossip(group, &FrameContent::Event(bytes.clone()))? {
             self.whisper_event(group, &memory, bytes)?;
         }
@@ -268,19 +328,79 @@ impl Turn<'_> {
         Ok(OwnChainRow { chain: SenderChain::new(heads.to_vec(), self.now, self.rng), given: Vec::new() })
     }
 
-    /// A member's device hands over its own sender chain.
+    /// A device hands over its own sender chain. Until it is known as a member's, one of it is kept aside.
     pub(super) fn chain_came(&mut self, heard: &Heard, group: OpId, bytes: &[u8]) -> Step {
         let Ok(key) = decode::<ChainKey>(bytes, "chain key") else { return Ok(()) };
-        let is_here = self.read::<GroupRow>(&GroupRow::key(group))?.is_some();
-        if !is_here || key.device != heard.device.device {
+        let from = heard.device.device;
+        let state = self.read::<GroupRow>(&GroupRow::key(group))?.map(|row| row.state);
+        let is_here = matches!(state, Some(GroupState::Joining | GroupState::Joined));
+        if !is_here || key.device != from || key.heads.len() > MAX_HEADS {
             return Ok(());
         }
-        let row = ChainRow::key(group, key.device, key.id);
-        if self.read::<ChainRow>(&row)?.is_some_and(|held| held.0.share().i <= key.i) {
+        if state == Some(GroupState::Joined) && self.is_member_device(group, from)? {
+            return self.take_chain(group, key);
+        }
+        let aside = self.mem.chains_aside.entry(group).or_default();
+        if aside.len() < MAX_KEYS_ASIDE || aside.contains_key(&from) {
+            aside.insert(from, key);
+        }
+        Ok(())
+    }
+
+    /// Takes the chains kept aside of devices that are members' now.
+    pub(super) fn settle_chains(&mut self, group: OpId) -> Step {
+        let memory = self.group(group)?;
+        let (ready, aside): (BTreeMap<_, _>, _) = self
+            .mem
+            .chains_aside
+            .remove(&group)
+            .unwrap_or_default()
+            .into_iter()
+            .partition(|(from, _)| memory.membership.owner(from).is_some());
+        if !aside.is_empty() {
+            self.mem.chains_aside.insert(group, aside);
+        }
+        ready.into_values().try_for_each(|key| self.take_chain(group, key))
+    }
+
+    fn take_chain(&mut self, group: OpId, key: ChainKey) -> Step {
+        let (device, id) = (key.device, key.id);
+        let row = ChainRow::key(group, device, id);
+        if self.read::<ChainRow>(&row)?.is_some_and(|held| held.chain.share().i <= key.i) {
             return Ok(());
         }
-        self.put(row, &ChainRow(key.into()));
-        self.release_held(group)
+        let mut others = all::<ChainRow>(self, ChainRow::scope(group, device))?;
+        others.retain(|other| other.chain.share().id != id);
+        others.sort_by_key(|other| (other.arrived, other.chain.share().id));
+        let over = (others.len() + 1).saturating_sub(MAX_CHAINS_PER_DEVICE);
+        for old in others.iter().take(over).map(|old| old.chain.share().id) {
+            self.expire_skipped(device, old, Duration::ZERO)?;
+            self.delete(ChainRow::key(group, device, old));
+        }
+        self.put(row, &ChainRow { chain: key.into(), arrived: self.now });
+        self.release_held(group, |waits| *waits == Waits::Chain(device, id))
+    }
+
+    /// Erases kept keys of this group's messages that are too old.
+    pub(super) fn expire_group_keys(&mut self, group: OpId) -> Step {
+        let memory = self.group(group)?;
+        let devices = member_devices(&memory.membership).chain(memory.membership.former.iter().copied());
+        for device in devices {
+            for row in all::<ChainRow>(self, ChainRow::scope(group, device))? {
+                self.expire_skipped(device, row.chain.share().id, SKIPPED_KEPT)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn expire_skipped(&mut self, device: DeviceId, chain: ChainId, age: Duration) -> Step {
+        let scope = ChainRow::skipped_scope(device, chain);
+        for (place, bytes) in self.scan(SkippedRow::TABLE, &scope, None, Direction::Forward, usize::MAX)? {
+            if self.now.since(parse::<SkippedRow>(&bytes)?.at) >= age {
+                self.delete(Key::at(SkippedRow::TABLE, &scope, place));
+            }
+        }
+        Ok(())
     }
 
     /// The key of a group event, if it can be had now; what was stepped over is kept.
@@ -292,7 +412,7 @@ impl Turn<'_> {
         }
         let key = ChainRow::key(event.group, device, chain);
         let Some(mut row) = self.read::<ChainRow>(&key)? else { return Ok(None) };
-        match row.0.step_to(event.i) {
+        match row.chain.step_to(event.i) {
             Ok(step) => {
                 for (i, key) in step.skipped {
                     self.put(skipped_key(device, chain, i), &SkippedRow { key, at: self.now });
@@ -307,20 +427,6 @@ impl Turn<'_> {
     /// A kept key was used.
     pub(super) fn drop_skipped_key(&mut self, event: &GroupEvent) {
         self.delete(skipped_key(event.device, event.chain, event.i));
-    }
-
-    /// Events that waited for keys or ops are judged again.
-    pub(super) fn release_held(&mut self, group: OpId) -> Step {
-        let mut held = all::<HeldRow>(self, group)?;
-        held.sort_by_key(|row| (row.since, row.id));
-        for row in held {
-            let Some(event) = GroupEvent::parse(&row.bytes).ok().and_then(|event| event.verify().ok()) else {
-                self.unhold(group, row.id)?;
-                continue;
-            };
-            self.take_group_event(event, super::group_sync::Held::Before)?;
-        }
-        Ok(())
     }
 }
 

@@ -4,24 +4,28 @@
 //! lacks; so they do every while, and as soon as something is seen to be missing.
 
 use super::{
-    Timer,
+    GroupMemory, Timer,
     chats::NewEvent,
     group_keys::follows,
-    groups::member_devices,
-    record::{Have, Record},
-    rows::{AuthorRow, DeviceRow, EventRow, GroupRow, GroupState, HeldRow, MemberRow, RawRow, ReceiptRow, Side, all},
+    group_ops::member_devices,
+    record::{ChatReceipt, Have, Record},
+    rows::{
+        AuthorRow, DeviceRow, EventRow, GroupRow, GroupState, MemberRow, RawRow, ReceiptRow, Side, SkippedRow, Waits,
+        all,
+    },
     sessions::Heard,
     turn::{Step, Turn},
 };
 use crate::protocol::{
     crypto::{secret::Secret, sign::Verified},
     delivery::Numbers,
-    event::Content,
+    event::{Content, Timeline},
     group::{FrameContent, GroupEvent, SignedOp, Topic},
     ids::{AccountId, ChatId, DeviceId, EventId, OpId},
+    time::Millis,
     wire::{
         decode, encode,
-        limits::{MAX_HELD_EVENTS, MAX_KEYS_PER_RECORD},
+        limits::{MAX_ANSWERS_PER_SECOND, MAX_BYTES_PER_ANSWER, MAX_BYTES_PER_SECOND, MAX_KEYS_PER_RECORD},
     },
 };
 use minicbor::bytes::ByteVec;
@@ -33,18 +37,36 @@ pub(super) const REPAIR_EVERY: Duration = Duration::from_secs(60);
 const ASK_AFTER: Duration = Duration::from_millis(700);
 /// Events given in answer to one question; who wants more asks again.
 const EVENTS_PER_ANSWER: usize = 256;
+/// Of those, events of one author.
+const EVENTS_PER_AUTHOR: usize = 128;
+/// Bytes of one part of a Have.
+const HAVE_PER_RECORD: usize = 40 * 1024;
+/// The time in which answers are counted together.
+const ANSWERS_COUNTED: Duration = Duration::from_secs(1);
+/// How often held events and kept keys of a group are looked over.
+const LOOK_OVER_EVERY: Duration = Duration::from_secs(3600);
 /// Bytes of events in one record.
 const EVENTS_PER_RECORD: usize = 48 * 1024;
 /// Members asked at one time.
 const ASKED_AT_ONCE: usize = 3;
 
-/// Where an event comes from.
+/// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Held {
-    /// It has just come.
-    New,
-    /// It was held here.
-    Before,
+enum Judged {
+    /// It stands in the conversation now.
+    Placed,
+    /// It is held now and was not before.
+    Held,
+    /// Nothing is new.
+    Nothing,
+}
+
+/// What one device was given of one group lately.
+#[derive(Debug)]
+pub(super) struct Given {
+    since: Millis,
+    answers: u32,
+    bytes: usize,
 }
 
 impl Turn<'_> {
@@ -52,7 +74,7 @@ impl Turn<'_> {
     pub(super) fn gossip_came(&mut self, topic: &Topic, content: FrameContent) -> Step {
         let Some(group) = super::group_keys::topic_group(self, topic) else { return Ok(()) };
         match content {
-            FrameContent::Event(bytes) => self.group_event_came(group, &bytes),
+            FrameContent::Event(bytes) => self.group_event_came(group, &bytes).map(|_| ()),
             FrameContent::Op(bytes) => self.gossiped_op(group, &bytes),
             FrameContent::Bundle(bytes) => self.bundle_told(&bytes),
             FrameContent::Unheard => Ok(()),
@@ -61,57 +83,121 @@ impl Turn<'_> {
 
     fn gossiped_op(&mut self, group: OpId, bytes: &[u8]) -> Step {
         let Some(op) = SignedOp::parse(bytes).ok().filter(|op| op.group() == group) else { return Ok(()) };
-        let Ok(op) = op.verify(&super::groups::Bundles) else { return Ok(()) };
+        let Ok(op) = op.verify(&super::group_ops::Bundles) else { return Ok(()) };
         let device = op.device;
-        self.take_op(group, op)?;
+        self.take_ops(group, device, vec![op])?;
         if self.mem.ops_aside.get(&group).is_some_and(|aside| !aside.is_empty()) {
             self.ask_missing(group, Some(device));
         }
         Ok(())
     }
 
-    /// A group event's bytes, by gossip or from a member.
-    pub(super) fn group_event_came(&mut self, group: OpId, bytes: &[u8]) -> Step {
-        let Some(event) = GroupEvent::parse(bytes).ok().filter(|event| event.group == group) else { return Ok(()) };
+    /// A group event's bytes, by gossip or from a member. Whether it was not here.
+    pub(super) fn group_event_came(&mut self, group: OpId, bytes: &[u8]) -> Step<bool> {
+        let Some(event) = GroupEvent::parse(bytes).ok().filter(|event| event.group == group) else { return Ok(false) };
         if self.event(event.id())?.is_some() {
-            return self.confirm_again(&event);
+            self.confirm_again(&event)?;
+            return Ok(false);
         }
-        let Ok(event) = event.verify() else { return Ok(()) };
-        self.take_group_event(event, Held::New)
+        let Ok(event) = event.verify() else { return Ok(false) };
+        self.take_group_event(event)
     }
 
-    /// It was here: its author may not know.
+    /// It was here: its author may not know, and its number may have found no room before.
     fn confirm_again(&mut self, event: &GroupEvent) -> Step {
-        if event.device != self.own()?.device {
-            self.owe_group(event.device, ChatId::from(event.group));
+        if event.device == self.own()?.device {
+            return Ok(());
         }
+        let chat = ChatId::from(event.group);
+        if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(event.device))? {
+            self.note_held(chat, &row, event.no)?;
+        }
+        self.owe_group(event.device, chat);
         Ok(())
     }
 
-    /// Places an event whose author was a member and whose key is here; else holds it.
-    pub(super) fn take_group_event(&mut self, event: Verified<GroupEvent>, held: Held) -> Step {
+    /// Places an event whose author was a member and whose key is here, and then those that waited for an event that
+    /// follows them; else holds it. Whether anything is new.
+    pub(super) fn take_group_event(&mut self, event: Verified<GroupEvent>) -> Step<bool> {
+        let (mut next, mut news) = (vec![event], false);
+        while let Some(event) = next.pop() {
+            let judged = self.judge(&event)?;
+            news |= judged != Judged::Nothing;
+            if judged != Judged::Placed {
+                continue;
+            }
+            for followed in follows(&event) {
+                if self.waits(event.group, followed)? == Some(Waits::Follower) {
+                    next.extend(self.held_event(event.group, followed)?);
+                }
+            }
+        }
+        Ok(news)
+    }
+
+    fn judge(&mut self, event: &Verified<GroupEvent>) -> Step<Judged> {
         let (group, id, device) = (event.group, event.id(), event.device);
-        let joined = self.read::<GroupRow>(&GroupRow::key(group))?.is_some_and(|row| row.state == GroupState::Joined);
-        if !joined || device == self.own()?.device {
-            return Ok(());
+        if !self.is_joined(group)? || device == self.own()?.device || self.event(id)?.is_some() {
+            return Ok(Judged::Nothing);
         }
         let memory = self.group(group)?;
-        let author = match memory.member_at(&event.heads, device) {
-            Ok(Some(author)) => author,
-            Ok(None) => return self.unhold(group, id),
-            Err(_) => return self.hold(&event, held),
+        let Ok(author) = memory.member_at(&event.heads, device) else { return self.hold_as(event, Waits::Heads) };
+        let Some(author) = author else {
+            self.unhold(group, id)?;
+            return Ok(Judged::Nothing);
         };
-        let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return self.hold(&event, held) };
-        let Some(key) = self.event_key(&event)? else { return self.hold(&event, held) };
+        // Said by one who did not know us as a member: not meant for us, and nobody will give its key.
+        let own = self.own()?.account;
+        let joined = memory.membership.members.get(&own).map(|own| own.joined);
+        if !joined.is_some_and(|joined| memory.graph.within(&joined, &event.heads)) {
+            self.unhold(group, id)?;
+            return Ok(Judged::Nothing);
+        }
+        // Who was removed could go on under old heads for ever: only what a member took note of counts.
+        if memory.membership.owner(&device).is_none() && !self.is_followed(group, id)? {
+            return self.hold_as(event, Waits::Follower);
+        }
+        let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else {
+            return self.hold_as(event, Waits::Heads);
+        };
+        let Some(key) = self.event_key(event)? else {
+            return self.hold_as(event, Waits::Chain(device, event.chain));
+        };
         let content = event.open(&key);
-        self.drop_skipped_key(&event);
+        self.drop_skipped_key(event);
         self.unhold(group, id)?;
         // What its author sealed so that nobody can read it is not a message; its number counts, so nothing waits for it.
+        let placed = content.is_ok();
         if let Ok(content) = content {
-            self.place_group_event(&event, author, content, key)?;
+            self.place_group_event(event, author, content, key)?;
         }
         self.note_held(ChatId::from(group), &row, event.no)?;
         self.owe_group(device, ChatId::from(group));
+        Ok(if placed { Judged::Placed } else { Judged::Nothing })
+    }
+
+    fn hold_as(&mut self, event: &GroupEvent, waits: Waits) -> Step<Judged> {
+        Ok(if self.hold(event, waits)? { Judged::Held } else { Judged::Nothing })
+    }
+
+    /// Whether an event that stands in this group's conversation follows this one. What stands there was a member's when
+    /// it came, or is itself followed by such; and its hash proves that what it follows was there before it.
+    fn is_followed(&self, group: OpId, id: EventId) -> Step<bool> {
+        for follower in self.dependents(&id)? {
+            if self.event(follower)?.is_some_and(|event| event.chat == ChatId::from(group)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Events that waited for such a thing are judged again.
+    pub(super) fn release_held(&mut self, group: OpId, such: impl Fn(&Waits) -> bool) -> Step {
+        for id in self.held_for(group, such)? {
+            if let Some(event) = self.held_event(group, id)? {
+                self.take_group_event(event)?;
+            }
+        }
         Ok(())
     }
 
@@ -131,7 +217,7 @@ impl Turn<'_> {
         if gap {
             self.ask_missing(group, None);
         }
-        self.take_profile(group, author, &content)?;
+        self.take_profile(group, author, event.no, &content)?;
         self.place(NewEvent {
             chat: ChatId::from(group),
             id: event.id(),
@@ -147,45 +233,18 @@ impl Turn<'_> {
     }
 
     /// A member says its name.
-    pub(super) fn take_profile(&mut self, group: OpId, author: AccountId, content: &Content) -> Step {
+    pub(super) fn take_profile(&mut self, group: OpId, author: AccountId, no: u64, content: &Content) -> Step {
         let Content::Profile(name) = content else { return Ok(()) };
         let key = MemberRow::key(group, author);
         let Some(mut row) = self.read::<MemberRow>(&key)? else { return Ok(()) };
-        if row.name.as_deref() == Some(name.as_str()) {
+        // What was lost on the way comes later than what was said after it.
+        if row.name.is_some() && no < row.named_by {
             return Ok(());
         }
+        row.named_by = no;
         row.name = Some(name.to_string());
         self.put(key, &row);
         self.tell(&super::feed::FeedEntry::Group { group })
-    }
-
-    fn hold(&mut self, event: &GroupEvent, held: Held) -> Step {
-        self.ask_missing(event.group, None);
-        if held == Held::Before {
-            return Ok(());
-        }
-        let Some(mut row) = self.read::<GroupRow>(&GroupRow::key(event.group))? else { return Ok(()) };
-        let key = HeldRow::key(event.group, event.id());
-        if row.held >= MAX_HELD_EVENTS as u64 || self.read::<HeldRow>(&key)?.is_some() {
-            return Ok(());
-        }
-        row.held += 1;
-        self.put(GroupRow::key(event.group), &row);
-        self.put(key, &HeldRow { id: event.id(), bytes: event.to_bytes(), since: self.now });
-        Ok(())
-    }
-
-    pub(super) fn unhold(&mut self, group: OpId, id: EventId) -> Step {
-        let key = HeldRow::key(group, id);
-        if self.read::<HeldRow>(&key)?.is_none() {
-            return Ok(());
-        }
-        self.delete(key);
-        if let Some(mut row) = self.read::<GroupRow>(&GroupRow::key(group))? {
-            row.held = row.held.saturating_sub(1);
-            self.put(GroupRow::key(group), &row);
-        }
-        Ok(())
     }
 
     /// Something of this group is missing: soon, unless it comes by itself, members are asked.
@@ -205,22 +264,53 @@ impl Turn<'_> {
         self.ask_members(group, first)
     }
 
+    /// Compares with members every while from now on, as long as the group is joined or being joined.
+    pub(super) fn start_repair(&mut self, group: OpId) {
+        if self.mem.online && self.mem.repairing.insert(group) {
+            let first = self.jitter(REPAIR_EVERY);
+            self.mem.timers.insert((self.now.plus(first), Timer::Repair(group)));
+        }
+    }
+
     /// The regular comparison with other members.
     pub(super) fn repair(&mut self, group: OpId) -> Step {
-        let joined = self.read::<GroupRow>(&GroupRow::key(group))?.is_some_and(|row| row.state == GroupState::Joined);
-        if !joined {
+        let row = self.read::<GroupRow>(&GroupRow::key(group))?;
+        let Some(row) = row.filter(|row| matches!(row.state, GroupState::Joining | GroupState::Joined)) else {
+            self.mem.repairing.remove(&group);
             return Ok(());
-        }
+        };
         let next = REPAIR_EVERY / 2 + self.jitter(REPAIR_EVERY);
         self.mem.timers.insert((self.now.plus(next), Timer::Repair(group)));
+        if row.state == GroupState::Joining {
+            return self.ask_inviter(&row);
+        }
+        let looked_over = self.mem.looked_over.get(&group).copied();
+        if looked_over.is_none_or(|at| self.now.since(at) >= LOOK_OVER_EVERY) {
+            self.mem.looked_over.insert(group, self.now);
+            self.expire_held(group)?;
+            self.expire_group_keys(group)?;
+        }
         self.ask_members(group, None)
+    }
+
+    /// Whose invitation was accepted may have added us: what came of it and was lost here is asked for.
+    pub(super) fn ask_inviter(&mut self, row: &GroupRow) -> Step {
+        let Some(inviter) = row.inviter else { return Ok(()) };
+        for device in self.contact(inviter)?.map(|contact| contact.devices).unwrap_or_default() {
+            self.ask_all(row.group, device)?;
+        }
+        Ok(())
+    }
+
+    /// "I have nothing of this group."
+    fn ask_all(&mut self, group: OpId, device: DeviceId) -> Step {
+        let have = Have { group, heads: vec![], events: vec![], secrets: vec![], answer: false, partial: false };
+        self.whisper(device, &Record::Have(have))
     }
 
     fn ask_members(&mut self, group: OpId, first: Option<DeviceId>) -> Step {
         if !self.has_graph(group)? {
-            let Some(device) = first else { return Ok(()) };
-            let have = Have { group, heads: Vec::new(), events: Vec::new(), secrets: Vec::new(), answer: false };
-            return self.whisper(device, &Record::Have(have));
+            return first.map_or(Ok(()), |device| self.ask_all(group, device));
         }
         let memory = self.group(group)?;
         let connected: Vec<DeviceId> = self.mem.peers.values().flatten().copied().collect();
@@ -251,9 +341,11 @@ impl Turn<'_> {
             .collect();
         events.push((own, encode(&self.written_here(chat)?).into()));
         let secrets = self.secret_in_force(&memory).map(|held| ByteVec::from(held.op.0.to_vec())).into_iter().collect();
-        let have = Have { group, heads: memory.graph.heads(), events, secrets, answer };
-        self.whisper(device, &Record::Have(have))?;
-        let lacking: Vec<EventId> = all::<HeldRow>(self, group)?.into_iter().map(|row| row.id).take(256).collect();
+        let have = Have { group, heads: memory.graph.heads_to_tell(), events, secrets, answer, partial: false };
+        for part in have_parts(have) {
+            self.whisper(device, &Record::Have(part))?;
+        }
+        let lacking = self.keys_to_ask(group)?;
         if lacking.is_empty() { Ok(()) } else { self.whisper(device, &Record::KeysWanted(group, lacking)) }
     }
 
@@ -263,13 +355,18 @@ impl Turn<'_> {
         Ok(numbers)
     }
 
-    /// A member's device is connected: compare at once.
+    /// A member's or an inviter's device is connected: compare at once.
     pub(super) fn groups_meet(&mut self, device: &DeviceRow) -> Step {
         for group in device.groups.clone() {
-            let joined =
-                self.read::<GroupRow>(&GroupRow::key(group))?.is_some_and(|row| row.state == GroupState::Joined);
-            if joined {
-                self.tell_have(group, device.device, false)?;
+            match self.read::<GroupRow>(&GroupRow::key(group))?.map(|row| row.state) {
+                Some(GroupState::Joined) => self.tell_have(group, device.device, false)?,
+                Some(GroupState::Left | GroupState::Removed) => self.part_from(group, device.device)?,
+                _ => {}
+            }
+        }
+        for row in all::<GroupRow>(self, b"")? {
+            if row.state == GroupState::Joining && row.inviter == Some(device.account) {
+                self.ask_all(row.group, device.device)?;
             }
         }
         Ok(())
@@ -279,78 +376,147 @@ impl Turn<'_> {
     pub(super) fn have_came(&mut self, heard: &Heard, have: Have) -> Step {
         let device = heard.device.device;
         let group = have.group;
-        if !self.is_member_device(group, device)? {
+        let state = self.read::<GroupRow>(&GroupRow::key(group))?.map(|row| row.state);
+        if state == Some(GroupState::Joining) && !have.answer {
+            // It seems to count us in: its ops, which prove themselves, will say.
+            self.ask_missing(group, Some(device));
+        }
+        if state != Some(GroupState::Joined) || !self.is_member_device(group, device)? {
             return Ok(());
         }
+        // What it says it has of ours is a receipt: one that was lost comes again with the next comparison.
+        let own = self.own()?.device;
+        if let Some((_, held)) = have.events.iter().find(|(author, _)| *author == own) {
+            let receipt = ChatReceipt { chat: ChatId::from(group), author: own, held: held.to_vec(), read: None };
+            self.chat_receipt(&heard.device, &receipt)?;
+        }
+        let Some(mut left) = self.begin_answer(group, device) else { return Ok(()) };
         let memory = self.group(group)?;
-        for record in super::groups::ops_records(group, memory.graph.beyond(&have.heads).into_iter()) {
-            self.whisper(device, &record)?;
+        // Of a Have in parts only the first names the heads.
+        if !(have.partial && have.heads.is_empty()) {
+            let lacking = memory.graph.beyond(&have.heads);
+            let given = within(lacking, MAX_BYTES_PER_ANSWER.min(left), |op| op.to_bytes().len());
+            left -= given.iter().map(|op| op.to_bytes().len()).sum::<usize>();
+            for record in super::group_ops::ops_records(group, given.into_iter()) {
+                self.whisper(device, &record)?;
+            }
         }
         if let Some(held) = self.secret_in_force(&memory)
             && !have.secrets.iter().any(|op| op.as_slice() == held.op.0)
-            && self.mem.secrets_handed.insert((group, device, held.op))
         {
-            self.hand_secret(group, &memory, device)?;
+            self.hand_secret_again(group, device, held.op)?;
         }
-        self.give_events(&memory, heard, &have)?;
+        left -= self.give_events(&memory, heard, &have, MAX_BYTES_PER_ANSWER.min(left))?;
+        self.end_answer(group, device, left);
         if have.answer { Ok(()) } else { self.tell_have(group, device, true) }
     }
 
-    /// Gives the events that are in a member's scope and that it lacks, the newest of each author first.
-    fn give_events(&mut self, memory: &super::GroupMemory, heard: &Heard, have: &Have) -> Step {
-        let group = have.group;
-        let chat = ChatId::from(group);
-        let Some(joined) = memory.membership.members.get(&heard.device.account).map(|member| member.joined) else {
-            return Ok(());
-        };
-        let mut ours: Vec<(DeviceId, Numbers)> = Vec::new();
-        for row in all::<ReceiptRow>(self, ReceiptRow::scope(chat, Side::Ours))? {
-            let numbers = row.numbers()?;
-            ours.push((row.device, numbers));
+    /// How many bytes this device may still be given in this second; `None` where it has asked too often.
+    fn begin_answer(&mut self, group: OpId, device: DeviceId) -> Option<usize> {
+        let now = self.now;
+        self.mem.given.retain(|_, given| now.since(given.since) < ANSWERS_COUNTED);
+        let given = self.mem.given.entry((group, device)).or_insert(Given { since: now, answers: 0, bytes: 0 });
+        if given.answers >= MAX_ANSWERS_PER_SECOND {
+            return None;
         }
-        ours.push((self.own()?.device, self.written_here(chat)?));
+        given.answers += 1;
+        Some(MAX_BYTES_PER_SECOND.saturating_sub(given.bytes))
+    }
+
+    fn end_answer(&mut self, group: OpId, device: DeviceId, left: usize) {
+        if let Some(given) = self.mem.given.get_mut(&(group, device)) {
+            given.bytes = MAX_BYTES_PER_SECOND.saturating_sub(left);
+        }
+    }
+
+    /// Gives the events that are in a member's scope and that it lacks, the newest of each author first, up to so many
+    /// bytes. How many it gave.
+    fn give_events(&mut self, memory: &GroupMemory, heard: &Heard, have: &Have, most: usize) -> Step<usize> {
+        let (group, to) = (have.group, heard.device.device);
+        let Some(joined) = memory.membership.members.get(&heard.device.account).map(|member| member.joined) else {
+            return Ok(0);
+        };
         let mut found: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-        for (author, numbers) in ours.into_iter().filter(|(author, _)| *author != heard.device.device) {
+        let mut size = 0;
+        for (author, numbers) in self.events_here(ChatId::from(group))?.into_iter().filter(|(author, _)| *author != to)
+        {
             let told = have.events.iter().find(|(device, _)| *device == author);
+            if told.is_none() && have.partial {
+                continue;
+            }
             let theirs = told.and_then(|(_, bytes)| decode::<Numbers>(bytes, "numbers").ok());
             let theirs = theirs.unwrap_or_else(|| Numbers::from_base(1));
+            let full = found.len() + EVENTS_PER_AUTHOR;
             for no in numbers.descending().filter(|no| !theirs.contains(*no)) {
-                if found.len() >= EVENTS_PER_ANSWER {
+                if found.len() >= full.min(EVENTS_PER_ANSWER) {
                     break;
                 }
-                let Some(AuthorRow(id)) = self.read(&AuthorRow::key(chat, author, no))? else { continue };
+                let Some(AuthorRow(id)) = self.read(&AuthorRow::key(ChatId::from(group), author, no))? else {
+                    continue;
+                };
                 let Some(RawRow(bytes)) = self.read(&RawRow::key(id))? else { continue };
                 let Ok(event) = GroupEvent::parse(&bytes) else { continue };
                 // Heads only grow along an author's events: before the first that knows the newcomer, none does.
-                if !memory.graph.within(&joined, &event.heads) {
+                if !memory.graph.within(&joined, &event.heads) || size + bytes.len() > most {
                     break;
                 }
+                size += bytes.len();
                 let place = self.event(id)?.map(|row| row.place).unwrap_or_default();
                 found.push((place, bytes));
             }
         }
         found.sort();
-        let (mut page, mut size) = (Vec::new(), 0);
-        for (_, bytes) in found {
-            if size + bytes.len() > EVENTS_PER_RECORD && !page.is_empty() {
-                self.whisper(heard.device.device, &Record::Events(group, std::mem::take(&mut page)))?;
-                size = 0;
-            }
-            size += bytes.len();
-            page.push(ByteVec::from(bytes));
+        for page in pages(found.into_iter().map(|(_, bytes)| bytes)) {
+            self.whisper(to, &Record::Events(group, page))?;
         }
-        if page.is_empty() { Ok(()) } else { self.whisper(heard.device.device, &Record::Events(group, page)) }
+        Ok(size)
     }
 
-    /// Events given by a member. Where an answer was full there is more to ask for.
+    /// The numbers of each author's events that are here. Who comes first is drawn anew, so that one author's many
+    /// events do not for ever take the room of another's.
+    fn events_here(&mut self, chat: ChatId) -> Step<Vec<(DeviceId, Numbers)>> {
+        let mut here = vec![(self.own()?.device, self.written_here(chat)?)];
+        for row in all::<ReceiptRow>(self, ReceiptRow::scope(chat, Side::Ours))? {
+            here.push((row.device, row.numbers()?));
+        }
+        let first = self.rng.next_u64() % here.len() as u64;
+        here.rotate_left(first as usize);
+        Ok(here)
+    }
+
+    /// What this device said in a group for a member's device that has not confirmed it.
+    pub(super) fn unconfirmed_events(&mut self, group: OpId, device: DeviceId) -> Step<Vec<Record>> {
+        let memory = self.group(group)?;
+        let Some(member) = memory.membership.members.values().find(|member| member.devices.contains(&device)) else {
+            return Ok(Vec::new());
+        };
+        let chat = ChatId::from(group);
+        let own = self.own()?.device;
+        let mut events = Vec::new();
+        for no in self.written_here(chat)?.descending() {
+            if self.was_delivered(chat, device, no)? {
+                continue;
+            }
+            let Some(AuthorRow(id)) = self.read(&AuthorRow::key(chat, own, no))? else { continue };
+            let Some(RawRow(bytes)) = self.read(&RawRow::key(id))? else { continue };
+            if GroupEvent::parse(&bytes).is_ok_and(|event| memory.graph.within(&member.joined, &event.heads)) {
+                events.push(bytes);
+            }
+        }
+        events.reverse();
+        Ok(pages(events.into_iter()).into_iter().map(|page| Record::Events(group, page)).collect())
+    }
+
+    /// Events given by a member. Where some were new there may be more to ask for.
     pub(super) fn events_came(&mut self, heard: &Heard, group: OpId, events: &[ByteVec]) -> Step {
-        if !self.is_member_device(group, heard.device.device)? {
+        if !self.is_or_was_member_device(group, heard.device.device)? {
             return Ok(());
         }
+        let mut news = false;
         for bytes in events {
-            self.group_event_came(group, bytes)?;
+            news |= self.group_event_came(group, bytes)?;
         }
-        if events.len() > 1 {
+        if news && events.len() > 1 {
             self.ask_missing(group, Some(heard.device.device));
         }
         Ok(())
@@ -383,19 +549,65 @@ impl Turn<'_> {
             return Ok(());
         }
         for (id, key) in keys.into_iter().take(MAX_KEYS_PER_RECORD) {
-            let Some(row) = self.read::<HeldRow>(&HeldRow::key(group, id))? else { continue };
-            let Some(event) = GroupEvent::parse(&row.bytes).ok().and_then(|event| event.verify().ok()) else {
-                continue;
-            };
-            if event.open(&key).is_err() {
+            let Some(event) = self.held_event(group, id)? else { continue };
+            if !matches!(self.waits(group, id)?, Some(Waits::Chain(..))) || event.open(&key).is_err() {
                 continue;
             }
             self.put(
                 super::group_keys::skipped_key(event.device, event.chain, event.i),
-                &super::rows::SkippedRow { key, at: self.now },
+                &SkippedRow { key, at: self.now },
             );
-            self.take_group_event(event, Held::Before)?;
+            self.take_group_event(event)?;
         }
         Ok(())
     }
+}
+
+/// A Have in parts that each fit a record. Only the first names the heads, and only it is answered with another Have.
+fn have_parts(have: Have) -> Vec<Have> {
+    let Have { group, heads, events, secrets, answer, .. } = have;
+    let (mut parts, mut page, mut size) = (Vec::new(), Vec::new(), heads.len() * 34);
+    for (device, numbers) in events {
+        let more = numbers.len() + 40;
+        if size + more > HAVE_PER_RECORD && !page.is_empty() {
+            parts.push(std::mem::take(&mut page));
+            size = 0;
+        }
+        size += more;
+        page.push((device, numbers));
+    }
+    parts.push(page);
+    let partial = parts.len() > 1;
+    let part = |(at, events)| {
+        let (heads, answer) = if at == 0 { (heads.clone(), answer) } else { (Vec::new(), true) };
+        Have { group, heads, events, secrets: secrets.clone(), answer, partial }
+    };
+    parts.into_iter().enumerate().map(part).collect()
+}
+
+/// The first of these that together are no larger than `most`.
+fn within<T>(all: Vec<T>, most: usize, size: impl Fn(&T) -> usize) -> Vec<T> {
+    let mut left = Some(most);
+    let fits = |item: &T| {
+        left = left.and_then(|left| left.checked_sub(size(item)));
+        left.is_some()
+    };
+    all.into_iter().take_while(fits).collect()
+}
+
+/// Events in pages that each fit a record.
+fn pages(events: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<ByteVec>> {
+    let (mut pages, mut page, mut size) = (Vec::new(), Vec::new(), 0);
+    for bytes in events {
+        if size + bytes.len() > EVENTS_PER_RECORD && !page.is_empty() {
+            pages.push(std::mem::take(&mut page));
+            size = 0;
+        }
+        size += bytes.len();
+        page.push(ByteVec::from(bytes));
+    }
+    if !page.is_empty() {
+        pages.push(page);
+    }
+    pages
 }

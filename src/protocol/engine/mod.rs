@@ -10,7 +10,10 @@ mod chats;
 pub mod command;
 mod contacts;
 pub mod feed;
+mod group_held;
 mod group_keys;
+mod group_ops;
+mod group_part;
 mod group_sync;
 mod groups;
 mod outbox;
@@ -19,18 +22,22 @@ mod receipts;
 pub mod record;
 pub mod rows;
 mod sessions;
+#[cfg(test)]
+mod tests;
 mod tickets;
 mod turn;
 
 pub use command::{Command, Refusal, Reply};
 
 use crate::protocol::{
-    crypto::sign::Verified,
-    group::{FrameContent, Gate, Graph, Membership, Missing, SignedOp, Topic, keys::HeldSecret},
+    group::{ChainKey, FrameContent, Gate, Graph, Membership, Missing, Topic, keys::HeldSecret},
     ids::{AccountId, ChatId, DeviceId, OpId, TransportKey},
     time::Millis,
     view::{View, ViewError, Write},
 };
+use group_held::HeldIndex;
+use group_ops::OpsAside;
+use group_sync::Given;
 use outbox::Lane;
 use rand_core::CryptoRng;
 use receipts::Owed;
@@ -137,16 +144,27 @@ struct Memory {
     /// Ops of groups, as loaded.
     groups: BTreeMap<OpId, Arc<GroupMemory>>,
     /// Ops whose past is not here yet.
-    ops_aside: BTreeMap<OpId, BTreeMap<OpId, Verified<SignedOp>>>,
+    ops_aside: BTreeMap<OpId, OpsAside>,
+    /// Gossip secrets whose ops are not here yet, one of each device that handed one over.
+    secrets_aside: BTreeMap<OpId, BTreeMap<DeviceId, HeldSecret>>,
+    /// Sender chains of devices that are not known as members' yet, one of each.
+    chains_aside: BTreeMap<OpId, BTreeMap<DeviceId, ChainKey>>,
+    /// What is held of each group's events.
+    held: BTreeMap<OpId, HeldIndex>,
     /// Topics subscribed to, and whose they are.
     topics: BTreeMap<OpId, Vec<Topic>>,
     topic_groups: BTreeMap<Topic, OpId>,
-    /// Groups with a timer for a rotation, or for asking members.
-    rotation_planned: BTreeSet<OpId>,
+    /// Groups with a timer for a rotation (and when), for comparing with members, or for asking them.
+    rotation_planned: BTreeMap<OpId, Millis>,
+    repairing: BTreeSet<OpId>,
     asking: BTreeSet<OpId>,
     ask_first: BTreeMap<OpId, DeviceId>,
-    /// Gossip secrets handed over since the start, so that a lost one is not handed over for ever.
-    secrets_handed: BTreeSet<(OpId, DeviceId, OpId)>,
+    /// When old keys and held events of a group were looked over last.
+    looked_over: BTreeMap<OpId, Millis>,
+    /// What devices that asked were given in the last second.
+    given: BTreeMap<(OpId, DeviceId), Given>,
+    /// When a gossip secret was handed over on request.
+    secrets_handed: BTreeMap<(OpId, DeviceId, OpId), Millis>,
     timers: BTreeSet<(Millis, Timer)>,
 }
 
@@ -178,6 +196,8 @@ impl GroupMemory {
 enum Timer {
     /// See to what is under way to a device.
     Lane(DeviceId),
+    /// Ask the maker of a link again for its bundle.
+    AskBundle(TransportKey),
     /// Tell authors what is held of their group events.
     GroupReceipts,
     /// Ask members for what is missing.
@@ -186,6 +206,8 @@ enum Timer {
     Repair(OpId),
     /// Make a new gossip secret, if nobody did.
     Rotate(OpId),
+    /// See whether members have heard of the own leaving.
+    Part(OpId),
     /// Look over prekeys, links and sessions.
     Upkeep,
 }
@@ -225,13 +247,13 @@ impl Turn<'_> {
             Input::Connected { peer, address } => self.connected(peer, address),
             Input::Disconnected(peer) => self.disconnected(peer),
             Input::Frame(peer, bytes) => self.frame(peer, &bytes),
-            Input::Overflow(peer) => match self.device_of(peer)? {
-                Some(device) => {
+            Input::Overflow(peer) => {
+                self.mem.timers.insert((self.now.plus(outbox::OVERFLOW_WAIT), Timer::AskBundle(peer)));
+                if let Some(device) = self.device_of(peer)? {
                     self.overflow(device.device);
-                    Ok(())
                 }
-                None => Ok(()),
-            },
+                Ok(())
+            }
             Input::Gossip(topic, content) => self.gossip_came(&topic, content),
             Input::DrainEnd => self.tell_receipts(),
             Input::Tick => self.tick(),
@@ -308,10 +330,12 @@ impl Turn<'_> {
             self.mem.timers.pop_first();
             match timer {
                 Timer::Lane(device) => self.lane_due(device)?,
+                Timer::AskBundle(peer) => self.ask_bundle_again(peer)?,
                 Timer::GroupReceipts => self.group_receipts_due(),
                 Timer::Ask(group) => self.ask_now(group)?,
                 Timer::Repair(group) => self.repair(group)?,
                 Timer::Rotate(group) => self.rotate_if_due(group)?,
+                Timer::Part(group) => self.part(group)?,
                 Timer::Upkeep => self.upkeep()?,
             }
         }

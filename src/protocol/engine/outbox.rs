@@ -28,11 +28,11 @@ use std::{collections::BTreeMap, time::Duration};
 /// Entries under way to one device: enough to fill a fast link between two receipts, few enough to queue nowhere.
 const WINDOW: usize = 256;
 /// The first wait for a receipt; it doubles with each repetition.
-const FIRST_WAIT: Duration = Duration::from_secs(5);
+const FIRST_WAIT: Duration = Duration::from_secs(3);
 /// The longest wait between repetitions.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// Wait after the network's queue was full.
-const OVERFLOW_WAIT: Duration = Duration::from_millis(200);
+pub(super) const OVERFLOW_WAIT: Duration = Duration::from_millis(200);
 
 /// What a peer's `unknown` cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub(super) struct Lane {
     timer: Option<Millis>,
     /// How often in a row nothing was confirmed.
     tries: u32,
+    /// Frames were dropped, receipts perhaps among them: all that is held is told again.
+    dropped: bool,
 }
 
 /// One entry under way.
@@ -190,12 +192,16 @@ impl Turn<'_> {
         if lane.paused_until.is_some_and(|until| until <= now) {
             lane.paused_until = None;
         }
+        let dropped = std::mem::take(&mut lane.dropped);
         let wait = lane.wait();
         let late = lane.under_way.iter().filter(|(_, flight)| flight.sent.plus(wait) <= now);
         let late: Vec<u64> = late.map(|(place, _)| *place).collect();
         if lane.paused_until.is_none() && !late.is_empty() {
             lane.tries = lane.tries.saturating_add(1);
             self.send_again(device, &late)?;
+        }
+        if dropped && let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? {
+            self.owe_all(&row)?;
         }
         self.pump(device)?;
         self.set_timer(device);
@@ -228,6 +234,7 @@ impl Turn<'_> {
     /// The network dropped frames: wait a little, then send again from the front.
     pub(super) fn overflow(&mut self, device: DeviceId) {
         self.pause(device, OVERFLOW_WAIT);
+        self.mem.lanes.entry(device).or_default().dropped = true;
     }
 
     /// The peer holds no session for an envelope of ours: seal anew what was sealed under that tag.
@@ -343,6 +350,19 @@ impl Turn<'_> {
         }
     }
 
+    /// Takes out of a device's outbox the control records that `goes` says are of no use to it any more.
+    pub(super) fn drop_controls(&mut self, device: DeviceId, goes: &dyn Fn(&Record) -> bool) -> Step {
+        for (place, bytes) in self.scan(OutboxRow::TABLE, device.as_ref(), None, Direction::Forward, usize::MAX)? {
+            let Ok(place) = place.try_into().map(u64::from_be_bytes) else { continue };
+            let row: OutboxRow = rows::parse(&bytes)?;
+            let Parcel::Control(_, record) = &row.what else { continue };
+            if Record::parse(record).is_some_and(|record| goes(&record)) {
+                self.drop_parcel(device, place, &row)?;
+            }
+        }
+        Ok(())
+    }
+
     /// A request that reached the other's device is more than pending.
     fn control_confirmed(&mut self, device: DeviceId, record: &[u8]) -> Step {
         let Some(Record::Request(_)) = Record::parse(record) else { return Ok(()) };
@@ -357,7 +377,7 @@ impl Turn<'_> {
     }
 
     /// What is new in a conversation's receipt. Whether anything is.
-    fn chat_receipt(&mut self, device: &DeviceRow, told: &ChatReceipt) -> Step<bool> {
+    pub(super) fn chat_receipt(&mut self, device: &DeviceRow, told: &ChatReceipt) -> Step<bool> {
         let own = self.own()?;
         let Ok(held) = decode::<Numbers>(&told.held, "receipt") else { return Ok(false) };
         if told.author != own.device || !self.may_confirm(device, told.chat)? {

@@ -18,7 +18,7 @@ use crate::protocol::{
         certificate::next_seq,
     },
     ids::{AccountId, DeviceId, TransportKey},
-    view::{Table, ViewError},
+    view::{Direction, Table, View, ViewError},
     wire::{
         decode, encode,
         frame::Frame,
@@ -38,7 +38,22 @@ impl Turn<'_> {
         for contact in rows::all::<ContactRow>(self, b"")? {
             self.reach_contact(&contact)?;
         }
+        self.reach_awaited()?;
         self.groups_online()
+    }
+
+    /// Dials whoever something waits for: of a group that was left, the members who do not know yet.
+    fn reach_awaited(&mut self) -> Step {
+        for device in rows::all::<DeviceRow>(self, b"")? {
+            if self.contact(device.account)?.is_some_and(|contact| contact.blocked) {
+                continue;
+            }
+            let waiting = self.scan(Table::Outbox, device.device.as_ref(), None, Direction::Forward, 1)?;
+            if !waiting.is_empty() {
+                self.reach(device.transport, device.addresses);
+            }
+        }
+        Ok(())
     }
 
     /// Dials the devices of a contact that one wants to hear from.
@@ -179,7 +194,9 @@ impl Turn<'_> {
         match self.hear(peer, wire)? {
             Hearing::Heard(heard) => {
                 self.bind_peer(peer, heard.device.device)?;
-                self.owe_position(heard.device.device, heard.at);
+                if wants_receipt(&heard.record) {
+                    self.owe_position(heard.device.device, heard.at);
+                }
                 self.record(heard)
             }
             Hearing::Again(device, at) => {
@@ -284,6 +301,14 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// The question for a link's bundle may have been dropped.
+    pub(super) fn ask_bundle_again(&mut self, peer: TransportKey) -> Step {
+        match self.read::<PeerRow>(&PeerRow::key(peer))? {
+            Some(known) if self.mem.peers.contains_key(&peer) => self.ask_ticket_bundle(known.account, peer),
+            _ => Ok(()),
+        }
+    }
+
     /// Another device's newest bundle, by session or gossip: it proves itself.
     pub(super) fn bundle_told(&mut self, bytes: &[u8]) -> Step {
         let Some((signed, bundle)) = verified(bytes) else { return Ok(()) };
@@ -352,6 +377,11 @@ impl Turn<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a record is one that its sender keeps until it is confirmed. What this version does not know may be.
+fn wants_receipt(record: &[u8]) -> bool {
+    Record::parse(record).is_none_or(|record| record.is_kept())
 }
 
 /// The addresses to try first, in front of those known before; no more than a bundle may name.

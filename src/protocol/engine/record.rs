@@ -127,6 +127,9 @@ pub struct Have {
     /// Whether this answers another's `Have`, so that two of them end the exchange.
     #[n(4)]
     pub answer: bool,
+    /// Whether it speaks only of the authors it names; else those it does not name are lacked whole.
+    #[n(5)]
+    pub partial: bool,
 }
 
 impl Record {
@@ -138,6 +141,12 @@ impl Record {
     /// Whether it may be said between members who are no contacts.
     pub fn is_of_a_group(&self) -> bool {
         !matches!(self, Self::Request(_) | Self::Accepted(_) | Self::Profile(_) | Self::Event(_) | Self::Invite(..))
+    }
+
+    /// Whether its sender may keep it in an outbox until it is confirmed. The others are said once, and a receipt of a
+    /// receipt would never end.
+    pub fn is_kept(&self) -> bool {
+        !matches!(self, Self::Receipt(_) | Self::Bundle(_) | Self::Have(_) | Self::KeysWanted(..) | Self::Keys(..))
     }
 
     /// Its bytes.

@@ -7,7 +7,7 @@ use crate::protocol::{
         secret::Secret,
     },
     delivery::Numbers,
-    group::{ChainId, ReceiverChain, SenderChain},
+    group::{ChainId, ReceiverChain, Role, SenderChain},
     identity::{SignedList, bundle::BoxId, ticket::Inv},
     ids::{AccountId, ChatId, DeviceId, EventId, NoiseKey, OpId, TransportKey},
     time::Millis,
@@ -1003,8 +1003,15 @@ impl OwnChainRow {
 
 /// Another device's sender chain.
 #[derive(Debug, Clone, Encode, Decode)]
-#[cbor(transparent)]
-pub struct ChainRow(#[n(0)] pub ReceiverChain);
+#[cbor(map)]
+pub struct ChainRow {
+    /// The chain.
+    #[n(0)]
+    pub chain: ReceiverChain,
+    /// When it came here.
+    #[n(1)]
+    pub arrived: Millis,
+}
 
 impl Row for ChainRow {
     const TABLE: Table = Table::Chain;
@@ -1013,7 +1020,12 @@ impl Row for ChainRow {
 impl ChainRow {
     /// By group, device and chain.
     pub fn key(group: OpId, device: DeviceId, chain: ChainId) -> Key {
-        Key::named(Self::TABLE, [&group.0[..], b"in"].concat(), [&device.0[..], &chain.0].concat())
+        Key::named(Self::TABLE, Self::scope(group, device), chain.0)
+    }
+
+    /// All of a device in a group.
+    pub fn scope(group: OpId, device: DeviceId) -> Vec<u8> {
+        [&group.0[..], b"in", &device.0].concat()
     }
 
     /// The scope of its skipped keys.
@@ -1022,7 +1034,22 @@ impl ChainRow {
     }
 }
 
-/// A group event that cannot be placed yet: its key or ops it names are not here.
+/// What a group event waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+#[cbor(flat)]
+pub enum Waits {
+    /// Ops that it names, or its author's bundle.
+    #[n(0)]
+    Heads,
+    /// This chain of this device, or the event's own key.
+    #[n(1)]
+    Chain(#[n(0)] DeviceId, #[n(1)] ChainId),
+    /// An event of a member that follows it: its author's device is no member's now.
+    #[n(2)]
+    Follower,
+}
+
+/// A group event that cannot be placed yet.
 #[derive(Debug, Clone, Encode, Decode)]
 #[cbor(map)]
 pub struct HeldRow {
@@ -1035,6 +1062,9 @@ pub struct HeldRow {
     /// When it came.
     #[n(2)]
     pub since: Millis,
+    /// What it waits for.
+    #[n(3)]
+    pub waits: Waits,
 }
 
 impl Row for HeldRow {
@@ -1049,15 +1079,15 @@ impl HeldRow {
 }
 
 /// A member of a group, as the ops say now; a copy for views.
-#[derive(Debug, Clone, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct MemberRow {
     /// Who.
     #[n(0)]
     pub account: AccountId,
-    /// 0 founder, 1 admin, 2 member.
+    /// Its role; the last one for a former member.
     #[n(1)]
-    pub role: u8,
+    pub role: Role,
     /// The name it gave itself in this group.
     #[n(2)]
     pub name: Option<String>,
@@ -1067,6 +1097,9 @@ pub struct MemberRow {
     /// Its devices now.
     #[n(4)]
     pub devices: Vec<DeviceId>,
+    /// The number of its event that said the name; 0 where none did.
+    #[n(5)]
+    pub named_by: u64,
 }
 
 impl Row for MemberRow {

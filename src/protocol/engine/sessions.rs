@@ -196,7 +196,7 @@ impl Turn<'_> {
                 Ok(Some((Origin::Contact, None)))
             }
             Intro::Group(group) => {
-                let member = self.is_member_device(*group, bundle.cert.device)?;
+                let member = self.is_or_was_member_device(*group, bundle.cert.device)?;
                 Ok(member.then_some((Origin::Group, None)))
             }
             Intro::Closed => Ok(None),
@@ -300,12 +300,18 @@ impl Turn<'_> {
     ) -> Step<DeviceRow> {
         let sid = session.sid();
         let live = match device.sending {
-            Some(sid) => self.read::<SessionRow>(&SessionRow::key(sid))?.map(|row| load(&row)).transpose()?,
+            Some(sid) => self.read::<SessionRow>(&SessionRow::key(sid))?,
             None => None,
         };
-        let replaces = match &live {
+        let replaces = match live {
             None => true,
-            Some(live) => is_fresh(live) && is_fresh(session) && sid < live.sid(),
+            // What is said between contacts is not heard in a session of members.
+            Some(live) if live.origin == Origin::Contact && row.origin == Origin::Group => false,
+            Some(live) if live.origin == Origin::Group && row.origin == Origin::Contact => is_fresh(&load(&live)?),
+            Some(live) => {
+                let live = load(&live)?;
+                is_fresh(&live) && is_fresh(session) && sid < live.sid()
+            }
         };
         if replaces {
             device.sending = Some(sid);
@@ -320,6 +326,24 @@ impl Turn<'_> {
         }
         self.put(DeviceRow::key(device.device), &device);
         Ok(device)
+    }
+
+    /// Sends to a new contact's device on the session by which it asked, not on one of members, which stays open to read.
+    pub(super) fn prefer_contact_session(&mut self, device: DeviceId) -> Step {
+        let Some(mut row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
+        let sending = row.sending.map(|sid| self.read::<SessionRow>(&SessionRow::key(sid))).transpose()?.flatten();
+        if sending.is_some_and(|session| session.origin == Origin::Contact) {
+            return Ok(());
+        }
+        for sid in row.sessions.iter().rev() {
+            let session = self.read::<SessionRow>(&SessionRow::key(*sid))?;
+            if session.is_some_and(|session| session.origin == Origin::Contact) {
+                row.sending = Some(*sid);
+                self.put(DeviceRow::key(device), &row);
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Remembers the intro secret of a session that began under a link, for later starts with that contact.

@@ -1,9 +1,15 @@
 //! The heads of a conversation: the events here that no other one here follows. The next event follows them.
 //!
-//! Who calls: the engine, once for each event it takes in. Heads are as many as the events make them; only how many the
-//! next event names is bounded, and each event sent so takes up to [`MAX_DEPS`] - 1 off their number.
+//! Who calls: the engine, once for each event it takes in. Of more than [`MAX_CHAT_HEADS`] heads, which only a flood of
+//! events that follow nothing makes, the latest are kept. The next event names up to [`MAX_DEPS`], and takes all but one
+//! of those off their number.
 
-use crate::protocol::{event::Timeline, ids::EventId, wire::limits::MAX_DEPS};
+use crate::protocol::{
+    event::Timeline,
+    ids::EventId,
+    time::Millis,
+    wire::limits::{MAX_CHAT_HEADS, MAX_DEPS},
+};
 use minicbor::{Decode, Encode};
 use std::collections::BTreeSet;
 
@@ -22,6 +28,13 @@ impl Heads {
         if timeline.dependents(&id)?.is_empty() {
             self.0.insert(id);
         }
+        if self.0.len() <= MAX_CHAT_HEADS {
+            return Ok(());
+        }
+        // The new one is not in the timeline yet, and stays.
+        if let Some((_, oldest)) = self.by_age(timeline)?.pop() {
+            self.0.remove(&oldest);
+        }
         Ok(())
     }
 
@@ -30,6 +43,12 @@ impl Heads {
         if self.0.len() <= MAX_DEPS {
             return Ok(self.iter().collect());
         }
+        let chosen: BTreeSet<EventId> = self.by_age(timeline)?.into_iter().take(MAX_DEPS).map(|(_, id)| id).collect();
+        Ok(chosen.into_iter().collect())
+    }
+
+    /// Those that are in the timeline, the latest first.
+    fn by_age<T: Timeline>(&self, timeline: &T) -> Result<Vec<(Millis, EventId)>, T::Error> {
         let mut latest = Vec::with_capacity(self.0.len());
         for id in &self.0 {
             if let Some(known) = timeline.known(id)? {
@@ -37,8 +56,7 @@ impl Heads {
             }
         }
         latest.sort_unstable_by(|a, b| b.cmp(a));
-        let chosen: BTreeSet<EventId> = latest.into_iter().take(MAX_DEPS).map(|(_, id)| id).collect();
-        Ok(chosen.into_iter().collect())
+        Ok(latest)
     }
 
     /// All of them, ascending by id.
@@ -86,5 +104,17 @@ mod tests {
         assert_eq!(chosen, (13..=20).map(id).collect::<Vec<_>>());
         take(&mut memory, &mut heads, 21, &chosen);
         assert_eq!(heads.iter().count(), 13);
+    }
+
+    #[test]
+    fn a_flood_of_heads_leaves_the_latest() {
+        let (mut memory, mut heads) = (Memory::default(), Heads::default());
+        let wide = |n: u16| EventId(std::array::from_fn(|at| n.to_le_bytes()[at % 2]));
+        for n in 0..MAX_CHAT_HEADS as u16 + 10 {
+            heads.arrive(&memory, wide(n), &[]).unwrap();
+            memory.0.insert(wide(n), Known { effective: Millis(u64::from(n)), follows: vec![] });
+        }
+        assert_eq!(heads.iter().count(), MAX_CHAT_HEADS);
+        assert!(heads.iter().all(|id| id != wide(9)) && heads.iter().any(|id| id == wide(10)));
     }
 }

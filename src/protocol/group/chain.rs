@@ -21,6 +21,7 @@ use crate::protocol::{
         sign::{BadSignature, Signature, SigningKey, Verified},
     },
     event::{Content, ascends, direct},
+    identity::record::GROUP_EVENT,
     ids::{DeviceId, EventId, OpId},
     time::Millis,
     wire::{
@@ -32,7 +33,6 @@ use minicbor::{Decode, Encode, bytes::ByteArray};
 use rand_core::CryptoRng;
 
 const WHAT: &str = "group event";
-const SIGNED: &str = "group-event";
 
 /// Names a sender chain: 16 random bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -214,7 +214,7 @@ impl Stub {
     }
 
     fn check(&self) -> Result<(), BadSignature> {
-        self.signature.verify(&self.header.device.0, SIGNED, &[&self.header_bytes, &self.content])
+        self.signature.verify(&self.header.device.0, GROUP_EVENT, &[&self.header_bytes, &self.content])
     }
 }
 
@@ -288,7 +288,7 @@ impl SenderChain {
         let header = encode(&GroupHeader { group, heads, device, chain: id, i, no, previous, deps, clock, com });
         let padded = pad(&content.to_bytes(), &CONTENT_BUCKETS).ok_or(Malformed("content"))?;
         let sealed = seal_once(&content_key, &[labels::GROUP_MESSAGE.as_bytes(), &header].concat(), &padded);
-        let signature = key.sign(SIGNED, &[&header, &hash(&[&sealed])]);
+        let signature = key.sign(GROUP_EVENT, &[&header, &hash(&[&sealed])]);
         let event = GroupEvent::parse(&encode(&Wire { header, sealed, signature }))?;
         (self.key, self.next) = (chain, self.next + 1);
         Ok(Verified::vouch(event))

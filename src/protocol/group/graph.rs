@@ -10,8 +10,8 @@ use super::{
 };
 use crate::protocol::{
     crypto::sign::Verified,
-    ids::OpId,
-    wire::limits::{MAX_HEADS, MAX_OPS},
+    ids::{AccountId, DeviceId, OpId},
+    wire::limits::{MAX_HEADS, MAX_HEADS_TOLD, MAX_OPS},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +23,12 @@ pub struct Graph {
     nodes: Vec<Node>,
     index: BTreeMap<OpId, usize>,
     heads: BTreeSet<OpId>,
+    /// The Create and Adds that let an account in, counting or not.
+    admitted: BTreeMap<AccountId, Vec<usize>>,
+    /// The ops whose bundles prove a device of an account.
+    proven: BTreeMap<(AccountId, DeviceId), Vec<usize>>,
+    /// How many ops each device made.
+    authored: BTreeMap<DeviceId, usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -57,6 +63,9 @@ pub enum GraphError {
     /// The group has had [`MAX_OPS`] changes.
     #[error("the group has had {MAX_OPS} changes, which is all it can hold; start a new one")]
     Full,
+    /// Nothing in the op's past lets its author in and proves the device: it can never count.
+    #[error("the op's past knows neither its author nor the device")]
+    Unproven,
 }
 
 /// These ops are named but not here.
@@ -71,7 +80,15 @@ impl Graph {
             return Err(GraphError::NotCreate);
         }
         let group = create.id();
-        let mut graph = Self { group, nodes: Vec::new(), index: BTreeMap::new(), heads: BTreeSet::new() };
+        let mut graph = Self {
+            group,
+            nodes: Vec::new(),
+            index: BTreeMap::new(),
+            heads: BTreeSet::new(),
+            admitted: BTreeMap::new(),
+            proven: BTreeMap::new(),
+            authored: BTreeMap::new(),
+        };
         graph.push(create, 0, Bits::default());
         Ok(graph)
     }
@@ -88,6 +105,9 @@ impl Graph {
             Ok(gathered) => gathered,
             Err(Missing(missing)) => return Ok(Inserted::Missing(missing)),
         };
+        if !self.is_proven(&op, &past) {
+            return Err(GraphError::Unproven);
+        }
         if self.nodes.len() >= MAX_OPS {
             return Err(GraphError::Full);
         }
@@ -96,6 +116,11 @@ impl Graph {
         }
         self.push(op, depth + 1, past);
         Ok(Inserted::New)
+    }
+
+    /// How many ops here this device made.
+    pub fn authored(&self, device: &DeviceId) -> usize {
+        self.authored.get(device).copied().unwrap_or_default()
     }
 
     /// The group's id.
@@ -112,6 +137,13 @@ impl Graph {
     /// Ops that none here was made after. Ascending.
     pub fn heads(&self) -> Vec<OpId> {
         self.heads.iter().copied().collect()
+    }
+
+    /// The heads, or the deepest [`MAX_HEADS_TOLD`] of them: what a member names to say which ops it has.
+    pub fn heads_to_tell(&self) -> Vec<OpId> {
+        let mut nodes: Vec<&Node> = self.heads.iter().filter_map(|id| self.node_of(id)).collect();
+        nodes.sort_by_key(|node| std::cmp::Reverse(node.depth));
+        nodes.iter().take(MAX_HEADS_TOLD).map(|node| node.op.id()).collect()
     }
 
     /// The heads that a new op, chain or event names: all, or [`MAX_HEADS`] of them, ascending. First those that bring
@@ -215,8 +247,28 @@ impl Graph {
         Ok((past, depth))
     }
 
+    /// Whether the past lets the author in and it, or the op itself, proves the device. Says nothing of rights: this only
+    /// keeps out what no other op could ever make count, whoever sends it.
+    fn is_proven(&self, op: &SignedOp, past: &Bits) -> bool {
+        let within = |places: Option<&Vec<usize>>| places.is_some_and(|at| at.iter().any(|at| past.contains(*at)));
+        let proves_itself =
+            op.devices().is_some_and(|list| list.account == op.account && list.devices.contains(&op.device));
+        within(self.admitted.get(&op.account)) && (proves_itself || within(self.proven.get(&(op.account, op.device))))
+    }
+
     fn push(&mut self, op: Verified<SignedOp>, depth: u32, mut past: Bits) {
         let (at, id) = (self.nodes.len(), op.id());
+        match &op.action {
+            Action::Create { .. } => self.admitted.entry(op.account).or_default().push(at),
+            Action::Add(join) => self.admitted.entry(join.account).or_default().push(at),
+            _ => {}
+        }
+        if let Some(list) = op.devices() {
+            for device in &list.devices {
+                self.proven.entry((list.account, *device)).or_default().push(at);
+            }
+        }
+        *self.authored.entry(op.device).or_default() += 1;
         past.insert(at);
         self.heads.insert(id);
         self.index.insert(id, at);
@@ -256,6 +308,33 @@ mod tests {
         let foreign = there.graph.op(&foreign).unwrap().clone();
         assert_eq!(here.graph.insert(foreign.clone()), Err(GraphError::OtherGroup));
         assert_eq!(Graph::new(foreign).err(), Some(GraphError::NotCreate));
+    }
+
+    #[test]
+    fn an_op_of_a_stranger_or_an_unknown_device_is_refused() {
+        let (founder, member, stranger) = (person(0), person(1), person(2));
+        let mut world = World::new(&founder);
+        let add = world.add(&founder, &member);
+        let group = world.graph.group();
+        let mut attempt = |prev: OpId, author: &crate::protocol::group::testing::Person, action| {
+            let op = crate::protocol::group::Op {
+                group: Some(group),
+                prev: vec![prev],
+                account: author.account,
+                device: author.device(0),
+                time: crate::protocol::time::Millis(9),
+                action,
+            };
+            world.graph.insert(crate::protocol::group::testing::sign(&op, &author.keys[0]))
+        };
+        let own = Action::Devices(stranger.bundles(1, &[0]));
+        assert_eq!(attempt(add, &stranger, own), Err(GraphError::Unproven), "its own list lets nobody in");
+        assert_eq!(attempt(add, &stranger, Action::Leave), Err(GraphError::Unproven));
+        assert_eq!(attempt(group, &member, Action::Leave), Err(GraphError::Unproven), "beside its own Add");
+        let mut posing = member.clone();
+        posing.keys[0] = stranger.keys[0].clone();
+        assert_eq!(attempt(add, &posing, Action::Leave), Err(GraphError::Unproven), "a device of somebody else");
+        assert_eq!(attempt(add, &member, Action::Leave), Ok(Inserted::New));
     }
 
     #[test]

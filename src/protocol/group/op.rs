@@ -11,6 +11,7 @@ use crate::protocol::{
         sign::{BadSignature, Signature, SigningKey, Verified},
     },
     event::ascends,
+    identity::record::{JOIN, OP},
     ids::{AccountId, DeviceId, OpId},
     time::Millis,
     wire::{
@@ -21,8 +22,6 @@ use crate::protocol::{
 use minicbor::{Decode, Encode};
 
 const WHAT: &str = "membership op";
-const SIGNED_OP: &str = "op";
-const SIGNED_JOIN: &str = "join";
 
 /// What an op says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,7 +197,7 @@ impl SignedOp {
     /// Signs an op with its device's key.
     pub fn sign(op: &Op, key: &SigningKey) -> Result<Self, Malformed> {
         let bytes = op.to_bytes();
-        let signature = key.sign(SIGNED_OP, &[&bytes]);
+        let signature = key.sign(OP, &[&bytes]);
         Self::parse(&encode(&Wire { bytes, signature }))
     }
 
@@ -234,7 +233,7 @@ impl SignedOp {
 
     /// Whether the device it names signed it. Enough to pass it on, not to take it in.
     pub fn signature_holds(&self) -> Result<(), BadSignature> {
-        self.signature.verify(&self.op.device.0, SIGNED_OP, &[&self.bytes])
+        self.signature.verify(&self.op.device.0, OP, &[&self.bytes])
     }
 
     /// Checks the op's signature, its Join's, and the certificates it carries.
@@ -272,7 +271,7 @@ impl SignedJoin {
     /// Signs a Join with the key of the device it names.
     pub fn sign(join: Join, key: &SigningKey) -> Self {
         let bytes = encode(&join);
-        let signature = key.sign(SIGNED_JOIN, &[&bytes]);
+        let signature = key.sign(JOIN, &[&bytes]);
         Self { join, bytes, signature }
     }
 
@@ -296,7 +295,7 @@ impl SignedJoin {
 
     /// Checks that one of the newcomer's own devices signed it; gives those devices.
     pub fn verify(&self, certificates: &impl Certificates) -> Result<Devices, OpError> {
-        self.signature.verify(&self.join.device.0, SIGNED_JOIN, &[&self.bytes])?;
+        self.signature.verify(&self.join.device.0, JOIN, &[&self.bytes])?;
         let devices = proven(certificates, &self.join.bundles)?;
         if devices.account != self.join.account || !devices.devices.contains(&self.join.device) {
             return Err(OpError::Join);

@@ -73,6 +73,11 @@ impl World {
 
     /// An op at these heads by one of the author's devices.
     pub(super) fn by(&mut self, prev: &[OpId], author: &Person, k: usize, action: Action) -> OpId {
+        self.attempt(prev, author, k, action).expect("an author that its past knows")
+    }
+
+    /// The same; `None` where it is refused since its past does not know the author.
+    pub(super) fn attempt(&mut self, prev: &[OpId], author: &Person, k: usize, action: Action) -> Option<OpId> {
         self.time += 1;
         let mut prev = prev.to_vec();
         prev.sort();
@@ -81,8 +86,13 @@ impl World {
         let (account, device, time) = (author.account, author.device(k), Millis(self.time));
         let op = sign(&Op { group: Some(self.graph.group()), prev, account, device, time, action }, &author.keys[k]);
         let id = op.id();
-        assert_eq!(self.graph.insert(op), Ok(Inserted::New));
-        id
+        match self.graph.insert(op) {
+            Err(GraphError::Unproven) => None,
+            taken => {
+                assert_eq!(taken, Ok(Inserted::New));
+                Some(id)
+            }
+        }
     }
 
     /// An op at the present heads.

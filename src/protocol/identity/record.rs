@@ -8,9 +8,15 @@ pub const DEVICE_CERT: &str = "device-cert";
 pub const DEVICE_LIST: &str = "device-list";
 /// A device's bundle, signed by the device.
 pub const BUNDLE: &str = "bundle";
+/// A membership op of a group, signed by its author's device.
+pub const OP: &str = "op";
+/// A newcomer's consent to join a group, signed by one of its devices.
+pub const JOIN: &str = "join";
+/// A message in a group, signed by its author's device.
+pub const GROUP_EVENT: &str = "group-event";
 
-/// All kinds of this module, for the test that keeps them apart.
-pub const ALL: &[&str] = &[DEVICE_CERT, DEVICE_LIST, BUNDLE];
+/// All kinds there are, for the test that keeps them apart.
+pub const ALL: &[&str] = &[DEVICE_CERT, DEVICE_LIST, BUNDLE, OP, JOIN, GROUP_EVENT];
 
 #[cfg(test)]
 mod tests {

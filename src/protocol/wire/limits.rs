@@ -123,8 +123,10 @@ pub const OLD_TOPIC_READ: Duration = days(30);
 pub const ROTATE_JITTER: Duration = Duration::from_secs(30);
 /// Who holds no usable gossip secret this long after the newest rotation was seen issues one.
 pub const ROTATE_ANYWAY_AFTER: Duration = minutes(5);
-/// Keys of sender chains in one record.
-pub const MAX_KEYS_PER_RECORD: usize = 1_000;
+/// Keys of single messages in one record: about 70 bytes each.
+pub const MAX_KEYS_PER_RECORD: usize = 700;
+/// Sender chains kept of one device in one group: one a week, and those that removals end.
+pub const MAX_CHAINS_PER_DEVICE: usize = 8;
 /// One gossip frame, in bytes; gossipsub's `max_transmit_size` leaves room for its own framing.
 pub const MAX_GOSSIP_FRAME: usize = 66 * 1024;
 /// gossipsub's `max_transmit_size`.
@@ -135,8 +137,34 @@ pub const MAX_GROUPS: usize = 1_000;
 pub const MAX_TOPICS: usize = 2 * MAX_GROUPS;
 /// Group starts kept of senders that are not yet known as members.
 pub const MAX_HELD_STARTS: usize = 64;
-/// Events of one group whose keys or ops are not here yet.
+/// Events of one group that cannot be placed yet.
 pub const MAX_HELD_EVENTS: usize = 10_000;
+/// Of those, events of one author device (devices that no op names count as one)…
+pub const MAX_HELD_PER_DEVICE: usize = 256;
+/// …and their bytes. What finds no room is asked for again.
+pub const MAX_HELD_BYTES_PER_DEVICE: usize = 4 * 1024 * 1024;
+/// How long an event is held.
+pub const HELD_KEPT: Duration = days(14);
+/// Open invitations of one inviter.
+pub const MAX_INVITATIONS: usize = 16;
+/// Ops kept aside of one sending device until their past is here, oldest out first…
+pub const MAX_OPS_ASIDE_PER_DEVICE: usize = 64;
+/// …and in one group.
+pub const MAX_OPS_ASIDE: usize = 512;
+/// Chains and gossip secrets kept aside in one group until their senders are known as members: one a device.
+pub const MAX_KEYS_ASIDE: usize = 64;
+/// Ops taken of a device that is no member's now, unless a member's op was made after them.
+pub const MAX_OPS_OF_FORMER: usize = 256;
+/// Membership heads that a member names when it says what it has: more are told of anew each time.
+pub const MAX_HEADS_TOLD: usize = 512;
+/// Bytes of ops, and again of events, given in one answer. Who lacks more asks again.
+pub const MAX_BYTES_PER_ANSWER: usize = 1024 * 1024;
+/// Questions of one device about one group answered in a second…
+pub const MAX_ANSWERS_PER_SECOND: u32 = 16;
+/// …and the bytes given for them.
+pub const MAX_BYTES_PER_SECOND: usize = 4 * MAX_BYTES_PER_ANSWER;
+/// Heads of a conversation that are kept, the latest: only events that follow nothing make more than its devices.
+pub const MAX_CHAT_HEADS: usize = 256;
 
 // Direct streams
 

@@ -206,7 +206,7 @@ fn random(acts: &[(u8, u8, u8, u8, u8)]) -> (World, Vec<Person>) {
         };
         let recent = ids.len() - ids.len().min(8);
         let prev = [ids[recent + *at as usize % (ids.len() - recent)], ids[*also as usize % ids.len()]];
-        ids.push(world.by(&prev, author, k, action));
+        ids.extend(world.attempt(&prev, author, k, action));
     }
     (world, people)
 }

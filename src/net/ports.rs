@@ -12,9 +12,9 @@ const EVERYWHERE: [&str; 4] =
 #[error("{0} is no address to listen at: one is like /ip4/0.0.0.0/tcp/4001 or /ip4/0.0.0.0/udp/4001/quic-v1")]
 pub struct BadAddress(pub String);
 
-/// The addresses to listen at: those that are wanted (none: every interface), with the ports of `last` where they are
+/// The addresses to listen at, parsed: those that are wanted (none: every interface), with the ports of `last` where they are
 /// free and none was named.
-pub(super) fn with_memory(wanted: &[String], last: &[String]) -> Result<Vec<String>, BadAddress> {
+pub fn with_memory(wanted: &[String], last: &[String]) -> Result<Vec<Multiaddr>, BadAddress> {
     let everywhere: Vec<String>;
     let wanted = if wanted.is_empty() {
         everywhere = EVERYWHERE.map(str::to_owned).into();
@@ -29,8 +29,8 @@ pub(super) fn with_memory(wanted: &[String], last: &[String]) -> Result<Vec<Stri
             let address: Multiaddr = text.parse().map_err(|_| BadAddress(text.clone()))?;
             let socket = Socket::of(&address).ok_or_else(|| BadAddress(text.clone()))?;
             Ok(match socket.remembered(&last) {
-                Some(port) => with_port(&address, port).to_string(),
-                None => address.to_string(),
+                Some(port) => with_port(&address, port),
+                None => address,
             })
         })
         .collect()
@@ -103,6 +103,10 @@ fn with_port(address: &Multiaddr, port: u16) -> Multiaddr {
 mod tests {
     use super::*;
 
+    fn texts(wanted: &[String], last: &[String]) -> Result<Vec<String>, BadAddress> {
+        Ok(with_memory(wanted, last)?.iter().map(Multiaddr::to_string).collect())
+    }
+
     fn strings(texts: &[&str]) -> Vec<String> {
         texts.iter().map(|text| (*text).to_owned()).collect()
     }
@@ -113,25 +117,25 @@ mod tests {
         let port = taken.local_addr().unwrap().port();
         let last = strings(&[&format!("/ip4/127.0.0.1/tcp/{port}")]);
         let wanted = strings(&["/ip4/127.0.0.1/tcp/0"]);
-        assert_eq!(with_memory(&wanted, &last), Ok(wanted.clone()), "somebody has that port");
+        assert_eq!(texts(&wanted, &last), Ok(wanted.clone()), "somebody has that port");
         drop(taken);
-        assert_eq!(with_memory(&wanted, &last), Ok(last));
+        assert_eq!(texts(&wanted, &last), Ok(last));
     }
 
     #[test]
     fn a_port_is_remembered_for_its_own_transport_and_family_only() {
         let last = strings(&["/ip4/127.0.0.1/udp/9/quic-v1", "/ip6/::1/tcp/9"]);
         let wanted = strings(&["/ip4/127.0.0.1/tcp/0"]);
-        assert_eq!(with_memory(&wanted, &last), Ok(wanted));
+        assert_eq!(texts(&wanted, &last), Ok(wanted));
     }
 
     #[test]
     fn a_named_port_is_kept_and_nonsense_is_refused() {
         let named = strings(&["/ip4/127.0.0.1/tcp/4001"]);
-        assert_eq!(with_memory(&named, &strings(&["/ip4/127.0.0.1/tcp/9"])), Ok(named));
+        assert_eq!(texts(&named, &strings(&["/ip4/127.0.0.1/tcp/9"])), Ok(named));
         for bad in ["", "127.0.0.1:1", "/dns4/example.org/tcp/1", "/ip4/127.0.0.1"] {
-            assert_eq!(with_memory(&strings(&[bad]), &[]), Err(BadAddress(bad.into())));
+            assert_eq!(texts(&strings(&[bad]), &[]), Err(BadAddress(bad.into())));
         }
-        assert_eq!(with_memory(&[], &[]).unwrap(), EVERYWHERE);
+        assert_eq!(texts(&[], &[]).unwrap(), EVERYWHERE);
     }
 }

@@ -1,0 +1,439 @@
+//! The ops of a group: taken in, resolved, kept in memory, and copied into rows that views read.
+
+use super::{
+    GroupMemory,
+    feed::FeedEntry,
+    record::Record,
+    rows::{ChatKind, ChatRow, DeviceRow, GossipSecretRow, GroupRow, GroupState, Intro, MemberRow, OpRow, Waits, all},
+    sessions::{device_keys, group_intro, verified},
+    turn::{Step, Turn},
+};
+use crate::protocol::{
+    crypto::sign::Verified,
+    group::{
+        Action, Certificates, Devices, FrameContent, Graph, GraphError, Inserted, Membership, Op, SignedOp,
+        keys::HeldSecret,
+    },
+    ids::{ChatId, DeviceId, OpId},
+    view::{Table, ViewError},
+    wire::{
+        decode, encode,
+        limits::{MAX_DEVICES, MAX_OPS_ASIDE, MAX_OPS_ASIDE_PER_DEVICE, MAX_OPS_OF_FORMER},
+    },
+};
+use minicbor::bytes::ByteVec;
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+/// Bytes of ops in one record.
+const OPS_PER_RECORD: usize = 40 * 1024;
+
+/// Ops that cannot be taken in yet and the devices that sent them, in the order they came.
+pub(super) type OpsAside = VecDeque<(DeviceId, Verified<SignedOp>)>;
+
+/// Reads the bundles inside ops: a CBOR list of signed bundles, one for each device.
+pub(super) struct Bundles;
+
+impl Certificates for Bundles {
+    fn devices(&self, bundles: &[u8]) -> Option<Devices> {
+        let parsed = parse_bundles(bundles)?;
+        let (_, first) = parsed.first()?;
+        let newest = parsed.iter().map(|(_, bundle)| &bundle.list).max_by_key(|list| list.seq)?;
+        let same_account = parsed.iter().all(|(_, bundle)| bundle.cert.account == first.cert.account);
+        same_account.then(|| Devices {
+            account: first.cert.account,
+            list_seq: newest.seq,
+            list_hash: *newest.hash(),
+            devices: parsed
+                .iter()
+                .filter(|(_, bundle)| newest.holds(&bundle.cert))
+                .map(|(_, bundle)| bundle.cert.device)
+                .collect(),
+        })
+    }
+}
+
+type VerifiedBundle = (crate::protocol::identity::SignedBundle, Verified<crate::protocol::identity::Bundle>);
+
+fn parse_bundles(bytes: &[u8]) -> Option<Vec<VerifiedBundle>> {
+    let list: Vec<ByteVec> = decode(bytes, "bundles").ok()?;
+    if list.len() > MAX_DEVICES {
+        return None;
+    }
+    list.iter().map(|bytes| verified(bytes)).collect()
+}
+
+impl Turn<'_> {
+    /// Membership ops from another's device. They prove themselves; what lacks its past is kept aside a while.
+    pub(super) fn ops_came(&mut self, from: DeviceId, group: OpId, ops: &[ByteVec]) -> Step {
+        let Some(row) = self.read::<GroupRow>(&GroupRow::key(group))? else { return Ok(()) };
+        if !matches!(row.state, GroupState::Joining | GroupState::Joined) {
+            return Ok(());
+        }
+        let is_here = self.has_graph(group)?;
+        let mut fresh = Vec::with_capacity(ops.len());
+        for bytes in ops {
+            let Some(op) = SignedOp::parse(bytes).ok().filter(|op| op.group() == group) else { continue };
+            if is_here && self.group(group)?.graph.contains(&op.id()) {
+                continue;
+            }
+            fresh.extend(op.verify(&Bundles));
+        }
+        self.take_ops(group, from, fresh)?;
+        if self.mem.ops_aside.get(&group).is_some_and(|aside| !aside.is_empty()) {
+            self.ask_missing(group, Some(from));
+        }
+        Ok(())
+    }
+
+    /// Takes ops into the graph with whatever waited for them, and then acts on what they change, once.
+    pub(super) fn take_ops(&mut self, group: OpId, from: DeviceId, ops: Vec<Verified<SignedOp>>) -> Step {
+        let mut waiting = self.mem.ops_aside.remove(&group).unwrap_or_default();
+        for op in ops {
+            if !waiting.iter().any(|(_, held)| held.id() == op.id()) {
+                waiting.push_back((from, op));
+            }
+        }
+        let mut before = None;
+        if self.has_graph(group)? {
+            before = Some(self.group(group)?.membership.clone());
+        } else if let Some(at) = waiting.iter().position(|(_, op)| op.id() == group) {
+            if let Some((_, create)) = waiting.remove(at) {
+                self.begin_graph(group, create)?;
+            }
+        }
+        let taken = match self.mem.groups.remove(&group) {
+            Some(mut memory) => {
+                let taken = insert_ready(Arc::make_mut(&mut memory), &mut waiting);
+                self.mem.groups.insert(group, memory);
+                taken
+            }
+            None => Vec::new(),
+        };
+        trim(&mut waiting);
+        if !waiting.is_empty() {
+            self.mem.ops_aside.insert(group, waiting);
+        }
+        self.keep_ops(group, &taken)?;
+        let begun = before.is_none() && self.mem.groups.contains_key(&group);
+        if begun || !taken.is_empty() { self.membership_changed(group, before.as_ref()) } else { Ok(()) }
+    }
+
+    fn keep_ops(&mut self, group: OpId, taken: &[Verified<SignedOp>]) -> Step {
+        let Some(mut row) = self.read::<GroupRow>(&GroupRow::key(group))? else { return Ok(()) };
+        for op in taken {
+            self.put(OpRow::key(group, row.ops), &OpRow { bytes: op.to_bytes(), arrived: self.now });
+            row.ops += 1;
+            self.learn_op_bundles(op)?;
+        }
+        if !taken.is_empty() {
+            self.put(GroupRow::key(group), &row);
+        }
+        let now = self.now;
+        if let (Some(memory), false) = (self.mem.groups.get_mut(&group), taken.is_empty()) {
+            let memory = Arc::make_mut(memory);
+            memory.arrived.extend(taken.iter().map(|op| (op.id(), now)));
+            memory.membership = memory.graph.membership();
+        }
+        Ok(())
+    }
+
+    fn begin_graph(&mut self, group: OpId, create: Verified<SignedOp>) -> Step {
+        let Some(mut row) = self.read::<GroupRow>(&GroupRow::key(group))? else { return Ok(()) };
+        let Ok(graph) = Graph::new(create.clone()) else { return Ok(()) };
+        self.put(OpRow::key(group, 0), &OpRow { bytes: create.to_bytes(), arrived: self.now });
+        row.ops = 1;
+        self.put(GroupRow::key(group), &row);
+        let membership = graph.membership();
+        let arrived = BTreeMap::from([(create.id(), self.now)]);
+        let secrets = self.held_secrets(group)?;
+        self.mem.groups.insert(group, Arc::new(GroupMemory { graph, membership, arrived, secrets }));
+        self.learn_op_bundles(&create)
+    }
+
+    /// Bundles inside ops are how members who never met know each other's devices.
+    fn learn_op_bundles(&mut self, op: &SignedOp) -> Step {
+        let bytes = match &op.action {
+            Action::Create { bundles, .. } | Action::Devices(bundles) => bundles,
+            Action::Add(join) => &join.bundles,
+            _ => return Ok(()),
+        };
+        let own = self.own()?.device;
+        for (signed, bundle) in parse_bundles(bytes).unwrap_or_default() {
+            if bundle.cert.device != own {
+                self.learn_bundle(&bundle, &signed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies what the ops say now into rows, and acts on it.
+    fn membership_changed(&mut self, group: OpId, before: Option<&Membership>) -> Step {
+        let memory = self.group(group)?;
+        let own = self.own()?;
+        let Some(mut row) = self.read::<GroupRow>(&GroupRow::key(group))? else { return Ok(()) };
+        row.name = memory.membership.meta.name.clone();
+        let is_in = memory.membership.members.contains_key(&own.account);
+        let joined_now = is_in && row.state == GroupState::Joining;
+        let removed_now = !is_in && row.state == GroupState::Joined;
+        if joined_now {
+            row.state = GroupState::Joined;
+        }
+        if removed_now {
+            row.state = GroupState::Removed;
+        }
+        self.put(GroupRow::key(group), &row);
+        self.copy_members(group, &memory.membership)?;
+        // Who comes back has the conversation still, and its intro was closed.
+        if joined_now || (row.state == GroupState::Joined && !self.has_chat(group)?) {
+            self.open_group(group)?;
+        }
+        if removed_now {
+            self.close_group(group, before)?;
+        }
+        if row.state == GroupState::Joined {
+            self.meet_members(group, before, &memory.membership)?;
+            self.settle_chains(group)?;
+            self.settle_secrets(group)?;
+            self.refresh_gossip(group)?;
+            self.release_held(group, |waits| !matches!(waits, Waits::Chain(..)))?;
+        }
+        if joined_now {
+            self.tell_name_to(group)?;
+        }
+        if before != Some(&memory.membership) { self.tell(&FeedEntry::Group { group }) } else { Ok(()) }
+    }
+
+    fn copy_members(&mut self, group: OpId, membership: &Membership) -> Step {
+        let rows: BTreeMap<_, _> = all::<MemberRow>(self, group)?.into_iter().map(|row| (row.account, row)).collect();
+        for (account, row) in &rows {
+            if row.current && !membership.members.contains_key(account) {
+                let former = MemberRow { current: false, devices: Vec::new(), ..row.clone() };
+                self.put(MemberRow::key(group, *account), &former);
+            }
+        }
+        for (account, member) in &membership.members {
+            let held = rows.get(account);
+            let name = held.and_then(|row| row.name.clone());
+            let devices = member.devices.iter().copied().collect();
+            let named_by = held.map_or(0, |row| row.named_by);
+            let row = MemberRow { account: *account, role: member.role, name, current: true, devices, named_by };
+            if held != Some(&row) {
+                self.put(MemberRow::key(group, *account), &row);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes which devices are in the group now, looks for those that are new, and lets go of those that went.
+    fn meet_members(&mut self, group: OpId, before: Option<&Membership>, now: &Membership) -> Step {
+        let own = self.own()?.device;
+        let were: BTreeSet<DeviceId> = before.map(|before| member_devices(before).collect()).unwrap_or_default();
+        let are: BTreeSet<DeviceId> = member_devices(now).filter(|device| *device != own).collect();
+        for device in were.difference(&are).filter(|device| **device != own) {
+            self.drop_group_keys(group, *device)?;
+            self.forget_member(group, *device)?;
+        }
+        for device in are {
+            let Some(mut row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { continue };
+            if !row.groups.contains(&group) {
+                row.groups.push(group);
+                self.put(DeviceRow::key(device), &row);
+                self.reach(row.transport, row.addresses.clone());
+                self.adopt_connected(&row)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A member's device that happened to be connected before it was known is met now.
+    fn adopt_connected(&mut self, row: &DeviceRow) -> Step {
+        if self.mem.peers.get(&row.transport) == Some(&None) {
+            self.mem.peers.insert(row.transport, Some(row.device));
+        }
+        if self.mem.peers.contains_key(&row.transport) {
+            self.pump(row.device)?;
+            self.groups_meet(row)?;
+        }
+        Ok(())
+    }
+
+    fn open_group(&mut self, group: OpId) -> Step {
+        self.ensure_chat(ChatId::from(group), ChatKind::Group(group))?;
+        let own = self.own()?.device;
+        self.open_intro(&group_intro(group, own), Intro::Group(group))
+    }
+
+    fn has_chat(&self, group: OpId) -> Step<bool> {
+        Ok(self.read::<ChatRow>(&ChatRow::key(ChatId::from(group)))?.is_some())
+    }
+
+    /// Issues an own op: into the graph, and to everybody.
+    pub(super) fn issue(&mut self, group: OpId, op: Verified<SignedOp>) -> Step {
+        self.publish_op(group, &op)?;
+        let own = op.device;
+        self.take_ops(group, own, vec![op])
+    }
+
+    pub(super) fn publish_op(&mut self, group: OpId, op: &SignedOp) -> Step {
+        self.gossip(group, &FrameContent::Op(op.to_bytes()))?;
+        Ok(())
+    }
+
+    pub(super) fn make_op(&mut self, group: Option<OpId>, prev: &[OpId], action: Action) -> Step<Verified<SignedOp>> {
+        let own = self.own()?;
+        let op = Op { group, prev: prev.to_vec(), account: own.account, device: own.device, time: self.now, action };
+        let damaged = || ViewError::Damaged(Table::Own);
+        let signed = SignedOp::sign(&op, &device_keys(&own)?.device).map_err(|_| damaged())?;
+        signed.verify(&Bundles).map_err(|_| damaged())
+    }
+
+    pub(super) fn own_bundles(&self) -> Step<Vec<u8>> {
+        Ok(encode(&vec![ByteVec::from(self.own()?.bundle)]))
+    }
+
+    pub(super) fn named_heads(&self, memory: &GroupMemory) -> Vec<OpId> {
+        memory.graph.heads_to_name(&memory.membership)
+    }
+
+    /// Whether ops of this group are here; loads them into memory.
+    pub(super) fn has_graph(&mut self, group: OpId) -> Step<bool> {
+        if self.mem.groups.contains_key(&group) {
+            return Ok(true);
+        }
+        let mut graph: Option<Graph> = None;
+        let mut arrived = BTreeMap::new();
+        for row in all::<OpRow>(self, group)? {
+            let damaged = || ViewError::Damaged(Table::Op);
+            let op = SignedOp::parse(&row.bytes).map_err(|_| damaged())?.verify(&Bundles).map_err(|_| damaged())?;
+            arrived.insert(op.id(), row.arrived);
+            match &mut graph {
+                Some(graph) => {
+                    graph.insert(op).map_err(|_| damaged())?;
+                }
+                None => graph = Some(Graph::new(op).map_err(|_| damaged())?),
+            }
+        }
+        let Some(graph) = graph else { return Ok(false) };
+        let membership = graph.membership();
+        let secrets = self.held_secrets(group)?;
+        self.mem.groups.insert(group, Arc::new(GroupMemory { graph, membership, arrived, secrets }));
+        Ok(true)
+    }
+
+    /// The ops of a group that is here.
+    pub(super) fn group(&mut self, group: OpId) -> Step<Arc<GroupMemory>> {
+        self.has_graph(group)?;
+        self.mem.groups.get(&group).cloned().ok_or(ViewError::Damaged(Table::Op))
+    }
+
+    fn held_secrets(&self, group: OpId) -> Step<Vec<HeldSecret>> {
+        let rows = all::<GossipSecretRow>(self, group)?;
+        Ok(rows.into_iter().map(|row| HeldSecret { op: row.op, secret: row.secret }).collect())
+    }
+
+    pub(super) fn is_member_device(&mut self, group: OpId, device: DeviceId) -> Step<bool> {
+        if !self.has_graph(group)? {
+            return Ok(false);
+        }
+        let memory = self.group(group)?;
+        Ok(member_devices(&memory.membership).any(|member| member == device))
+    }
+
+    /// Whether this is a member's device, or was one: such a device still owes what it said before it went.
+    pub(super) fn is_or_was_member_device(&mut self, group: OpId, device: DeviceId) -> Step<bool> {
+        if self.is_member_device(group, device)? {
+            return Ok(true);
+        }
+        Ok(self.has_graph(group)? && self.group(group)?.membership.former.contains(&device))
+    }
+
+    pub(super) fn is_joined(&self, group: OpId) -> Step<bool> {
+        Ok(self.read::<GroupRow>(&GroupRow::key(group))?.is_some_and(|row| row.state == GroupState::Joined))
+    }
+}
+
+/// Inserts what can be inserted, each op after its past; what cannot be yet stays. Gives those that are in now.
+///
+/// A device that is no member's now could go on for ever making ops that do not count; past [`MAX_OPS_OF_FORMER`] they are
+/// taken only as the past of a member's op, without which that op could not be in.
+fn insert_ready(memory: &mut GroupMemory, waiting: &mut OpsAside) -> Vec<Verified<SignedOp>> {
+    let is_members = |op: &SignedOp| memory.membership.owner(&op.device).is_some();
+    let wanted = wanted(waiting, is_members);
+    let mut taken = Vec::new();
+    loop {
+        let before = taken.len();
+        let mut left = OpsAside::new();
+        for (from, op) in waiting.drain(..) {
+            let many = !is_members(&op) && memory.graph.authored(&op.device) >= MAX_OPS_OF_FORMER;
+            if (many && !wanted.contains(&op.id())) || !op.prev.iter().all(|prev| memory.graph.contains(prev)) {
+                left.push_back((from, op));
+                continue;
+            }
+            match memory.graph.insert(op.clone()) {
+                Ok(Inserted::New) => taken.push(op),
+                Ok(Inserted::Missing(_)) => left.push_back((from, op)),
+                Ok(Inserted::Known) | Err(GraphError::Full | GraphError::Unproven) => {}
+                Err(GraphError::NotCreate | GraphError::OtherGroup) => {}
+            }
+        }
+        *waiting = left;
+        if taken.len() == before {
+            return taken;
+        }
+    }
+}
+
+/// The waiting ops that ops of members were made after.
+fn wanted(waiting: &OpsAside, is_members: impl Fn(&SignedOp) -> bool) -> BTreeSet<OpId> {
+    let by_id: BTreeMap<OpId, &SignedOp> = waiting.iter().map(|(_, op)| (op.id(), &**op)).collect();
+    let mut next: Vec<OpId> = by_id.values().filter(|op| is_members(op)).flat_map(|op| op.prev.clone()).collect();
+    let mut wanted = BTreeSet::new();
+    while let Some(id) = next.pop() {
+        if let Some(op) = by_id.get(&id)
+            && wanted.insert(id)
+        {
+            next.extend(&op.prev);
+        }
+    }
+    wanted
+}
+
+/// Lets go of the oldest of what one device sent too much of, and of all that is too much.
+fn trim(waiting: &mut OpsAside) {
+    let mut kept: BTreeMap<DeviceId, usize> = BTreeMap::new();
+    let mut fits = OpsAside::new();
+    for (from, op) in std::mem::take(waiting).into_iter().rev().take(MAX_OPS_ASIDE) {
+        let count = kept.entry(from).or_default();
+        *count += 1;
+        if *count <= MAX_OPS_ASIDE_PER_DEVICE {
+            fits.push_front((from, op));
+        }
+    }
+    *waiting = fits;
+}
+
+/// Every device of every member.
+pub(super) fn member_devices(membership: &Membership) -> impl Iterator<Item = DeviceId> {
+    membership.members.values().flat_map(|member| member.devices.iter().copied())
+}
+
+/// Ops in records of a size that one envelope takes.
+pub(super) fn ops_records<'o>(group: OpId, ops: impl Iterator<Item = &'o Verified<SignedOp>>) -> Vec<Record> {
+    let (mut records, mut page, mut size) = (Vec::new(), Vec::new(), 0);
+    for op in ops {
+        let bytes = op.to_bytes();
+        if size + bytes.len() > OPS_PER_RECORD && !page.is_empty() {
+            records.push(Record::Ops(group, std::mem::take(&mut page)));
+            size = 0;
+        }
+        size += bytes.len();
+        page.push(bytes.into());
+    }
+    if !page.is_empty() {
+        records.push(Record::Ops(group, page));
+    }
+    records
+}

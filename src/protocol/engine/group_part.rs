@@ -1,0 +1,125 @@
+//! Parting from groups and from members who went: what is still owed them, and what they are to have no more.
+
+use super::{
+    Timer,
+    group_ops::member_devices,
+    record::Record,
+    rows::{ContactState, DeviceRow, GroupRow, GroupState, OutboxRow, Parcel, Row, parse},
+    sessions::group_intro,
+    turn::{Step, Turn},
+};
+use crate::protocol::{
+    group::Membership,
+    ids::{DeviceId, OpId},
+    time::days,
+    view::{Direction, View},
+};
+use std::time::Duration;
+
+/// How often it is looked whether members have heard of the own leaving.
+const PART_EVERY: Duration = Duration::from_secs(60);
+/// Whoever has not heard of it by then learns it from others.
+const PARTING_KEPT: Duration = days(14);
+
+impl Turn<'_> {
+    /// The account was removed: its members are members of a common group no more.
+    pub(super) fn close_group(&mut self, group: OpId, before: Option<&Membership>) -> Step {
+        let own = self.own()?.device;
+        self.close_intro(&group_intro(group, own))?;
+        self.leave_topics(group)?;
+        let now = self.group(group)?;
+        let were = before.into_iter().chain([&now.membership]).flat_map(member_devices);
+        for device in were.filter(|device| *device != own).collect::<Vec<_>>() {
+            self.drop_group_keys(group, device)?;
+            self.forget_member(group, device)?;
+        }
+        Ok(())
+    }
+
+    /// After leaving: whoever has confirmed the last ops is forgotten, the others are looked for and told.
+    pub(super) fn part(&mut self, group: OpId) -> Step {
+        let left = self.read::<GroupRow>(&GroupRow::key(group))?.is_some_and(|row| row.state == GroupState::Left);
+        if !left || !self.has_graph(group)? {
+            return Ok(());
+        }
+        let memory = self.group(group)?;
+        let mut waits = false;
+        for device in member_devices(&memory.membership).collect::<Vec<_>>() {
+            waits |= !self.has_parted(group, device)?;
+        }
+        if waits && self.mem.online {
+            self.mem.timers.insert((self.now.plus(PART_EVERY), Timer::Part(group)));
+        }
+        Ok(())
+    }
+
+    /// The same with one device, which has just connected.
+    pub(super) fn part_from(&mut self, group: OpId, device: DeviceId) -> Step {
+        self.has_parted(group, device).map(|_| ())
+    }
+
+    fn has_parted(&mut self, group: OpId, device: DeviceId) -> Step<bool> {
+        let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(true) };
+        if !row.groups.contains(&group) {
+            return Ok(true);
+        }
+        let mut owed = false;
+        for (place, parcel, record) in self.group_parcels(group, device)? {
+            let is_last = !matches!(record, Record::GossipSecret(..)) && self.now.since(parcel.since) < PARTING_KEPT;
+            owed |= is_last;
+            if !is_last {
+                self.drop_parcel(device, place, &parcel)?;
+            }
+        }
+        if owed {
+            self.reach(row.transport, row.addresses);
+        } else {
+            self.forget_member(group, device)?;
+        }
+        Ok(!owed)
+    }
+
+    /// Takes keys of a group out of the outbox of a device that is to have them no more.
+    pub(super) fn drop_group_keys(&mut self, group: OpId, device: DeviceId) -> Step {
+        for (place, parcel, record) in self.group_parcels(group, device)? {
+            if !matches!(record, Record::Ops(..)) {
+                self.drop_parcel(device, place, &parcel)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A device is in no common group of this id any more; where nothing else is shared, no connection is kept.
+    pub(super) fn forget_member(&mut self, group: OpId, device: DeviceId) -> Step {
+        let Some(mut row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
+        if !row.groups.contains(&group) {
+            return Ok(());
+        }
+        row.groups.retain(|held| *held != group);
+        self.put(DeviceRow::key(device), &row);
+        let state = self.contact(row.account)?.map(|contact| contact.state);
+        let contact = state.is_some_and(|state| !matches!(state, ContactState::Removed | ContactState::Stranger));
+        if row.groups.is_empty() && !contact {
+            self.forget(row.transport);
+        }
+        Ok(())
+    }
+
+    /// What waits in a device's outbox and speaks of this group's ops, secrets and chains.
+    fn group_parcels(&self, group: OpId, device: DeviceId) -> Step<Vec<(u64, OutboxRow, Record)>> {
+        let mut parcels = Vec::new();
+        for (place, bytes) in self.scan(OutboxRow::TABLE, device.as_ref(), None, Direction::Forward, usize::MAX)? {
+            let Ok(place) = place.try_into().map(u64::from_be_bytes) else { continue };
+            let row: OutboxRow = parse(&bytes)?;
+            let Parcel::Control(_, record) = &row.what else { continue };
+            let Some(record) = Record::parse(record) else { continue };
+            if let Record::Ops(of, _) | Record::GossipSecret(of, ..) | Record::Chain(of, _) | Record::Events(of, _) =
+                &record
+                && *of == group
+            {
+                parcels.push((place, row, record));
+            }
+        }
+        Ok(parcels)
+    }
+}

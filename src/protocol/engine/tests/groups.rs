@@ -1,0 +1,81 @@
+use super::*;
+
+const SOON: Duration = Duration::from_secs(10);
+const LATER: Duration = Duration::from_secs(300);
+
+#[test]
+fn what_is_said_in_a_group_reaches_every_member_in_one_order() {
+    let mut world = World::new(3);
+    let group = world.group();
+    for at in 0..3 {
+        world.say(at, group, &format!("from {at}"));
+    }
+    world.pass(LATER);
+    assert_eq!(world.texts(0, group).len(), 3);
+    assert_eq!(world.texts(0, group), world.texts(1, group));
+    assert_eq!(world.texts(0, group), world.texts(2, group));
+}
+
+#[test]
+fn after_somebody_leaves_a_new_gossip_secret_comes_soon() {
+    let mut world = World::new(3);
+    let group = world.group();
+    let before = world.topics(0);
+    world.command(2, Command::LeaveGroup(group)).unwrap();
+    world.pass(Duration::from_secs(60));
+    assert!(world.topics(0).difference(&before).next().is_some(), "a rotation within the jitter, not in 30 days");
+    assert_eq!(world.topics(0), world.topics(1));
+    world.say(0, group, "without the third");
+    world.pass(SOON);
+    assert_eq!(world.texts(1, group), ["without the third"]);
+    assert!(world.texts(2, group).is_empty() && world.topics(2).is_empty());
+}
+
+#[test]
+fn what_was_said_while_a_member_was_away_comes_when_it_is_back() {
+    let mut world = World::new(3);
+    let group = world.group();
+    world.part(0, 2);
+    world.part(1, 2);
+    for n in 0..300 {
+        world.say(n % 2, group, &format!("{n}"));
+    }
+    world.connect(1, 2);
+    world.pass(LATER);
+    assert_eq!(world.texts(2, group).len(), 300);
+    assert_eq!(world.texts(2, group), world.texts(0, group));
+}
+
+#[test]
+fn a_member_that_crashes_goes_on() {
+    let mut world = World::new(3);
+    let group = world.group();
+    world.restart(1);
+    world.pass(LATER);
+    world.say(0, group, "still there?");
+    world.say(1, group, "yes");
+    world.pass(LATER);
+    assert_eq!(world.texts(1, group), ["still there?", "yes"]);
+    assert_eq!(world.texts(2, group).len(), 2);
+}
+
+#[test]
+fn a_leaving_reaches_who_was_away_and_who_left_can_come_back() {
+    let mut world = World::new(3);
+    let group = world.group();
+    world.part(0, 2);
+    world.part(1, 2);
+    world.command(2, Command::LeaveGroup(group)).unwrap();
+    assert_eq!(world.state(2, group), Some(GroupState::Left));
+    world.restart(2);
+    world.pass(LATER);
+    let account = world.account(2);
+    assert!(world.command(0, Command::InviteToGroup(group, account)).is_ok(), "it is no member any more");
+    world.pass(SOON);
+    world.command(2, Command::AcceptGroup(group)).unwrap();
+    world.pass(LATER);
+    assert_eq!(world.state(2, group), Some(GroupState::Joined));
+    world.say(0, group, "welcome back");
+    world.pass(LATER);
+    assert_eq!(world.texts(2, group), ["welcome back"]);
+}

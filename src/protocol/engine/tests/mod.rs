@@ -1,0 +1,263 @@
+//! A few engines on one clock, without a network: frames arrive at once, gossip passes the gates.
+
+mod groups;
+
+use super::{
+    Command, Effect, Engine, Input, Refusal, Reply, Settings,
+    begin::first_rows,
+    command::Acceptance,
+    rows::{self, GroupRow, GroupState, TimelineRow},
+};
+use crate::protocol::{
+    event::Content,
+    group::{Gate, Topic, Verdict},
+    identity::{AccountKey, Name, words::Words},
+    ids::{AccountId, ChatId, OpId, TransportKey},
+    time::Millis,
+    view::{Direction, Item, Key, Rows, Table, View, ViewError, Write},
+};
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
+
+/// Rows in memory.
+#[derive(Default)]
+struct Shelf(BTreeMap<Key, Vec<u8>>);
+
+impl View for Shelf {
+    fn row(&self, key: &Key) -> Result<Option<Vec<u8>>, ViewError> {
+        Ok(self.0.get(key).cloned())
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        scope: &[u8],
+        from: Option<&[u8]>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Rows, ViewError> {
+        let of_scope = self.0.range(Key::named(table, scope, b"")..);
+        let of_scope = of_scope.take_while(|(key, _)| key.table == table && key.scope == scope);
+        let mut rows: Rows = of_scope
+            .map(|(key, value)| match &key.item {
+                Item::Named(name) | Item::At(name) => (name.clone(), value.clone()),
+            })
+            .collect();
+        match direction {
+            Direction::Forward => rows.retain(|(place, _)| from.is_none_or(|from| place.as_slice() >= from)),
+            Direction::Backward => {
+                rows.reverse();
+                rows.retain(|(place, _)| from.is_none_or(|from| place.as_slice() <= from));
+            }
+        }
+        rows.truncate(limit);
+        Ok(rows)
+    }
+}
+
+struct Node {
+    engine: Engine,
+    shelf: Shelf,
+    rng: ChaCha20Rng,
+    account: AccountId,
+    transport: TransportKey,
+    gates: BTreeMap<Topic, Gate>,
+}
+
+/// The nodes, the clock, and who is cut off.
+pub(super) struct World {
+    nodes: Vec<Node>,
+    now: Millis,
+    replies: Vec<Result<Reply, Refusal>>,
+    inputs: VecDeque<(usize, Input)>,
+    apart: BTreeSet<(usize, usize)>,
+}
+
+impl World {
+    /// So many accounts, each a contact of every other, all connected.
+    pub(super) fn new(count: usize) -> Self {
+        let now = Millis(1_800_000_000_000);
+        let nodes = (0..count).map(|n| node(n, now)).collect();
+        let mut world = Self { nodes, now, replies: vec![], inputs: VecDeque::new(), apart: BTreeSet::new() };
+        for at in 0..count {
+            world.input(at, Input::Online);
+        }
+        for a in 0..count {
+            for b in a + 1..count {
+                world.connect(a, b);
+            }
+        }
+        for a in 0..count {
+            for b in a + 1..count {
+                let life = Duration::from_secs(3600);
+                let ticket = world.command(a, Command::CreateTicket { life, accept: Acceptance::AtOnce });
+                let Ok(Reply::Ticket { link, .. }) = ticket else { panic!("{ticket:?}") };
+                world.command(b, Command::AddContact { link, alias: None }).unwrap();
+                world.connect(a, b);
+            }
+        }
+        world
+    }
+
+    pub(super) fn command(&mut self, at: usize, command: Command) -> Result<Reply, Refusal> {
+        self.input(at, Input::Command(0, command));
+        self.replies.pop().expect("every command is answered")
+    }
+
+    /// Lets time pass, timers and all.
+    pub(super) fn pass(&mut self, time: Duration) {
+        let end = self.now.plus(time);
+        loop {
+            let next = (0..self.nodes.len()).filter_map(|at| Some((self.nodes[at].engine.next_wake()?, at))).min();
+            let Some((due, at)) = next.filter(|(due, _)| *due <= end) else { break };
+            self.now = self.now.max(due);
+            self.input(at, Input::Tick);
+        }
+        self.now = end;
+    }
+
+    pub(super) fn connect(&mut self, a: usize, b: usize) {
+        self.apart.remove(&(a.min(b), a.max(b)));
+        let (of_a, of_b) = (self.nodes[a].transport, self.nodes[b].transport);
+        self.inputs.push_back((a, Input::Connected { peer: of_b, address: None }));
+        self.input(b, Input::Connected { peer: of_a, address: None });
+    }
+
+    pub(super) fn part(&mut self, a: usize, b: usize) {
+        self.apart.insert((a.min(b), a.max(b)));
+        let (of_a, of_b) = (self.nodes[a].transport, self.nodes[b].transport);
+        self.inputs.push_back((a, Input::Disconnected(of_b)));
+        self.input(b, Input::Disconnected(of_a));
+    }
+
+    /// A process killed and started again.
+    pub(super) fn restart(&mut self, at: usize) {
+        for other in (0..self.nodes.len()).filter(|other| *other != at) {
+            self.part(at, other);
+        }
+        self.nodes[at].engine = Engine::new(Settings::default());
+        self.nodes[at].gates.clear();
+        self.input(at, Input::Online);
+        for other in (0..self.nodes.len()).filter(|other| *other != at) {
+            self.connect(at, other);
+        }
+    }
+
+    pub(super) fn account(&self, at: usize) -> AccountId {
+        self.nodes[at].account
+    }
+
+    /// A group of everybody, founded by the first.
+    pub(super) fn group(&mut self) -> OpId {
+        let Ok(Reply::Group(group)) = self.command(0, Command::NewGroup("friends".into())) else { panic!("no group") };
+        for at in 1..self.nodes.len() {
+            let account = self.account(at);
+            self.command(0, Command::InviteToGroup(group, account)).unwrap();
+        }
+        self.pass(Duration::from_secs(10));
+        group
+    }
+
+    pub(super) fn say(&mut self, at: usize, group: OpId, text: &str) {
+        let chat = ChatId::from(group);
+        self.command(at, Command::Send { chat, text: text.into(), reply_to: None }).unwrap();
+    }
+
+    /// What is shown of a group, in its order.
+    pub(super) fn texts(&self, at: usize, group: OpId) -> Vec<String> {
+        let shelf = &self.nodes[at].shelf;
+        let lines = shelf.scan(Table::Timeline, ChatId::from(group).as_ref(), None, Direction::Forward, 9_999).unwrap();
+        let event = |bytes: &[u8]| {
+            let TimelineRow(id) = rows::parse(bytes).unwrap();
+            let row: rows::EventRow = rows::read(shelf, &rows::EventRow::key(id)).unwrap().unwrap();
+            match Content::parse(&row.content).unwrap() {
+                Content::Text(text) => text.as_str().to_owned(),
+                other => format!("{other:?}"),
+            }
+        };
+        lines.iter().map(|(_, bytes)| event(bytes)).collect()
+    }
+
+    pub(super) fn state(&self, at: usize, group: OpId) -> Option<GroupState> {
+        rows::read::<GroupRow>(&self.nodes[at].shelf, &GroupRow::key(group)).unwrap().map(|row| row.state)
+    }
+
+    pub(super) fn topics(&self, at: usize) -> BTreeSet<Topic> {
+        self.nodes[at].gates.keys().copied().collect()
+    }
+
+    fn input(&mut self, at: usize, input: Input) {
+        self.inputs.push_back((at, input));
+        while let Some((at, input)) = self.inputs.pop_front() {
+            self.handle(at, input);
+            self.handle(at, Input::DrainEnd);
+        }
+    }
+
+    fn handle(&mut self, at: usize, input: Input) {
+        let node = &mut self.nodes[at];
+        let effects = node.engine.handle(input, self.now, &mut node.rng, &node.shelf).unwrap();
+        for effect in effects {
+            self.carry_out(at, effect);
+        }
+    }
+
+    fn carry_out(&mut self, at: usize, effect: Effect) {
+        match effect {
+            Effect::Persist(writes) => {
+                for write in writes {
+                    match write {
+                        Write::Put(key, value) => self.nodes[at].shelf.0.insert(key, value),
+                        Write::Delete(key) => self.nodes[at].shelf.0.remove(&key),
+                    };
+                }
+            }
+            Effect::Send(to, frames) => {
+                let from = self.nodes[at].transport;
+                let Some(to) = self.nodes.iter().position(|node| node.transport == to) else { return };
+                if !self.is_apart(at, to) {
+                    self.inputs.extend(frames.into_iter().map(|frame| (to, Input::Frame(from, frame))));
+                }
+            }
+            Effect::Publish(topic, frame) => {
+                let there = |to: &usize| *to != at && !self.is_apart(at, *to);
+                for to in (0..self.nodes.len()).filter(there).collect::<Vec<_>>() {
+                    let verdict = self.nodes[to].gates.get(&topic).map(|gate| gate.check(&frame));
+                    if let Some(Verdict::Accept(content) | Verdict::Ignore(Some(content))) = verdict {
+                        self.inputs.push_back((to, Input::Gossip(topic, content)));
+                    }
+                }
+            }
+            Effect::Subscribe(topic, gate) => {
+                self.nodes[at].gates.insert(topic, gate);
+            }
+            Effect::Unsubscribe(topic) => {
+                self.nodes[at].gates.remove(&topic);
+            }
+            Effect::Reply(_, reply) => self.replies.push(reply),
+            Effect::Reach(..) | Effect::Forget(_) | Effect::Feed(_) => {}
+        }
+    }
+
+    fn is_apart(&self, a: usize, b: usize) -> bool {
+        self.apart.contains(&(a.min(b), a.max(b)))
+    }
+}
+
+fn node(n: usize, now: Millis) -> Node {
+    let mut rng = ChaCha20Rng::seed_from_u64(n as u64);
+    let account = AccountKey::from_words(&Words::random(&mut rng));
+    let name: Name = format!("p{n}").parse().unwrap();
+    let mut shelf = Shelf::default();
+    for write in first_rows(&account, &name, now, &mut rng).unwrap() {
+        if let Write::Put(key, value) = write {
+            shelf.0.insert(key, value);
+        }
+    }
+    let own: rows::OwnRow = rows::read(&shelf, &rows::OwnRow::key()).unwrap().unwrap();
+    let engine = Engine::new(Settings::default());
+    Node { engine, shelf, rng, account: own.account, transport: own.transport, gates: BTreeMap::new() }
+}

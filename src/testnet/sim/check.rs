@@ -1,0 +1,124 @@
+//! What must hold of the histories in the end: once each, in one order, and nobody reads what was not for them.
+
+use super::world::World;
+use crate::protocol::{
+    engine::{
+        feed::FeedEntry,
+        rows::{self, EventRow, RawRow, TimelineRow},
+    },
+    ids::{ChatId, EventId},
+    view::{Direction, Table, View},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+impl World {
+    /// Looks at every history.
+    pub(super) fn judge(&mut self) -> Result<(), String> {
+        for who in 0..self.devices.len() {
+            self.judge_feed(who)?;
+            self.judge_places(who)?;
+        }
+        for a in 0..self.devices.len() {
+            for b in a + 1..self.devices.len() {
+                self.judge_direct(a, b)?;
+                self.judge_group(a, b)?;
+            }
+        }
+        self.judge_scope()
+    }
+
+    /// A chat's history on a device: each message once.
+    fn history(&self, who: usize, chat: ChatId) -> Result<Vec<EventId>, String> {
+        let device = &self.devices[who];
+        let found = device.store.scan(Table::Timeline, chat.as_ref(), None, Direction::Forward, usize::MAX);
+        let mut ids = Vec::new();
+        for (place, bytes) in found.map_err(|error| error.to_string())? {
+            let TimelineRow(id) = rows::parse(&bytes).map_err(|error| error.to_string())?;
+            if ids.contains(&id) {
+                return Err(format!("{} shows {id:?} twice", device.name));
+            }
+            if self.event(who, id).is_none_or(|event| event.place != place) {
+                return Err(format!("{} shows {id:?} at another place than its own", device.name));
+            }
+            ids.push(id);
+        }
+        Ok(ids)
+    }
+
+    /// Every message of every chat is in the feed once.
+    fn judge_feed(&self, who: usize) -> Result<(), String> {
+        let device = &self.devices[who];
+        let entries = rows::all::<FeedEntry>(&device.store, b"").map_err(|error| error.to_string())?;
+        let mut told: BTreeMap<ChatId, BTreeSet<EventId>> = BTreeMap::new();
+        for entry in entries {
+            if let FeedEntry::Message { chat, id } = entry
+                && !told.entry(chat).or_default().insert(id)
+            {
+                return Err(format!("{} is told of {id:?} twice", device.name));
+            }
+        }
+        let mut chats: BTreeSet<ChatId> = self.ledger.written.values().map(|written| written.chat).collect();
+        chats.extend(told.keys());
+        for chat in chats {
+            let shown: BTreeSet<EventId> = self.history(who, chat)?.into_iter().collect();
+            if told.remove(&chat).unwrap_or_default() != shown {
+                return Err(format!("the feed of {} is not what its chat shows", device.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// No place of a chain holds two events, as all devices together know them.
+    fn judge_places(&mut self, who: usize) -> Result<(), String> {
+        let raw = self.devices[who].store.scan(Table::Held, b"raw", None, Direction::Forward, usize::MAX);
+        for (_, bytes) in raw.map_err(|error| error.to_string())? {
+            let RawRow(bytes) = rows::parse(&bytes).map_err(|error| error.to_string())?;
+            if crate::protocol::event::DirectEvent::parse(&bytes).is_err() {
+                self.watch_group_event(&bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_direct(&self, a: usize, b: usize) -> Result<(), String> {
+        let chat = ChatId::direct(self.devices[a].account, self.devices[b].account);
+        let (here, there) = (self.history(a, chat)?, self.history(b, chat)?);
+        if here == there {
+            return Ok(());
+        }
+        Err(format!(
+            "{} and {} show their chat differently: {here:?}, {there:?}",
+            self.devices[a].name, self.devices[b].name
+        ))
+    }
+
+    /// What two members both have, they show in one order.
+    fn judge_group(&self, a: usize, b: usize) -> Result<(), String> {
+        let Some(group) = self.group else { return Ok(()) };
+        let chat = ChatId::from(group);
+        let (here, there) = (self.history(a, chat)?, self.history(b, chat)?);
+        let common = |of: &[EventId], other: &[EventId]| -> Vec<EventId> {
+            of.iter().copied().filter(|id| other.contains(id)).collect()
+        };
+        let (left, right) = (common(&here, &there), common(&there, &here));
+        if left == right {
+            return Ok(());
+        }
+        let (a, b) = (self.devices[a].name, self.devices[b].name);
+        Err(format!("{a} and {b} show the group differently: {left:?}, {right:?}"))
+    }
+
+    /// Nobody holds a group message that its author did not mean for them.
+    fn judge_scope(&self) -> Result<(), String> {
+        for (id, written) in &self.ledger.written {
+            for device in &self.devices {
+                let event: Option<EventRow> = self.event(device.index, *id);
+                let meant = device.index == written.from || written.to.contains(&device.index);
+                if event.is_some() && !meant {
+                    return Err(format!("{} reads {id:?}, which was not for it", device.name));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,87 @@
+//! Whole worlds of engines on a virtual clock: the same seed is the same history, byte for byte.
+//!
+//! [`run`] draws a world from a seed: two to seven devices, what their people want (contacts, messages, a group, names, a
+//! leave, a late joiner), and the weather (loss, delay, copies, broken streams, partitions, crashes between any two
+//! effects, commits and reads that fail, clocks that are years apart). It drives each engine as the node's actor does, lets
+//! the weather end, waits until nothing is owed to anybody, and gives a [`Failure`] where a promise was broken at any
+//! moment: an acknowledged message that is not everywhere or is there twice, two orders of one chat, a receipt ahead of
+//! the truth, an outbox that does not empty, a position that sealed two things, a key given to who left.
+//!
+//! It knows no thread, socket or disk, and nothing of the engine but inputs, effects and rows.
+
+mod chance;
+mod check;
+mod device;
+mod drain;
+mod network;
+mod scenario;
+mod settle;
+mod trace;
+mod watch;
+mod weather;
+mod world;
+
+use crate::protocol::time::Millis;
+use std::{fmt, time::Duration};
+
+/// What a run came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// Devices in it.
+    pub devices: usize,
+    /// Hash of everything that happened.
+    pub trace: [u8; 32],
+    /// Things that happened.
+    pub events: u64,
+    /// Messages that were acknowledged, each delivered wherever it was meant to go.
+    pub messages: usize,
+    /// Crashes and failed drains that came in between.
+    pub accidents: u64,
+    /// How long it took, by the virtual clock.
+    pub lasted: Duration,
+}
+
+/// A promise was broken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Failure {
+    /// The seed that shows it.
+    pub seed: u64,
+    /// Which, and where.
+    pub why: String,
+    /// The last things that happened, oldest first.
+    pub trace: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.trace {
+            writeln!(f, "{line}")?;
+        }
+        writeln!(f, "seed {}: {}", self.seed, self.why)?;
+        write!(f, "once more: scripts/sim-seeds {0}..{0}", self.seed)
+    }
+}
+
+/// A way to drive the engine wrongly, to see that the checks notice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Handling {
+    /// As the node does.
+    #[default]
+    Right,
+    /// Sends and answers before the commit.
+    TellsBeforeDurable,
+    /// A failed commit is passed over: the engine goes on with what it remembers.
+    KeepsEngineAfterFailure,
+}
+
+/// Lives through the world of this seed.
+pub fn run(seed: u64) -> Result<Report, Failure> {
+    run_handled(seed, Handling::Right)
+}
+
+/// The same, with the engine driven in this way.
+pub fn run_handled(seed: u64, handling: Handling) -> Result<Report, Failure> {
+    world::World::draw(seed, handling)?.live()
+}

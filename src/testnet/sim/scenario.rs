@@ -1,0 +1,323 @@
+//! What people in a world want, and how they go about it: they look now and then, and ask again where no answer came.
+
+use super::{
+    chance::Chance,
+    world::{Outcome, World},
+};
+use crate::protocol::{
+    engine::{
+        Command, Input, Refusal, Reply, Token,
+        command::Acceptance,
+        rows::{self, ChatRow, ContactState, GroupRow, GroupState},
+    },
+    ids::{ChatId, OpId},
+    time::days,
+};
+
+/// The founder of the group, and everybody's first contact.
+const HUB: usize = 0;
+/// Names to choose from: few, so that one comes back.
+const NAMES: [&str; 3] = ["Sun", "Moon", "Star"];
+
+/// Where something is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Direct(usize),
+    Group,
+}
+
+/// One thing somebody wants.
+#[derive(Debug)]
+pub(super) enum Wish {
+    /// To be contacts, by a link of the maker.
+    Meet {
+        maker: usize,
+        adder: usize,
+        accept: Acceptance,
+        link: Option<String>,
+        added: bool,
+    },
+    Found {
+        founder: usize,
+        name: String,
+    },
+    Invite {
+        inviter: usize,
+        guest: usize,
+    },
+    Say {
+        from: usize,
+        place: Place,
+        text: String,
+    },
+    Read {
+        who: usize,
+        place: Place,
+    },
+    CallSelf {
+        who: usize,
+        name: String,
+    },
+    NameGroup {
+        who: usize,
+        name: String,
+    },
+    Leave {
+        who: usize,
+    },
+}
+
+/// A wish and how far it is.
+#[derive(Debug)]
+pub(super) struct Goal {
+    pub(super) wish: Wish,
+    /// Not before this time.
+    after: u64,
+    waiting: Option<Token>,
+    pub(super) done: bool,
+}
+
+/// What to do about a wish now.
+enum Next {
+    Ask(usize, Command),
+    Wait,
+    Done,
+}
+
+/// The wishes of a seed.
+pub(super) fn draw(chance: &mut Chance, devices: usize) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    let mut want = |after, wish| goals.push(Goal { wish, after, waiting: None, done: false });
+    let mut pairs = Vec::new();
+    for guest in 1..devices {
+        pairs.push((HUB, guest));
+    }
+    for a in 1..devices {
+        for b in a + 1..devices {
+            if chance.permille(200) {
+                pairs.push((a, b));
+            }
+        }
+    }
+    for (a, b) in &pairs {
+        let (maker, adder) = if chance.permille(500) { (*a, *b) } else { (*b, *a) };
+        let accept = |chance: &mut Chance| if chance.permille(600) { Acceptance::AtOnce } else { Acceptance::ByHand };
+        let after = chance.between(0, 6_000);
+        want(after, Wish::Meet { maker, adder, accept: accept(chance), link: None, added: false });
+        if chance.permille(150) {
+            // Both ask each other at once.
+            let after = after + chance.between(0, 1_500);
+            want(after, Wish::Meet { maker: adder, adder: maker, accept: accept(chance), link: None, added: false });
+        }
+    }
+    for n in 0..chance.between(2, 8) {
+        let (a, b) = pairs[chance.index(pairs.len())];
+        let (from, to) = if chance.permille(500) { (a, b) } else { (b, a) };
+        want(chance.between(0, 40_000), Wish::Say { from, place: Place::Direct(to), text: format!("d{n}") });
+    }
+    for _ in 0..chance.between(0, 2) {
+        let (who, other) = pairs[chance.index(pairs.len())];
+        want(chance.between(5_000, 50_000), Wish::Read { who, place: Place::Direct(other) });
+    }
+    for _ in 0..chance.between(0, 4) {
+        let name = NAMES[chance.index(NAMES.len())].to_owned();
+        want(chance.between(0, 50_000), Wish::CallSelf { who: chance.index(devices), name });
+    }
+    if devices > 2 || chance.permille(300) {
+        group(chance, devices, &mut want);
+    }
+    goals
+}
+
+fn group(chance: &mut Chance, devices: usize, want: &mut impl FnMut(u64, Wish)) {
+    want(chance.between(0, 4_000), Wish::Found { founder: HUB, name: "Group".into() });
+    let late = (devices > 2 && chance.permille(500)).then_some(devices - 1);
+    for guest in 1..devices {
+        let after = if Some(guest) == late { chance.between(20_000, 40_000) } else { chance.between(0, 5_000) };
+        want(after, Wish::Invite { inviter: HUB, guest });
+    }
+    for n in 0..chance.between(2, 10) {
+        let from = chance.index(devices);
+        want(chance.between(3_000, 50_000), Wish::Say { from, place: Place::Group, text: format!("g{n}") });
+    }
+    if chance.permille(400) {
+        want(chance.between(10_000, 40_000), Wish::NameGroup { who: HUB, name: "Group of ours".into() });
+    }
+    if chance.permille(300) {
+        want(chance.between(10_000, 50_000), Wish::Read { who: chance.index(devices), place: Place::Group });
+    }
+    if devices > 2 && chance.permille(400) {
+        want(chance.between(15_000, 50_000), Wish::Leave { who: chance.index(devices) });
+    }
+}
+
+impl World {
+    /// Everybody goes after what they want.
+    pub(super) fn pursue(&mut self) {
+        let mut goals = std::mem::take(&mut self.goals);
+        let inviting = goals.iter().any(|goal| matches!(goal.wish, Wish::Invite { .. }) && !goal.done);
+        for goal in &mut goals {
+            if goal.done || goal.after > self.now {
+                continue;
+            }
+            if let Some(token) = goal.waiting {
+                let Some(outcome) = self.outcomes.remove(&token) else { continue };
+                goal.waiting = None;
+                goal.done = self.take_outcome(&mut goal.wish, outcome);
+                continue;
+            }
+            match self.next_of(&goal.wish, inviting) {
+                Next::Wait => {}
+                Next::Done => goal.done = true,
+                Next::Ask(who, command) => goal.waiting = self.ask(who, command),
+            }
+        }
+        self.goals = goals;
+    }
+
+    fn ask(&mut self, who: usize, command: Command) -> Option<Token> {
+        self.devices[who].run.as_ref()?;
+        self.last_token += 1;
+        let token = self.last_token;
+        self.asked.insert(token, who);
+        self.hand(who, Input::Command(token, command));
+        Some(token)
+    }
+
+    fn next_of(&self, wish: &Wish, inviting: bool) -> Next {
+        match wish {
+            Wish::Meet { maker, adder, accept, link, added } => {
+                self.next_of_meeting(*maker, *adder, *accept, link.as_deref(), *added)
+            }
+            Wish::Found { founder, name } => Next::Ask(*founder, Command::NewGroup(name.clone())),
+            Wish::Invite { inviter, guest } => self.next_of_invitation(*inviter, *guest),
+            Wish::Say { from, place, text } => match self.chat_to_write_in(*from, *place) {
+                Some(chat) => Next::Ask(*from, Command::Send { chat, text: text.clone(), reply_to: None }),
+                None if *place == Place::Group && self.left.contains(from) => Next::Done,
+                None => Next::Wait,
+            },
+            Wish::Read { who, place } => match self.chat_of(*who, *place) {
+                Some(chat) => Next::Ask(*who, Command::MarkRead { chat, up_to: None }),
+                None => Next::Wait,
+            },
+            Wish::CallSelf { who, name } => Next::Ask(*who, Command::SetName(name.clone())),
+            Wish::NameGroup { who, name } => match self.joined_group(*who) {
+                Some(group) => Next::Ask(*who, Command::RenameGroup(group, name.clone())),
+                None if self.left.contains(who) => Next::Done,
+                None => Next::Wait,
+            },
+            Wish::Leave { who } => match self.joined_group(*who) {
+                Some(group) if *who != HUB || !inviting => Next::Ask(*who, Command::LeaveGroup(group)),
+                _ => Next::Wait,
+            },
+        }
+    }
+
+    fn next_of_meeting(&self, maker: usize, adder: usize, accept: Acceptance, link: Option<&str>, added: bool) -> Next {
+        let state = |who, other| self.contact(who, other).map(|contact| contact.state);
+        let (here, there) = (state(maker, adder), state(adder, maker));
+        if here == Some(ContactState::Connected) && there == Some(ContactState::Connected) {
+            return Next::Done;
+        }
+        let Some(link) = link else {
+            let life = if self.weather.is_of_years() { days(365 * 25) } else { days(7) };
+            return Next::Ask(maker, Command::CreateTicket { life, accept });
+        };
+        if !added {
+            return Next::Ask(adder, Command::AddContact { link: link.to_owned(), alias: None });
+        }
+        if here == Some(ContactState::Incoming) && accept == Acceptance::ByHand {
+            return Next::Ask(maker, Command::Accept(self.devices[adder].account));
+        }
+        Next::Wait
+    }
+
+    fn next_of_invitation(&self, inviter: usize, guest: usize) -> Next {
+        let Some(group) = self.group else { return Next::Wait };
+        match self.group_row(guest, group).map(|row| row.state) {
+            Some(GroupState::Joined | GroupState::Left) => return Next::Done,
+            Some(GroupState::Invited) => return Next::Ask(guest, Command::AcceptGroup(group)),
+            Some(_) => return Next::Wait,
+            None => {}
+        }
+        let connected = self.contact(inviter, guest).is_some_and(|row| row.state == ContactState::Connected);
+        let invited = self
+            .group_row(inviter, group)
+            .is_none_or(|row| row.state != GroupState::Joined || row.invited.contains(&self.devices[guest].account));
+        let account = self.devices[guest].account;
+        let member = self.members(inviter, group).iter().any(|row| row.current && row.account == account);
+        if connected && !invited && !member {
+            Next::Ask(inviter, Command::InviteToGroup(group, self.devices[guest].account))
+        } else {
+            Next::Wait
+        }
+    }
+
+    /// Whether the wish is fulfilled.
+    fn take_outcome(&mut self, wish: &mut Wish, outcome: Outcome) -> bool {
+        match (wish, outcome) {
+            (Wish::Meet { link, .. }, Outcome::Answered(Ok(Reply::Ticket { link: text, .. }))) => {
+                *link = Some(text);
+                false
+            }
+            (
+                Wish::Meet { added, .. },
+                Outcome::Answered(Ok(Reply::Contact(_)) | Err(Refusal::AlreadyContact { .. } | Refusal::NoSuchRequest)),
+            ) => {
+                *added = true;
+                false
+            }
+            (Wish::Found { .. }, Outcome::Answered(Ok(Reply::Group(group)))) => {
+                self.group = Some(group);
+                true
+            }
+            (Wish::Found { founder, name }, Outcome::Unknown) => {
+                let groups = rows::all::<GroupRow>(&self.devices[*founder].store, b"").unwrap_or_default();
+                self.group = groups.iter().find(|row| row.name == *name).map(|row| row.group);
+                self.group.is_some()
+            }
+            (Wish::Leave { who }, Outcome::Answered(Ok(_))) => self.left.insert(*who),
+            (Wish::Leave { who }, Outcome::Unknown) => {
+                let left = self.joined_group(*who).is_none();
+                if left {
+                    self.left.insert(*who);
+                }
+                left
+            }
+            (Wish::Invite { .. }, Outcome::Answered(Ok(_) | Err(Refusal::NoSuchInvitation))) => false,
+            (Wish::Say { .. }, Outcome::Answered(Err(Refusal::NotAMember | Refusal::NotConnected { .. }))) => false,
+            (Wish::NameGroup { .. }, Outcome::Answered(Err(Refusal::NotAMember))) => false,
+            (_, Outcome::Answered(Ok(_))) => true,
+            (_, Outcome::Unknown) => false,
+            (wish, Outcome::Answered(Err(refusal))) => {
+                self.fail(format!("{wish:?} is refused: {refusal}"));
+                false
+            }
+        }
+    }
+
+    fn joined_group(&self, who: usize) -> Option<OpId> {
+        let group = self.group?;
+        self.group_row(who, group).filter(|row| row.state == GroupState::Joined).map(|_| group)
+    }
+
+    fn chat_to_write_in(&self, who: usize, place: Place) -> Option<ChatId> {
+        match place {
+            Place::Group => self.joined_group(who).map(ChatId::from),
+            Place::Direct(other) => {
+                let contact = self.contact(who, other)?;
+                let may =
+                    matches!(contact.state, ContactState::Pending | ContactState::Requested | ContactState::Connected);
+                may.then(|| ChatId::direct(self.devices[who].account, self.devices[other].account))
+            }
+        }
+    }
+
+    fn chat_of(&self, who: usize, place: Place) -> Option<ChatId> {
+        let chat = match place {
+            Place::Group => ChatId::from(self.group?),
+            Place::Direct(other) => ChatId::direct(self.devices[who].account, self.devices[other].account),
+        };
+        rows::read::<ChatRow>(&self.devices[who].store, &ChatRow::key(chat)).ok().flatten().map(|_| chat)
+    }
+}

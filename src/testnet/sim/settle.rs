@@ -1,0 +1,230 @@
+//! What must have come about once the weather is over: everything everywhere, and nothing owed.
+
+use super::world::World;
+use crate::protocol::{
+    engine::{
+        Command, Refusal, Reply, Token,
+        rows::{
+            self, ChatKind, ChatRow, ContactRow, ContactState, CounterRow, EventRow, GroupRow, GroupState, OwnRow,
+            ReceiptRow, Side,
+        },
+    },
+    ids::{ChatId, EventId, OpId},
+    view::{Direction, Table, View},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What was said, and who must have it.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    /// Who is meant by the message that a command asks for.
+    meant: BTreeMap<Token, BTreeSet<usize>>,
+    /// Messages that are durable at their author.
+    pub(super) written: BTreeMap<EventId, Written>,
+    /// Those of which the author was told so.
+    pub(super) acknowledged: BTreeSet<EventId>,
+}
+
+/// A message.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) from: usize,
+    pub(super) chat: ChatId,
+    pub(super) to: BTreeSet<usize>,
+}
+
+impl Ledger {
+    /// A drain with this answer is durable.
+    pub(super) fn enter(&mut self, from: usize, token: Token, answer: &Result<Reply, Refusal>) {
+        let Some(to) = self.meant.remove(&token) else { return };
+        if let Ok(Reply::Sent { id, chat }) = answer {
+            self.written.insert(*id, Written { from, chat: *chat, to });
+        }
+    }
+}
+
+impl World {
+    /// Notes who is meant by a message, as its author knows the group at this moment.
+    pub(super) fn before_command(&mut self, who: usize, token: Token, command: &Command) {
+        let Command::Send { chat, .. } = command else { return };
+        let row = rows::read::<ChatRow>(&self.devices[who].store, &ChatRow::key(*chat));
+        let accounts: Vec<_> = match row.ok().flatten().map(|row| row.kind) {
+            Some(ChatKind::Direct(account)) => vec![account],
+            Some(ChatKind::Group(group)) => {
+                self.members(who, group).into_iter().filter(|row| row.current).map(|row| row.account).collect()
+            }
+            _ => return,
+        };
+        let meant = self.devices.iter().filter(|device| accounts.contains(&device.account) && device.index != who);
+        self.ledger.meant.insert(token, meant.map(|device| device.index).collect());
+    }
+
+    /// The author is told.
+    pub(super) fn acknowledge(&mut self, answer: &Result<Reply, Refusal>) {
+        if let Ok(Reply::Sent { id, .. }) = answer {
+            self.ledger.acknowledged.insert(*id);
+        }
+    }
+
+    /// Whether nothing is owed to anybody; else what.
+    pub(super) fn settled(&self) -> Result<(), String> {
+        for id in &self.ledger.acknowledged {
+            if !self.ledger.written.contains_key(id) {
+                return Err(format!("{id:?} was acknowledged and is not there"));
+            }
+        }
+        for (id, written) in &self.ledger.written {
+            self.settled_message(*id, written)?;
+        }
+        for who in 0..self.devices.len() {
+            self.settled_device(who)?;
+        }
+        match self.group {
+            Some(group) => self.settled_group(group),
+            None => Ok(()),
+        }
+    }
+
+    fn settled_message(&self, id: EventId, written: &Written) -> Result<(), String> {
+        let author = &self.devices[written.from];
+        let own = self.event(written.from, id).ok_or_else(|| format!("{} lost its own {id:?}", author.name))?;
+        let left =
+            |who: &usize| self.left.contains(who) && written.chat == self.group.map_or(written.chat, ChatId::from);
+        for to in written.to.iter().filter(|to| !self.group_chat(written.chat) || !left(to)) {
+            let reader = &self.devices[*to];
+            if self.event(*to, id).is_none() {
+                return Err(format!("{} has not {id:?} ({}) of {}", reader.name, own.no, author.name));
+            }
+            if self.group_chat(written.chat) && self.left.contains(&written.from) {
+                continue;
+            }
+            let receipt = self.receipt(written.from, written.chat, Side::Theirs, *to);
+            let held = receipt.is_some_and(|row| row.numbers().is_ok_and(|held| held.contains(own.no)));
+            if !held {
+                return Err(format!("{} does not know that {} has {id:?} ({})", author.name, reader.name, own.no));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn group_chat(&self, chat: ChatId) -> bool {
+        self.group.is_some_and(|group| chat == ChatId::from(group))
+    }
+
+    fn settled_device(&self, who: usize) -> Result<(), String> {
+        let device = &self.devices[who];
+        if device.run.is_none() {
+            return Err(format!("{} does not run", device.name));
+        }
+        for other in &self.devices {
+            let waiting = device.store.scan(Table::Outbox, other.device.as_ref(), None, Direction::Forward, 100);
+            let waiting = waiting.map_err(|error| error.to_string())?;
+            if !waiting.is_empty() {
+                let what: Vec<String> = waiting.iter().map(|(_, bytes)| parcel(bytes)).collect();
+                return Err(format!("the outbox of {} for {} holds {}", device.name, other.name, what.join(", ")));
+            }
+            self.settled_contact(who, other.index)?;
+        }
+        let counters = rows::read::<CounterRow>(&device.store, &CounterRow::key()).ok().flatten().unwrap_or_default();
+        if counters.waiting != 0 {
+            return Err(format!("{} counts {} waiting messages in empty outboxes", device.name, counters.waiting));
+        }
+        Ok(())
+    }
+
+    /// A contact is one on both sides, under the name it has, and what was read is known.
+    fn settled_contact(&self, who: usize, other: usize) -> Result<(), String> {
+        let Some(contact) = self.contact(who, other) else { return Ok(()) };
+        if contact.state != ContactState::Connected {
+            return Ok(());
+        }
+        let (name, theirs) = (self.devices[who].name, self.devices[other].name);
+        if self.contact(other, who).is_none_or(|back| back.state != ContactState::Connected) {
+            return Err(format!("{theirs} is a contact of {name} and not the other way"));
+        }
+        let called = self.own_name(other);
+        if contact.own_name != called {
+            return Err(format!("{name} knows {theirs} as {:?}, which is {called:?} now", contact.own_name));
+        }
+        let chat = ChatId::direct(self.devices[who].account, self.devices[other].account);
+        self.settled_read(who, other, chat)
+    }
+
+    fn settled_read(&self, who: usize, other: usize, chat: ChatId) -> Result<(), String> {
+        let told = self.receipt(who, chat, Side::Theirs, other).map_or(0, |row| row.read);
+        let truth = self.receipt(other, chat, Side::Ours, who).map_or(0, |row| row.read);
+        if told != truth {
+            let (own, other) = (self.devices[who].name, self.devices[other].name);
+            return Err(format!("{own} does not know that {other} read up to {truth} (it knows of {told})"));
+        }
+        Ok(())
+    }
+
+    /// All members know the same members under the same names, and one name of the group.
+    fn settled_group(&self, group: OpId) -> Result<(), String> {
+        let states: Vec<Option<GroupRow>> = (0..self.devices.len()).map(|who| self.group_row(who, group)).collect();
+        let joined: Vec<usize> = (0..self.devices.len())
+            .filter(|who| states[*who].as_ref().is_some_and(|row| row.state == GroupState::Joined))
+            .collect();
+        let names: BTreeSet<&str> =
+            joined.iter().filter_map(|who| states[*who].as_ref()).map(|row| &row.name[..]).collect();
+        if names.len() > 1 {
+            return Err(format!("the group is called {names:?}"));
+        }
+        let present: BTreeSet<_> = joined.iter().map(|who| self.devices[*who].account).collect();
+        for who in &joined {
+            let members = self.members(*who, group);
+            let known: BTreeSet<_> = members.iter().filter(|row| row.current).map(|row| row.account).collect();
+            if known != present {
+                return Err(format!("{} counts {} members of {}", self.devices[*who].name, known.len(), present.len()));
+            }
+            for other in &joined {
+                let row = members.iter().find(|row| row.account == self.devices[*other].account);
+                let name = row.and_then(|row| row.name.clone());
+                let called = self.own_name(*other);
+                if name.is_some() && name != called {
+                    let (own, other) = (self.devices[*who].name, self.devices[*other].name);
+                    return Err(format!("{own} knows the member {other} as {name:?}, which is {called:?} now"));
+                }
+                if who != other {
+                    self.settled_read(*who, *other, ChatId::from(group))?;
+                }
+            }
+            if states[*who].as_ref().is_some_and(|row| row.held != 0) {
+                return Err(format!("{} holds group events that it cannot place", self.devices[*who].name));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn contact(&self, who: usize, other: usize) -> Option<ContactRow> {
+        let key = ContactRow::key(self.devices[other].account);
+        rows::read::<ContactRow>(&self.devices[who].store, &key).ok().flatten()
+    }
+
+    pub(super) fn group_row(&self, who: usize, group: OpId) -> Option<GroupRow> {
+        rows::read::<GroupRow>(&self.devices[who].store, &GroupRow::key(group)).ok().flatten()
+    }
+
+    pub(super) fn event(&self, who: usize, id: EventId) -> Option<EventRow> {
+        rows::read::<EventRow>(&self.devices[who].store, &EventRow::key(id)).ok().flatten()
+    }
+
+    fn own_name(&self, who: usize) -> Option<String> {
+        rows::read::<OwnRow>(&self.devices[who].store, &OwnRow::key()).ok().flatten().map(|own| own.name)
+    }
+
+    fn receipt(&self, who: usize, chat: ChatId, side: Side, other: usize) -> Option<ReceiptRow> {
+        let key = ReceiptRow::key(chat, side, self.devices[other].device);
+        rows::read::<ReceiptRow>(&self.devices[who].store, &key).ok().flatten()
+    }
+}
+
+fn parcel(bytes: &[u8]) -> String {
+    use crate::protocol::engine::{record::Record, rows::Parcel};
+    match rows::parse::<rows::OutboxRow>(bytes).map(|row| row.what) {
+        Ok(Parcel::Event(_, id)) => format!("{id:?}"),
+        Ok(Parcel::Control(_, record)) => format!("{:.40}", format!("{:?}", Record::parse(&record))),
+        Err(error) => error.to_string(),
+    }
+}

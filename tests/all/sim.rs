@@ -1,0 +1,83 @@
+//! Many small worlds of engines on a virtual clock: each seed is a history with its own faults.
+
+use moim::testnet::sim::{Failure, Handling, Report, run, run_handled};
+use std::{
+    ops::RangeInclusive,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// Seeds of the gate; `MOIM_SIM_SEEDS=from..to` (both included) chooses others.
+const SEEDS: RangeInclusive<u64> = 1..=220;
+
+#[test]
+fn every_acknowledged_message_is_everywhere_once_and_in_one_order() {
+    let seeds = chosen_seeds();
+    let (reports, failures) = run_all(seeds.clone());
+    let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
+    println!(
+        "{} seeds of {seeds:?}: {} messages, {} accidents, {} events",
+        reports.len(),
+        sum(|report| report.messages as u64),
+        sum(|report| report.accidents),
+        sum(|report| report.events),
+    );
+    let shown: Vec<String> = failures.iter().map(|failure| format!("seed {}: {}", failure.seed, failure.why)).collect();
+    if let Some(first) = failures.first() {
+        panic!("{first}\n{} of the seeds fail:\n{}", failures.len(), shown.join("\n"));
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_history() {
+    for seed in [3, 14, 15, 92, 65] {
+        assert_eq!(run(seed), run(seed));
+    }
+}
+
+#[test]
+fn the_simulator_notices_what_is_told_before_it_is_durable() {
+    assert!((1..60).any(|seed| run_handled(seed, Handling::TellsBeforeDurable).is_err()));
+}
+
+#[test]
+fn the_simulator_notices_an_engine_that_remembers_what_never_was() {
+    assert!((1..60).any(|seed| run_handled(seed, Handling::KeepsEngineAfterFailure).is_err()));
+}
+
+fn chosen_seeds() -> RangeInclusive<u64> {
+    let Ok(wanted) = std::env::var("MOIM_SIM_SEEDS") else { return SEEDS };
+    let range = wanted.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..=to.parse().ok()?));
+    range.unwrap_or_else(|| panic!("MOIM_SIM_SEEDS is {wanted}; it is like 1..5000"))
+}
+
+/// Runs the seeds on all cores; each is one thread's alone, and so the same whoever runs it.
+fn run_all(seeds: RangeInclusive<u64>) -> (Vec<Report>, Vec<Failure>) {
+    let next = AtomicU64::new(*seeds.start());
+    let found = Mutex::new((Vec::new(), Vec::new()));
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if !seeds.contains(&seed) {
+                        return;
+                    }
+                    let outcome = run(seed);
+                    let mut found = found.lock().expect("no thread panics while it holds this");
+                    match outcome {
+                        Ok(report) => found.0.push(report),
+                        Err(failure) => found.1.push(failure),
+                    }
+                }
+            });
+        }
+    });
+    let (mut reports, mut failures) = found.into_inner().expect("no thread panics while it holds this");
+    reports.sort_by_key(|report| report.seed);
+    failures.sort_by_key(|failure| failure.seed);
+    (reports, failures)
+}
