@@ -1,6 +1,11 @@
 //! The one integration-test binary: each more would link the whole network stack again.
 
+mod cli_process;
+mod crashes;
+mod end_to_end;
+mod hostile;
 mod layering;
 mod pages;
 mod sim;
 mod source;
+mod support;

