@@ -8,7 +8,7 @@ use crate::{
     net::{
         Command, Gate, NetEvent, QueueLimits, Topic, Unreached, Verdict, address, direct,
         gossip::{acceptance, topic_score},
-        limits::{MAX_DIALS, MAX_HELD_EVENTS, MAX_HELD_GOSSIP},
+        limits::{MAX_DIALS, MAX_HELD_EVENTS, MAX_HELD_GOSSIP, MAX_NEARBY, MAX_PEER_ADDRESSES},
         link::{Ended, Ends, Link, Why},
         offences::Offences,
         reach::{Dial, Reach},
@@ -46,6 +46,8 @@ pub(super) struct Driver {
     gates: HashMap<gossipsub::TopicHash, (Topic, Gate)>,
     offences: Offences,
     told_addresses: Vec<String>,
+    /// Who was discovered on the local network, wanted or not: one that is wanted later is found at once.
+    nearby: HashMap<PeerId, Vec<String>>,
 }
 
 /// What a dial under way is for.
@@ -79,6 +81,7 @@ impl Driver {
             gates: HashMap::new(),
             offences: Offences::default(),
             told_addresses: Vec::new(),
+            nearby: HashMap::new(),
         }
     }
 
@@ -182,6 +185,9 @@ impl Driver {
                 self.judge(&propagation_source, &message_id, message);
             }
             BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => self.on_discovered(found),
+            BehaviourEvent::Mdns(mdns::Event::Expired(gone)) => {
+                gone.iter().for_each(|(peer, _)| drop(self.nearby.remove(peer)));
+            }
             _ => {}
         }
     }
@@ -227,7 +233,9 @@ impl Driver {
     fn want(&mut self, key: &TransportKey, addresses: &[String]) {
         let Some(peer) = address::peer_id(key) else { return };
         let now = Instant::now();
-        if !self.reach.want(peer, address::dialable(addresses, Some(&peer)), now) {
+        let nearby = self.nearby.get(&peer).map_or(&[][..], Vec::as_slice);
+        let addresses = [addresses, nearby].concat();
+        if !self.reach.want(peer, address::dialable(&addresses, Some(&peer)), now) {
             return;
         }
         // Strangers never take the place of someone this node wants.
@@ -303,6 +311,10 @@ impl Driver {
         for (peer, addresses) in peers {
             // Named by anyone on the network: nothing is dialled, and nothing held back, on that word alone.
             let Some(key) = address::transport_key(&peer) else { continue };
+            if self.nearby.len() < MAX_NEARBY || self.nearby.contains_key(&peer) {
+                let known = addresses.iter().take(MAX_PEER_ADDRESSES).cloned().collect();
+                self.nearby.insert(peer, known);
+            }
             if self.held.len() < MAX_HELD_EVENTS / 2 {
                 self.held.push_back(NetEvent::Discovered { peer: key, addresses });
             }

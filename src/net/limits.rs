@@ -56,6 +56,8 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 pub const MAX_REACHED: usize = 8_192;
 /// Addresses remembered of one of them; the newest win.
 pub const MAX_PEER_ADDRESSES: usize = 8;
+/// Peers remembered of those that the local network names; more is somebody making names up.
+pub const MAX_NEARBY: usize = 256;
 /// The first pause between dials…
 pub const BACK_OFF_FIRST: Duration = Duration::from_secs(1);
 /// …which doubles up to this.
