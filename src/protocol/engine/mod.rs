@@ -304,9 +304,9 @@ impl Turn<'_> {
             return Ok(());
         }
         match record {
-            Record::Request(name) => self.request_came(&heard, &name),
-            Record::Accepted(name) => self.accepted_came(&heard, &name),
-            Record::Profile(name) => self.profile_came(&heard, &name),
+            Record::Request(name, chosen) => self.request_came(&heard, &name, chosen),
+            Record::Accepted(name, chosen) => self.accepted_came(&heard, &name, chosen),
+            Record::Profile(name, chosen) => self.profile_came(&heard, &name, chosen),
             Record::Event(bytes) => self.event_came(&heard, &bytes),
             Record::Receipt(receipt) => self.receipt(&heard.device, receipt),
             Record::Bundle(bytes) => self.bundle_told(&bytes),
