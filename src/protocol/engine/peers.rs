@@ -257,16 +257,17 @@ impl Turn<'_> {
         let device = DeviceRow { bundle: encode(&signed), ..device };
         self.put(DeviceRow::key(device.device), &device);
         self.mem.peers.insert(peer, Some(device.device));
-        let device = self.leave_start_under_other_prekey(device, &bundle.prekey.id)?;
+        let device = self.leave_start_under_other_prekey(device, tag, &bundle.prekey.id)?;
         self.request_of(account, &device)?;
         self.pump(device.device)
     }
 
-    /// A start that nobody answered and that was made with another prekey than the one now named is made anew.
-    fn leave_start_under_other_prekey(&mut self, device: DeviceRow, prekey: &[u8; 8]) -> Step<DeviceRow> {
+    /// A start under this intro that nobody answered and that was made with another prekey than the one now named is made
+    /// anew.
+    fn leave_start_under_other_prekey(&mut self, device: DeviceRow, tag: Tag, prekey: &[u8; 8]) -> Step<DeviceRow> {
         let Some(sid) = device.sending else { return Ok(device) };
         let Some(row) = self.read::<rows::SessionRow>(&rows::SessionRow::key(sid))? else { return Ok(device) };
-        let same = row.prekey.as_ref().is_none_or(|held| held.as_slice() == prekey);
+        let same = row.intro_tag != tag || row.prekey.as_ref().is_none_or(|held| held.as_slice() == prekey);
         if same || super::sessions::load(&row)?.answered() {
             return Ok(device);
         }

@@ -260,8 +260,12 @@ impl Turn<'_> {
     }
 
     /// The intro secret by which a session with this device is started next.
+    ///
+    /// A link is used only once its own bundle is here, so that its maker does not hear two starts of us under it.
     fn intro_to(&self, device: &DeviceRow) -> Step<Option<(Secret, Origin)>> {
-        Ok(self.intros_to(device.account, Some(device))?.into_iter().next())
+        let met = self.contact(device.account)?.is_some_and(|contact| contact.devices.contains(&device.device));
+        let mut intros = self.intros_to(device.account, Some(device))?.into_iter();
+        Ok(intros.find(|(_, origin)| met || *origin == Origin::Group))
     }
 
     /// Every intro secret this account shares with another, the one to use first in front.
