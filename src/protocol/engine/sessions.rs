@@ -112,6 +112,8 @@ impl Turn<'_> {
     fn hear_start(&mut self, peer: TransportKey, intro: &Intro, secret: Option<Secret>, outer: Outer) -> Step<Hearing> {
         let (Some(secret), Ok(seen)) = (secret, StartSeen::of(&outer)) else { return Ok(Hearing::Nothing) };
         if self.read::<SeenRow>(&SeenRow::key(&seen.prekey_id(), &seen.start_id()))?.is_some() {
+            // It began a session that is gone: what comes under it must be sealed anew.
+            self.send(peer, &Frame::Unknown(outer.tag()));
             return Ok(Hearing::Nothing);
         }
         let own = self.own()?;
