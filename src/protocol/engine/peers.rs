@@ -17,7 +17,7 @@ use crate::protocol::{
         bundle::{Reach, open_bundle},
         certificate::next_seq,
     },
-    ids::{AccountId, DeviceId, TransportKey},
+    ids::{AccountId, DeviceId, OpId, TransportKey},
     view::{Direction, Table, View, ViewError},
     wire::{
         decode, encode,
@@ -208,8 +208,16 @@ impl Turn<'_> {
                 self.owe_lost(device, at);
                 Ok(())
             }
-            Hearing::Nothing => Ok(()),
+            Hearing::Early | Hearing::Nothing => Ok(()),
         }
+    }
+
+    /// The members of a group are others now: starts that came too early are heard again.
+    pub(super) fn hear_early_starts(&mut self, group: OpId) -> Step {
+        for (peer, wire) in self.mem.early_starts.remove(&group).unwrap_or_default() {
+            self.envelope(peer, &wire)?;
+        }
+        Ok(())
     }
 
     /// A device speaks over a connection that its key owns: now it is known to be there.

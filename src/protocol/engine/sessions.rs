@@ -29,7 +29,7 @@ use crate::protocol::{
     wire::{
         decode, encode,
         frame::Frame,
-        limits::{MAX_DEVICES, MAX_INTROS, MAX_STARTS_PER_ACCOUNT, START_ANEW_AFTER},
+        limits::{MAX_DEVICES, MAX_HELD_STARTS, MAX_INTROS, MAX_STARTS_PER_ACCOUNT, START_ANEW_AFTER},
     },
 };
 
@@ -53,6 +53,8 @@ pub(super) enum Hearing {
     Again(DeviceId, Position),
     /// Its key is gone: it must be sealed anew.
     Lost(DeviceId, Position),
+    /// It starts a session as a member of a group, which its sender is not known to be; it may become known.
+    Early,
     /// Nothing came of it, and nothing changed.
     Nothing,
 }
@@ -73,7 +75,13 @@ impl Turn<'_> {
         }
         match row.intro {
             Some(Intro::Closed) => self.ticket_is_used(peer, tag)?,
-            Some(intro) => return self.hear_start(peer, &intro, row.secret, outer),
+            Some(intro) => {
+                let hearing = self.hear_start(peer, &intro, row.secret, outer)?;
+                if let (Intro::Group(group), Hearing::Early) = (intro, &hearing) {
+                    self.keep_early_start(group, peer, wire);
+                }
+                return Ok(hearing);
+            }
             None => self.send(peer, &Frame::Unknown(tag)),
         }
         Ok(Hearing::Nothing)
@@ -139,7 +147,7 @@ impl Turn<'_> {
         // The session is kept only together with a first record that opens: who saw the intro alone leaves no trace.
         let Ok(opened) = begun.session.open(&outer, &|_| None, self.now) else { return Ok(Hearing::Nothing) };
         let Some((origin, ticket)) = self.admit(peer, outer.tag(), intro, &bundle)? else {
-            return Ok(Hearing::Nothing);
+            return Ok(if matches!(intro, Intro::Group(_)) { Hearing::Early } else { Hearing::Nothing });
         };
         let Some(device) = self.learn_bundle(&bundle, &signed)? else { return Ok(Hearing::Nothing) };
         let row = SessionRow {
@@ -160,6 +168,18 @@ impl Turn<'_> {
         let device = self.add_session(device, row, &opened.session, begun.intro_again)?;
         let at = Position { sid: outer.sid().0, epoch: outer.epoch(), index: outer.index() };
         Ok(Hearing::Heard(Heard { record: opened.record, device, origin, at, ticket }))
+    }
+
+    /// Keeps a start until its sender is known as a member; the oldest goes where there are too many.
+    fn keep_early_start(&mut self, group: OpId, peer: TransportKey, wire: &[u8]) {
+        let held = self.mem.early_starts.entry(group).or_default();
+        if held.iter().any(|(_, other)| other == wire) {
+            return;
+        }
+        if held.len() >= MAX_HELD_STARTS {
+            held.pop_front();
+        }
+        held.push_back((peer, wire.to_vec()));
     }
 
     /// Whether a start under this intro by this device is let in, and what may be said in it.
