@@ -224,9 +224,7 @@ impl<'r, 'v> Shaped<'r, 'v> {
     pub(super) fn message(&self, event: &EventRow) -> Result<Message, ApiError> {
         let progress = self.receipts.progress(event);
         let (kind, text, reply_to) = match Content::parse(&event.content) {
-            Ok(Content::Text(text)) => {
-                (MessageKind::Text, Some(text.as_str().to_owned()), text.reply_to())
-            }
+            Ok(Content::Text(text)) => (MessageKind::Text, Some(text.as_str().to_owned()), text.reply_to()),
             Ok(Content::Profile(_) | Content::Unknown { .. }) => (MessageKind::Other, None, None),
             Err(_) => return Err(ViewError::Damaged(Table::Event).into()),
         };
