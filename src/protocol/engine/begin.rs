@@ -56,6 +56,7 @@ pub fn first_rows(
         addresses: Vec::new(),
         prekey: row.id,
         prekey_made: now,
+        name_chosen: now,
     };
     let notes = ChatRow::new(ChatId::direct(own.account, own.account), ChatKind::Own, now);
     Ok(vec![

@@ -22,6 +22,7 @@ use crate::protocol::{
     view::{Direction, View},
     wire::frame::Frame,
 };
+use std::time::Duration;
 
 impl Turn<'_> {
     pub(super) fn set_name(&mut self, name: &str) -> Answer {
@@ -31,15 +32,16 @@ impl Turn<'_> {
             return Ok(Reply::Done);
         }
         own.name = name.to_string();
+        own.name_chosen = self.now.max(own.name_chosen.plus(Duration::from_millis(1)));
         self.put(rows::OwnRow::key(), &own);
         for contact in rows::all::<ContactRow>(self, b"")? {
             if contact.state != ContactState::Connected {
                 continue;
             }
             for device in contact.devices {
-                // Only the newest name is of use, and one that comes back is said again.
-                self.drop_controls(device, &|record| matches!(record, Record::Profile(_)))?;
-                self.post(device, &Record::Profile(own.name.clone()))?;
+                // Only the newest name is of use.
+                self.drop_controls(device, &|record| matches!(record, Record::Profile(..)))?;
+                self.post(device, &Record::Profile(own.name.clone(), own.name_chosen))?;
             }
         }
         self.tell_name_to_groups()?;
@@ -130,8 +132,8 @@ impl Turn<'_> {
             device.sending = None;
             self.put(DeviceRow::key(device.device), &device);
         }
-        let name = self.own()?.name;
-        self.post(device.device, &Record::Request(name))
+        let own = self.own()?;
+        self.post(device.device, &Record::Request(own.name, own.name_chosen))
     }
 
     fn sends_under_link(&self, device: &DeviceRow, contact: &ContactRow) -> Step<bool> {
@@ -183,8 +185,9 @@ impl Turn<'_> {
             self.use_ticket(&inv, account)?;
         }
         // Who asked said its name when it asked, which may be long ago.
-        let name = self.own()?.name;
-        let word = if was_incoming { Record::Accepted(name) } else { Record::Profile(name) };
+        let own = self.own()?;
+        let said = if was_incoming { Record::Accepted } else { Record::Profile };
+        let word = said(own.name, own.name_chosen);
         for device in &contact.devices {
             self.prefer_contact_session(*device)?;
             self.post(*device, &word)?;
@@ -370,12 +373,12 @@ impl Turn<'_> {
     }
 
     /// "May I be your contact?"
-    pub(super) fn request_came(&mut self, heard: &Heard, name: &str) -> Step {
+    pub(super) fn request_came(&mut self, heard: &Heard, name: &str, chosen: Millis) -> Step {
         let Some(mut contact) = self.contact(heard.device.account)? else { return Ok(()) };
         if heard.ticket.is_none() {
             return Ok(());
         }
-        self.take_own_name(&mut contact, name)?;
+        self.take_own_name(&mut contact, name, chosen)?;
         self.put(ContactRow::key(contact.account), &contact);
         match contact.state {
             ContactState::Incoming => {
@@ -405,7 +408,7 @@ impl Turn<'_> {
     }
 
     /// "You are my contact now."
-    pub(super) fn accepted_came(&mut self, heard: &Heard, name: &str) -> Step {
+    pub(super) fn accepted_came(&mut self, heard: &Heard, name: &str, chosen: Millis) -> Step {
         let Some(mut contact) = self.contact(heard.device.account)? else { return Ok(()) };
         if !matches!(contact.state, ContactState::Pending | ContactState::Requested) {
             return Ok(());
@@ -413,7 +416,7 @@ impl Turn<'_> {
         if !contact.devices.contains(&heard.device.device) {
             return Ok(());
         }
-        self.take_own_name(&mut contact, name)?;
+        self.take_own_name(&mut contact, name, chosen)?;
         self.connect(contact)
     }
 
@@ -434,21 +437,25 @@ impl Turn<'_> {
     }
 
     /// "My name is now this."
-    pub(super) fn profile_came(&mut self, heard: &Heard, name: &str) -> Step {
+    pub(super) fn profile_came(&mut self, heard: &Heard, name: &str, chosen: Millis) -> Step {
         let Some(mut contact) = self.speaking_contact(heard)? else { return Ok(()) };
-        self.take_own_name(&mut contact, name)?;
+        self.take_own_name(&mut contact, name, chosen)?;
         self.put(ContactRow::key(contact.account), &contact);
         self.tell_contact(contact.account)
     }
 
     /// Notes what another calls itself. Its first name becomes the local one, unless the owner chose one; later ones do
     /// not, so that nobody turns into somebody else in the list.
-    fn take_own_name(&mut self, contact: &mut ContactRow, name: &str) -> Step {
+    fn take_own_name(&mut self, contact: &mut ContactRow, name: &str, chosen: Millis) -> Step {
         let Ok(name) = name.parse::<Name>() else { return Ok(()) };
+        if contact.own_name.is_some() && chosen < contact.own_name_chosen {
+            return Ok(());
+        }
         if contact.own_name.is_none() && !contact.named {
             contact.name = self.free_name(name.as_str(), contact.account)?;
         }
         contact.own_name = Some(name.to_string());
+        contact.own_name_chosen = chosen;
         Ok(())
     }
 
@@ -485,6 +492,7 @@ impl Turn<'_> {
             devices: Vec::new(),
             since: self.now,
             ticket_transport: None,
+            own_name_chosen: Millis(0),
         }
     }
 

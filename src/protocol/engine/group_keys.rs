@@ -337,7 +337,8 @@ impl Turn<'_> {
         if !is_here || key.device != from || key.heads.len() > MAX_HEADS {
             return Ok(());
         }
-        if state == Some(GroupState::Joined) && self.is_member_device(group, from)? {
+        // Who left may still owe what it said before.
+        if state == Some(GroupState::Joined) && self.is_or_was_member_device(group, from)? {
             return self.take_chain(group, key);
         }
         let aside = self.mem.chains_aside.entry(group).or_default();
@@ -347,16 +348,13 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Takes the chains kept aside of devices that are members' now.
+    /// Takes the chains kept aside of devices that are known as members' now, or as such that went.
     pub(super) fn settle_chains(&mut self, group: OpId) -> Step {
         let memory = self.group(group)?;
-        let (ready, aside): (BTreeMap<_, _>, _) = self
-            .mem
-            .chains_aside
-            .remove(&group)
-            .unwrap_or_default()
-            .into_iter()
-            .partition(|(from, _)| memory.membership.owner(from).is_some());
+        let (ready, aside): (BTreeMap<_, _>, _) =
+            self.mem.chains_aside.remove(&group).unwrap_or_default().into_iter().partition(|(from, _)| {
+                memory.membership.owner(from).is_some() || memory.membership.former.contains(from)
+            });
         if !aside.is_empty() {
             self.mem.chains_aside.insert(group, aside);
         }

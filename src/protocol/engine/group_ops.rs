@@ -203,6 +203,7 @@ impl Turn<'_> {
         if joined_now {
             self.tell_name_to(group)?;
         }
+        self.hear_early_starts(group)?;
         if before != Some(&memory.membership) { self.tell(&FeedEntry::Group { group }) } else { Ok(()) }
     }
 

@@ -1,7 +1,7 @@
 //! Parting from groups and from members who went: what is still owed them, and what they are to have no more.
 
 use super::{
-    Timer,
+    GroupMemory, Timer,
     group_ops::member_devices,
     record::Record,
     rows::{ContactState, DeviceRow, GroupRow, GroupState, OutboxRow, Parcel, Row, parse},
@@ -9,8 +9,8 @@ use super::{
     turn::{Step, Turn},
 };
 use crate::protocol::{
-    group::Membership,
-    ids::{DeviceId, OpId},
+    group::{Action, GroupEvent, Membership},
+    ids::{AccountId, DeviceId, OpId},
     time::days,
     view::{Direction, View},
 };
@@ -20,6 +20,28 @@ use std::time::Duration;
 const PART_EVERY: Duration = Duration::from_secs(60);
 /// Whoever has not heard of it by then learns it from others.
 const PARTING_KEPT: Duration = days(14);
+
+impl GroupMemory {
+    /// Whether a Leave that counts names this event as the last of its author. Nobody has two last words, and none who was
+    /// removed: it could make up as many as it likes.
+    pub(super) fn is_last_word(&self, author: AccountId, event: &GroupEvent) -> bool {
+        let mut leaves: Vec<OpId> = Vec::new();
+        for op in self.graph.ops().filter(|op| op.account == author || op.action == Action::Remove(author)) {
+            match &op.action {
+                Action::Remove(_) => return false,
+                Action::Leave(last) => {
+                    let is_only = leaves.iter().all(|earlier| self.graph.within(earlier, &[op.id()]));
+                    if is_only && *last == Some(event.id()) && op.device == event.device {
+                        return self.membership.cuts.contains(&op.id());
+                    }
+                    leaves.push(op.id());
+                }
+                _ => {}
+            }
+        }
+        false
+    }
+}
 
 impl Turn<'_> {
     /// The account was removed: its members are members of a common group no more.
@@ -36,18 +58,24 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// After leaving: whoever has confirmed the last ops is forgotten, the others are looked for and told.
+    /// After leaving: whoever has confirmed the last ops is forgotten, the others are looked for and told. The group's door
+    /// stays open here for a while: others who leave tell this one too, and who lacks the last ops asks for them.
     pub(super) fn part(&mut self, group: OpId) -> Step {
         let left = self.read::<GroupRow>(&GroupRow::key(group))?.is_some_and(|row| row.state == GroupState::Left);
         if !left || !self.has_graph(group)? {
             return Ok(());
         }
         let memory = self.group(group)?;
-        let mut waits = false;
         for device in member_devices(&memory.membership).collect::<Vec<_>>() {
-            waits |= !self.has_parted(group, device)?;
+            self.part_from(group, device)?;
         }
-        if waits && self.mem.online {
+        // Nothing is taken in after the own leaving, so the newest op is that.
+        let left = memory.arrived.values().max().copied().unwrap_or_default();
+        if self.now.since(left) >= PARTING_KEPT {
+            let own = self.own()?.device;
+            return self.close_intro(&group_intro(group, own));
+        }
+        if self.mem.online {
             self.mem.timers.insert((self.now.plus(PART_EVERY), Timer::Part(group)));
         }
         Ok(())
@@ -55,13 +83,9 @@ impl Turn<'_> {
 
     /// The same with one device, which has just connected.
     pub(super) fn part_from(&mut self, group: OpId, device: DeviceId) -> Step {
-        self.has_parted(group, device).map(|_| ())
-    }
-
-    fn has_parted(&mut self, group: OpId, device: DeviceId) -> Step<bool> {
-        let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(true) };
+        let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
         if !row.groups.contains(&group) {
-            return Ok(true);
+            return Ok(());
         }
         let mut owed = false;
         for (place, parcel, record) in self.group_parcels(group, device)? {
@@ -71,12 +95,11 @@ impl Turn<'_> {
                 self.drop_parcel(device, place, &parcel)?;
             }
         }
-        if owed {
-            self.reach(row.transport, row.addresses);
-        } else {
-            self.forget_member(group, device)?;
+        if !owed {
+            return self.forget_member(group, device);
         }
-        Ok(!owed)
+        self.reach(row.transport, row.addresses);
+        Ok(())
     }
 
     /// Takes keys of a group out of the outbox of a device that is to have them no more.

@@ -153,8 +153,9 @@ impl Turn<'_> {
             self.unhold(group, id)?;
             return Ok(Judged::Nothing);
         }
-        // Who was removed could go on under old heads for ever: only what a member took note of counts.
-        if memory.membership.owner(&device).is_none() && !self.is_followed(group, id)? {
+        // Who was removed could go on under old heads for ever: only what a member took note of counts, or its own leaving.
+        let is_former = memory.membership.owner(&device).is_none();
+        if is_former && !memory.is_last_word(author, event) && !self.is_followed(group, id)? {
             return self.hold_as(event, Waits::Follower);
         }
         let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else {
@@ -381,8 +382,11 @@ impl Turn<'_> {
             // It seems to count us in: its ops, which prove themselves, will say.
             self.ask_missing(group, Some(device));
         }
-        if state != Some(GroupState::Joined) || !self.is_member_device(group, device)? {
+        if !matches!(state, Some(GroupState::Joined | GroupState::Left)) || !self.is_member_device(group, device)? {
             return Ok(());
+        }
+        if state == Some(GroupState::Left) {
+            return self.give_last_ops(&have, device);
         }
         // What it says it has of ours is a receipt: one that was lost comes again with the next comparison.
         let own = self.own()?.device;
@@ -392,15 +396,7 @@ impl Turn<'_> {
         }
         let Some(mut left) = self.begin_answer(group, device) else { return Ok(()) };
         let memory = self.group(group)?;
-        // Of a Have in parts only the first names the heads.
-        if !(have.partial && have.heads.is_empty()) {
-            let lacking = memory.graph.beyond(&have.heads);
-            let given = within(lacking, MAX_BYTES_PER_ANSWER.min(left), |op| op.to_bytes().len());
-            left -= given.iter().map(|op| op.to_bytes().len()).sum::<usize>();
-            for record in super::group_ops::ops_records(group, given.into_iter()) {
-                self.whisper(device, &record)?;
-            }
-        }
+        left -= self.give_ops(&memory, &have, device, left)?;
         if let Some(held) = self.secret_in_force(&memory)
             && !have.secrets.iter().any(|op| op.as_slice() == held.op.0)
         {
@@ -409,6 +405,31 @@ impl Turn<'_> {
         left -= self.give_events(&memory, heard, &have, MAX_BYTES_PER_ANSWER.min(left))?;
         self.end_answer(group, device, left);
         if have.answer { Ok(()) } else { self.tell_have(group, device, true) }
+    }
+
+    /// One who left answers with ops alone: perhaps nobody else has its last ones, and without them those whom it added are
+    /// strangers to the others.
+    fn give_last_ops(&mut self, have: &Have, device: DeviceId) -> Step {
+        let Some(left) = self.begin_answer(have.group, device) else { return Ok(()) };
+        let memory = self.group(have.group)?;
+        let given = self.give_ops(&memory, have, device, left)?;
+        self.end_answer(have.group, device, left - given);
+        Ok(())
+    }
+
+    /// Gives the ops that a member lacks, up to so many bytes. How many it gave.
+    fn give_ops(&mut self, memory: &GroupMemory, have: &Have, device: DeviceId, most: usize) -> Step<usize> {
+        // Of a Have in parts only the first names the heads.
+        if have.partial && have.heads.is_empty() {
+            return Ok(0);
+        }
+        let lacking = memory.graph.beyond(&have.heads);
+        let given = within(lacking, MAX_BYTES_PER_ANSWER.min(most), |op| op.to_bytes().len());
+        let size = given.iter().map(|op| op.to_bytes().len()).sum();
+        for record in super::group_ops::ops_records(have.group, given.into_iter()) {
+            self.whisper(device, &record)?;
+        }
+        Ok(size)
     }
 
     /// How many bytes this device may still be given in this second; `None` where it has asked too often.

@@ -6,16 +6,19 @@ use super::{
     group_ops::{Bundles, member_devices, ops_records},
     record::Record,
     rows::{ContactState, DeviceRow, GroupRow, GroupState, all},
-    sessions::{Heard, device_keys, group_intro},
+    sessions::{Heard, device_keys},
     turn::{Answer, Step, Stop, Turn},
 };
 use crate::protocol::{
     event::Content,
     group::{Action, History, Meta, Role, SignedJoin, op::Join},
     identity::Name,
-    ids::{AccountId, DeviceId, OpId},
+    ids::{AccountId, ChatId, DeviceId, OpId},
     wire::limits::{MAX_GROUPS, MAX_INVITATIONS, MAX_MEMBERS},
 };
+
+/// Ops before the own leaving that are told with it: nobody else may have those that were made just before.
+const PARTING_OPS: usize = 16;
 
 impl Turn<'_> {
     pub(super) fn new_group(&mut self, name: &str) -> Answer {
@@ -206,10 +209,12 @@ impl Turn<'_> {
             self.issue(group, op)?;
         }
         let memory = self.group(group)?;
-        let op = self.make_op(Some(group), &self.named_heads(&memory), Action::Leave)?;
+        let last = self.chat(ChatId::from(group))?.and_then(|chat| chat.previous);
+        let op = self.make_op(Some(group), &self.named_heads(&memory), Action::Leave(last))?;
         // Published before it takes effect here, under the secret that it ends; and to every member's outbox, since
         // nobody may be there to hear it now.
-        let parting = ops_records(group, memory.graph.ops().skip(memory.graph.len().saturating_sub(1)).chain([&op]));
+        let before = memory.graph.len().saturating_sub(PARTING_OPS);
+        let parting = ops_records(group, memory.graph.ops().skip(before).chain([&op]));
         for device in member_devices(&memory.membership).filter(|device| *device != own.device) {
             // Nobody asks a former member what it said last, so it is said now. Its key waits in the same outbox.
             for record in self.unconfirmed_events(group, device)? {
@@ -223,7 +228,6 @@ impl Turn<'_> {
         let row = GroupRow { state: GroupState::Left, ..self.read(&GroupRow::key(group))?.unwrap_or(row) };
         self.put(GroupRow::key(group), &row);
         self.take_ops(group, own.device, vec![op])?;
-        self.close_intro(&group_intro(group, own.device))?;
         self.leave_topics(group)?;
         self.part(group)?;
         self.tell(&FeedEntry::Group { group })?;

@@ -44,7 +44,7 @@ use receipts::Owed;
 use record::Record;
 use sessions::Heard;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 use turn::{Step, Stop, Turn};
@@ -147,6 +147,8 @@ struct Memory {
     ops_aside: BTreeMap<OpId, OpsAside>,
     /// Gossip secrets whose ops are not here yet, one of each device that handed one over.
     secrets_aside: BTreeMap<OpId, BTreeMap<DeviceId, HeldSecret>>,
+    /// Envelopes that start a session as members, of devices that are not known as members' yet, oldest first.
+    early_starts: BTreeMap<OpId, VecDeque<(TransportKey, Vec<u8>)>>,
     /// Sender chains of devices that are not known as members' yet, one of each.
     chains_aside: BTreeMap<OpId, BTreeMap<DeviceId, ChainKey>>,
     /// What is held of each group's events.
@@ -304,9 +306,9 @@ impl Turn<'_> {
             return Ok(());
         }
         match record {
-            Record::Request(name) => self.request_came(&heard, &name),
-            Record::Accepted(name) => self.accepted_came(&heard, &name),
-            Record::Profile(name) => self.profile_came(&heard, &name),
+            Record::Request(name, chosen) => self.request_came(&heard, &name, chosen),
+            Record::Accepted(name, chosen) => self.accepted_came(&heard, &name, chosen),
+            Record::Profile(name, chosen) => self.profile_came(&heard, &name, chosen),
             Record::Event(bytes) => self.event_came(&heard, &bytes),
             Record::Receipt(receipt) => self.receipt(&heard.device, receipt),
             Record::Bundle(bytes) => self.bundle_told(&bytes),

@@ -365,7 +365,7 @@ impl Turn<'_> {
 
     /// A request that reached the other's device is more than pending.
     fn control_confirmed(&mut self, device: DeviceId, record: &[u8]) -> Step {
-        let Some(Record::Request(_)) = Record::parse(record) else { return Ok(()) };
+        let Some(Record::Request(..)) = Record::parse(record) else { return Ok(()) };
         let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
         let Some(mut contact) = self.contact(row.account)? else { return Ok(()) };
         if contact.state == ContactState::Pending {

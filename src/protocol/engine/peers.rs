@@ -17,7 +17,7 @@ use crate::protocol::{
         bundle::{Reach, open_bundle},
         certificate::next_seq,
     },
-    ids::{AccountId, DeviceId, TransportKey},
+    ids::{AccountId, DeviceId, OpId, TransportKey},
     view::{Direction, Table, View, ViewError},
     wire::{
         decode, encode,
@@ -208,8 +208,16 @@ impl Turn<'_> {
                 self.owe_lost(device, at);
                 Ok(())
             }
-            Hearing::Nothing => Ok(()),
+            Hearing::Early | Hearing::Nothing => Ok(()),
         }
+    }
+
+    /// The members of a group are others now: starts that came too early are heard again.
+    pub(super) fn hear_early_starts(&mut self, group: OpId) -> Step {
+        for (peer, wire) in self.mem.early_starts.remove(&group).unwrap_or_default() {
+            self.envelope(peer, &wire)?;
+        }
+        Ok(())
     }
 
     /// A device speaks over a connection that its key owns: now it is known to be there.
@@ -257,16 +265,17 @@ impl Turn<'_> {
         let device = DeviceRow { bundle: encode(&signed), ..device };
         self.put(DeviceRow::key(device.device), &device);
         self.mem.peers.insert(peer, Some(device.device));
-        let device = self.leave_start_under_other_prekey(device, &bundle.prekey.id)?;
+        let device = self.leave_start_under_other_prekey(device, tag, &bundle.prekey.id)?;
         self.request_of(account, &device)?;
         self.pump(device.device)
     }
 
-    /// A start that nobody answered and that was made with another prekey than the one now named is made anew.
-    fn leave_start_under_other_prekey(&mut self, device: DeviceRow, prekey: &[u8; 8]) -> Step<DeviceRow> {
+    /// A start under this intro that nobody answered and that was made with another prekey than the one now named is made
+    /// anew.
+    fn leave_start_under_other_prekey(&mut self, device: DeviceRow, tag: Tag, prekey: &[u8; 8]) -> Step<DeviceRow> {
         let Some(sid) = device.sending else { return Ok(device) };
         let Some(row) = self.read::<rows::SessionRow>(&rows::SessionRow::key(sid))? else { return Ok(device) };
-        let same = row.prekey.as_ref().is_none_or(|held| held.as_slice() == prekey);
+        let same = row.intro_tag != tag || row.prekey.as_ref().is_none_or(|held| held.as_slice() == prekey);
         if same || super::sessions::load(&row)?.answered() {
             return Ok(device);
         }

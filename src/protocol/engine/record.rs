@@ -14,15 +14,15 @@ use minicbor::{Decode, Encode, bytes::ByteVec};
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(flat)]
 pub enum Record {
-    /// "May I be your contact?", the first thing said under a ticket.
+    /// "May I be your contact?", the first thing said under a ticket; with the own name and when it was chosen.
     #[n(0)]
-    Request(#[n(0)] String),
-    /// "You are my contact now."
+    Request(#[n(0)] String, #[n(1)] Millis),
+    /// "You are my contact now." With the same.
     #[n(1)]
-    Accepted(#[n(0)] String),
-    /// "My name is now this."
+    Accepted(#[n(0)] String, #[n(1)] Millis),
+    /// "My name is now this", and when it was chosen: what was lost on the way comes later than what was said after it.
     #[n(2)]
-    Profile(#[n(0)] String),
+    Profile(#[n(0)] String, #[n(1)] Millis),
     /// An event of the 1-on-1 chat.
     #[n(3)]
     Event(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
@@ -140,7 +140,7 @@ impl Record {
 
     /// Whether it may be said between members who are no contacts.
     pub fn is_of_a_group(&self) -> bool {
-        !matches!(self, Self::Request(_) | Self::Accepted(_) | Self::Profile(_) | Self::Event(_) | Self::Invite(..))
+        !matches!(self, Self::Request(..) | Self::Accepted(..) | Self::Profile(..) | Self::Event(_) | Self::Invite(..))
     }
 
     /// Whether its sender may keep it in an outbox until it is confirmed. The others are said once, and a receipt of a

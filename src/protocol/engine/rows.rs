@@ -86,6 +86,9 @@ pub struct OwnRow {
     /// When the present prekey was made.
     #[n(13)]
     pub prekey_made: Millis,
+    /// When the display name was chosen; later with each name, whatever the clock does.
+    #[n(14)]
+    pub name_chosen: Millis,
 }
 
 impl Row for OwnRow {
@@ -260,6 +263,9 @@ pub struct ContactRow {
     /// The network key of the device whose ticket is being used, until its bundle is known.
     #[n(13)]
     pub ticket_transport: Option<TransportKey>,
+    /// When it chose the name it gave itself, by its own clock.
+    #[n(14)]
+    pub own_name_chosen: Millis,
 }
 
 /// How far it is with a contact.

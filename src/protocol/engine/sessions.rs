@@ -29,7 +29,7 @@ use crate::protocol::{
     wire::{
         decode, encode,
         frame::Frame,
-        limits::{MAX_DEVICES, MAX_INTROS, MAX_STARTS_PER_ACCOUNT, START_ANEW_AFTER},
+        limits::{MAX_DEVICES, MAX_HELD_STARTS, MAX_INTROS, MAX_STARTS_PER_ACCOUNT, START_ANEW_AFTER},
     },
 };
 
@@ -53,6 +53,8 @@ pub(super) enum Hearing {
     Again(DeviceId, Position),
     /// Its key is gone: it must be sealed anew.
     Lost(DeviceId, Position),
+    /// It starts a session as a member of a group, which its sender is not known to be; it may become known.
+    Early,
     /// Nothing came of it, and nothing changed.
     Nothing,
 }
@@ -73,7 +75,13 @@ impl Turn<'_> {
         }
         match row.intro {
             Some(Intro::Closed) => self.ticket_is_used(peer, tag)?,
-            Some(intro) => return self.hear_start(peer, &intro, row.secret, outer),
+            Some(intro) => {
+                let hearing = self.hear_start(peer, &intro, row.secret, outer)?;
+                if let (Intro::Group(group), Hearing::Early) = (intro, &hearing) {
+                    self.keep_early_start(group, peer, wire);
+                }
+                return Ok(hearing);
+            }
             None => self.send(peer, &Frame::Unknown(tag)),
         }
         Ok(Hearing::Nothing)
@@ -112,6 +120,8 @@ impl Turn<'_> {
     fn hear_start(&mut self, peer: TransportKey, intro: &Intro, secret: Option<Secret>, outer: Outer) -> Step<Hearing> {
         let (Some(secret), Ok(seen)) = (secret, StartSeen::of(&outer)) else { return Ok(Hearing::Nothing) };
         if self.read::<SeenRow>(&SeenRow::key(&seen.prekey_id(), &seen.start_id()))?.is_some() {
+            // It began a session that is gone: what comes under it must be sealed anew.
+            self.send(peer, &Frame::Unknown(outer.tag()));
             return Ok(Hearing::Nothing);
         }
         let own = self.own()?;
@@ -137,7 +147,7 @@ impl Turn<'_> {
         // The session is kept only together with a first record that opens: who saw the intro alone leaves no trace.
         let Ok(opened) = begun.session.open(&outer, &|_| None, self.now) else { return Ok(Hearing::Nothing) };
         let Some((origin, ticket)) = self.admit(peer, outer.tag(), intro, &bundle)? else {
-            return Ok(Hearing::Nothing);
+            return Ok(if matches!(intro, Intro::Group(_)) { Hearing::Early } else { Hearing::Nothing });
         };
         let Some(device) = self.learn_bundle(&bundle, &signed)? else { return Ok(Hearing::Nothing) };
         let row = SessionRow {
@@ -158,6 +168,18 @@ impl Turn<'_> {
         let device = self.add_session(device, row, &opened.session, begun.intro_again)?;
         let at = Position { sid: outer.sid().0, epoch: outer.epoch(), index: outer.index() };
         Ok(Hearing::Heard(Heard { record: opened.record, device, origin, at, ticket }))
+    }
+
+    /// Keeps a start until its sender is known as a member; the oldest goes where there are too many.
+    fn keep_early_start(&mut self, group: OpId, peer: TransportKey, wire: &[u8]) {
+        let held = self.mem.early_starts.entry(group).or_default();
+        if held.iter().any(|(_, other)| other == wire) {
+            return;
+        }
+        if held.len() >= MAX_HELD_STARTS {
+            held.pop_front();
+        }
+        held.push_back((peer, wire.to_vec()));
     }
 
     /// Whether a start under this intro by this device is let in, and what may be said in it.
@@ -260,8 +282,12 @@ impl Turn<'_> {
     }
 
     /// The intro secret by which a session with this device is started next.
+    ///
+    /// A link is used only once its own bundle is here, so that its maker does not hear two starts of us under it.
     fn intro_to(&self, device: &DeviceRow) -> Step<Option<(Secret, Origin)>> {
-        Ok(self.intros_to(device.account, Some(device))?.into_iter().next())
+        let met = self.contact(device.account)?.is_some_and(|contact| contact.devices.contains(&device.device));
+        let mut intros = self.intros_to(device.account, Some(device))?.into_iter();
+        Ok(intros.find(|(_, origin)| met || *origin == Origin::Group))
     }
 
     /// Every intro secret this account shares with another, the one to use first in front.

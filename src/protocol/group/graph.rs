@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn an_op_of_another_group_is_refused() {
         let (mut here, mut there) = (World::new(&person(0)), World::new(&person(1)));
-        let foreign = there.op(&person(1), Action::Leave);
+        let foreign = there.op(&person(1), Action::Leave(None));
         let foreign = there.graph.op(&foreign).unwrap().clone();
         assert_eq!(here.graph.insert(foreign.clone()), Err(GraphError::OtherGroup));
         assert_eq!(Graph::new(foreign).err(), Some(GraphError::NotCreate));
@@ -329,12 +329,12 @@ mod tests {
         };
         let own = Action::Devices(stranger.bundles(1, &[0]));
         assert_eq!(attempt(add, &stranger, own), Err(GraphError::Unproven), "its own list lets nobody in");
-        assert_eq!(attempt(add, &stranger, Action::Leave), Err(GraphError::Unproven));
-        assert_eq!(attempt(group, &member, Action::Leave), Err(GraphError::Unproven), "beside its own Add");
+        assert_eq!(attempt(add, &stranger, Action::Leave(None)), Err(GraphError::Unproven));
+        assert_eq!(attempt(group, &member, Action::Leave(None)), Err(GraphError::Unproven), "beside its own Add");
         let mut posing = member.clone();
         posing.keys[0] = stranger.keys[0].clone();
-        assert_eq!(attempt(add, &posing, Action::Leave), Err(GraphError::Unproven), "a device of somebody else");
-        assert_eq!(attempt(add, &member, Action::Leave), Ok(Inserted::New));
+        assert_eq!(attempt(add, &posing, Action::Leave(None)), Err(GraphError::Unproven), "a device of somebody else");
+        assert_eq!(attempt(add, &member, Action::Leave(None)), Ok(Inserted::New));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::protocol::{
     },
     event::ascends,
     identity::record::{JOIN, OP},
-    ids::{AccountId, DeviceId, OpId},
+    ids::{AccountId, DeviceId, EventId, OpId},
     time::Millis,
     wire::{
         Malformed, decode, encode,
@@ -64,8 +64,9 @@ pub enum Action {
     Devices(Vec<u8>),
     /// A new gossip secret; its hash is given, the secret goes by sessions.
     RotateGossipSecret([u8; 32]),
-    /// The author goes.
-    Leave,
+    /// The author goes. It names the last event of its device in this group, if there is one: what leads there was said
+    /// before it went, whenever it comes.
+    Leave(Option<EventId>),
     /// An action from a newer version: kept, without effect.
     Unknown {
         /// Its number.
@@ -383,8 +384,8 @@ impl Action {
             META => Self::Meta(decode::<Meta>(&body, WHAT)?.checked()?),
             DEVICES => Self::Devices(body),
             ROTATE => Self::RotateGossipSecret(body.try_into().map_err(|_| Malformed(WHAT))?),
-            LEAVE if body.is_empty() => Self::Leave,
-            LEAVE => return Err(Malformed(WHAT)),
+            LEAVE if body.is_empty() => Self::Leave(None),
+            LEAVE => Self::Leave(Some(EventId(body.try_into().map_err(|_| Malformed(WHAT))?))),
             kind => Self::Unknown { kind, body },
         })
     }
@@ -401,7 +402,7 @@ impl Action {
             Self::Meta(meta) => (META, encode(meta)),
             Self::Devices(bundles) => (DEVICES, bundles.clone()),
             Self::RotateGossipSecret(hash) => (ROTATE, hash.to_vec()),
-            Self::Leave => (LEAVE, Vec::new()),
+            Self::Leave(last) => (LEAVE, last.map(|last| last.0.to_vec()).unwrap_or_default()),
             Self::Unknown { kind, body } => (*kind, body.clone()),
         }
     }
@@ -470,7 +471,8 @@ mod tests {
             Action::Meta(Meta::new("others", History::ALL).unwrap()),
             Action::Devices(newcomer.bundles(3, &[0])),
             Action::RotateGossipSecret([7; 32]),
-            Action::Leave,
+            Action::Leave(None),
+            Action::Leave(Some(EventId([8; 32]))),
             Action::Unknown { kind: 4_000, body: vec![0xff] },
         ];
         for action in actions {

@@ -193,7 +193,7 @@ impl<'a> Resolver<'a> {
             self.drop_devices(&account);
         }
         for at in self.places().filter(|at| self.verdict(*at).is_none()).collect::<Vec<_>>() {
-            if matches!(self.op(at).action, Action::Leave) {
+            if matches!(self.op(at).action, Action::Leave(_)) {
                 self.record(self.op(at).account).leaves.push(at);
             }
         }
@@ -261,7 +261,7 @@ impl<'a> Resolver<'a> {
         open.retain(|at| {
             let past = &self.graph.node(*at).past;
             // A Leave takes no role: it is settled with the rest.
-            let acts = !matches!(self.op(*at).action, Action::Leave);
+            let acts = !matches!(self.op(*at).action, Action::Leave(_));
             acts && past.contains(tenure.start) && !self.ended(&account, &tenure, past)
         });
         if tenure.rank.class == Class::Founder {
@@ -392,7 +392,7 @@ impl<'a> Resolver<'a> {
     fn leaves(&self, at: usize) -> bool {
         let op = self.op(at);
         let past = &self.graph.node(at).past;
-        matches!(op.action, Action::Leave)
+        matches!(op.action, Action::Leave(_))
             && self.accounts.get(&op.account).is_some_and(|record| {
                 record.admissions.iter().any(|join| past.contains(*join) && !self.gone(record, *join, past, Some(at)))
             })
@@ -531,7 +531,7 @@ impl<'a> Resolver<'a> {
     fn cuts(&self) -> BTreeSet<OpId> {
         let ended = self
             .places()
-            .filter(|at| self.counts(*at) && matches!(self.op(*at).action, Action::Remove(_) | Action::Leave));
+            .filter(|at| self.counts(*at) && matches!(self.op(*at).action, Action::Remove(_) | Action::Leave(_)));
         let dropped = self.accounts.values().filter(|record| record.lists.len() > 1).flat_map(|record| {
             let last_listed = self.last_listed(record);
             let lists: Vec<(usize, &Devices)> =

@@ -73,6 +73,11 @@ impl Weather {
         self.skews.iter().any(|skew| skew.abs() > YEAR / 2)
     }
 
+    /// Whether any two clocks may be further apart than a message takes.
+    pub(super) fn has_wide_skews(&self) -> bool {
+        self.skews.iter().any(|skew| *skew != 0)
+    }
+
     /// Whether two devices cannot reach each other now.
     pub(super) fn parts(&self, now: u64, a: usize, b: usize) -> bool {
         self.splits.iter().any(|(from, to, side)| (*from..*to).contains(&now) && (side >> a) & 1 != (side >> b) & 1)

@@ -88,7 +88,7 @@ fn a_consent_serves_one_add() {
     let newcomer = person(9);
     let join = world.join(&admin, &newcomer);
     world.op(&admin, Action::Add(join.clone()));
-    world.op(&newcomer, Action::Leave);
+    world.op(&newcomer, Action::Leave(None));
     assert!(!world.has(&newcomer));
     let replayed = world.op(&admin, Action::Add(join));
     assert_eq!(why(&world, replayed), Some(VoidReason::JoinUsed));
@@ -202,7 +202,7 @@ fn random(acts: &[(u8, u8, u8, u8, u8)]) -> (World, Vec<Person>) {
             4 => Action::Add(world.join(author, target)),
             5 => Action::HandOver(target.account),
             6 => Action::Devices(target.bundles(u64::from(*also % 4), if *at % 2 == 0 { &[0] } else { &[0, 1] })),
-            _ => Action::Leave,
+            _ => Action::Leave(None),
         };
         let recent = ids.len() - ids.len().min(8);
         let prev = [ids[recent + *at as usize % (ids.len() - recent)], ids[*also as usize % ids.len()]];
