@@ -22,6 +22,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{
     io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 use tokio::net::{
@@ -161,6 +162,12 @@ impl Socket {
         let Some(path) = socket_path::find(home) else { return Ok(None) };
         match UnixStream::connect(&path).await {
             Ok(stream) => {
+                // In a folder that others may write to, somebody else could have put a socket in the node's place.
+                let owner = std::fs::metadata(home).map_err(|error| ApiError::file(home, &error))?.uid();
+                let peer = stream.peer_cred().map_err(|error| ApiError::file(&path, &error))?.uid();
+                if peer != owner && peer != 0 {
+                    return Err(ApiError::new(Reason::NotYourSocket).with("path", path.display().to_string()));
+                }
                 let (read, write) = stream.into_split();
                 Ok(Some(Self {
                     read: FramedRead::new(read, LinesCodec::new_with_max_length(MAX_ANSWER)),

@@ -146,6 +146,7 @@ reasons! {
     NodeRuns = "node-runs", Conflict, "a node of this home runs already", "moim status shows it, moim down stops it";
     NeedsNode = "needs-node", NeedsNode, "this needs a running node", "start one in another terminal: moim up";
     NodeGone = "node-gone", NeedsNode, "the node stopped before it answered", "moim up starts it again; what was saved is kept";
+    NotYourSocket = "not-your-socket", Auth, "the socket {path} belongs to another user, and nothing was said to it", "set XDG_RUNTIME_DIR, or choose a home with a shorter path";
     NoPassphrase = "no-passphrase", Auth, "the home is protected by a passphrase, and there is no terminal to ask for it", "--passphrase-file FILE reads it from a file";
     WrongPassphrase = "wrong-passphrase", Auth, "the passphrase is wrong", "";
     EmptyPassphrase = "empty-passphrase", Auth, "the passphrase is empty", "to go without one: moim init --no-passphrase";

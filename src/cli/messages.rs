@@ -184,7 +184,8 @@ pub(super) async fn watch<R: Runtime>(session: &mut Session<'_, R>, after: Optio
         let event = event?;
         session.out.result(&event, |out| show_event(out, &event))?;
     }
-    Ok(())
+    // Nobody ends a watch but the one who watches: a program must not take this for a good end.
+    Err(ApiError::new(Reason::NodeGone).into())
 }
 
 fn show_event(out: &mut Out, event: &WatchEvent) -> Result<(), Stop> {

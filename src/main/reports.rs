@@ -31,6 +31,10 @@ fn filter(text: &str) -> EnvFilter {
 /// program: others might hold what somebody wrote.
 pub(crate) fn panics() {
     panic::set_hook(Box::new(|panic| {
+        // About a damaged store; it becomes an error that says so.
+        if moim::store::is_guarded() {
+            return;
+        }
         let thread = std::thread::current();
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let words = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("(not shown)");

@@ -8,7 +8,7 @@ use crate::{
     net::{
         Command, Gate, NetEvent, QueueLimits, Topic, Unreached, Verdict, address, direct,
         gossip::{acceptance, topic_score},
-        limits::{MAX_DIALS, MAX_HELD_EVENTS, MAX_HELD_GOSSIP, MAX_NEARBY, MAX_PEER_ADDRESSES},
+        limits::{MAX_DIALS, MAX_HELD_EVENTS, MAX_HELD_GOSSIP, MAX_NEARBY, MAX_NEARBY_ADDRESSES},
         link::{Ended, Ends, Link, Why},
         offences::Offences,
         reach::{Dial, Reach},
@@ -308,12 +308,13 @@ impl Driver {
         for (peer, address) in found {
             peers.entry(peer).or_default().push(address.to_string());
         }
-        for (peer, addresses) in peers {
+        for (peer, mut addresses) in peers {
+            // A few, so that made-up ones do not push out those that a peer gave itself.
+            addresses.truncate(MAX_NEARBY_ADDRESSES);
             // Named by anyone on the network: nothing is dialled, and nothing held back, on that word alone.
             let Some(key) = address::transport_key(&peer) else { continue };
             if self.nearby.len() < MAX_NEARBY || self.nearby.contains_key(&peer) {
-                let known = addresses.iter().take(MAX_PEER_ADDRESSES).cloned().collect();
-                self.nearby.insert(peer, known);
+                self.nearby.insert(peer, addresses.clone());
             }
             if self.held.len() < MAX_HELD_EVENTS / 2 {
                 self.held.push_back(NetEvent::Discovered { peer: key, addresses });

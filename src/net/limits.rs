@@ -15,9 +15,9 @@ pub const MAX_DIALS: usize = 32;
 /// Connections of one peer: the one that lives, and the one that is being judged.
 pub const MAX_PER_PEER: u32 = 2;
 /// Streams of one connection: gossip, ping, identify and direct take eight; the rest is room for what comes.
-pub const MAX_STREAMS: usize = 64;
+pub const MAX_STREAMS: usize = 24;
 /// Streams being negotiated by the remote of one connection.
-pub const MAX_NEGOTIATING: usize = 32;
+pub const MAX_NEGOTIATING: usize = 8;
 /// Unread bytes of one QUIC stream.
 pub const QUIC_STREAM_WINDOW: u32 = 1024 * 1024;
 /// Unread bytes of one QUIC connection: four busy streams.
@@ -56,6 +56,8 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 pub const MAX_REACHED: usize = 8_192;
 /// Addresses remembered of one of them; the newest win.
 pub const MAX_PEER_ADDRESSES: usize = 8;
+/// Addresses taken of one of those.
+pub const MAX_NEARBY_ADDRESSES: usize = 2;
 /// Peers remembered of those that the local network names; more is somebody making names up.
 pub const MAX_NEARBY: usize = 256;
 /// The first pause between dials…

@@ -99,6 +99,7 @@ impl<C: Core, S: Store> Heart<C, S> {
 
     /// Hands one input in. After an error the drain is over: call [`Heart::give_up`].
     pub(super) fn take(&mut self, input: Input, now: Millis) -> Result<(), Failure> {
+        self.store.revive()?;
         for effect in self.core.handle(input, now, &mut self.rng, &self.store)? {
             match effect {
                 Effect::Persist(writes) => {

@@ -174,7 +174,10 @@ impl Node {
         let heart = Heart::new(opened.store, rng, move || Engine::new(settings));
         let actor = Actor::new(heart, outside, queue, views, clock::now, stop.clone());
         let (ending, ended) = oneshot::channel();
+        let last_word = stop.clone();
         let body = move || {
+            // However it ends, the node ends with it: one without its engine would only seem to work.
+            let _ends_the_node = last_word.drop_guard();
             // Whoever waits for the end may have gone.
             let _ = ending.send(actor.run());
         };

@@ -8,6 +8,7 @@
 use crate::protocol::view::Direction;
 use crate::store::{StoreError, blind::Span, files, overlay::in_direction};
 use std::{
+    cell::Cell,
     collections::BTreeSet,
     ffi::OsString,
     fs::{self, File},
@@ -86,7 +87,7 @@ impl Disk {
 
     /// Lets go of sled; whatever it still has to say is too late.
     pub(super) fn close(self) {
-        let _ = catch_unwind(AssertUnwindSafe(move || drop(self)));
+        let _ = caught(move || drop(self));
     }
 
     fn sync_large_pages(&mut self) -> io::Result<()> {
@@ -124,10 +125,28 @@ fn open_when_let_go(dir: &Path) -> Result<sled::Db, StoreError> {
     }
 }
 
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic on this thread, now, is sled's about a damaged store and will be turned into an error. A panic hook
+/// that ends the process must let it pass.
+pub fn is_guarded() -> bool {
+    GUARDED.get()
+}
+
+/// Calls what may panic about what it finds on the disk.
+fn caught<T>(call: impl FnOnce() -> T) -> thread::Result<T> {
+    let before = GUARDED.replace(true);
+    let outcome = catch_unwind(AssertUnwindSafe(call));
+    GUARDED.set(before);
+    outcome
+}
+
 /// Calls sled and turns its errors and its panics into ours.
 fn guarded<T>(dir: &Path, call: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
     let damaged = |why: String| StoreError::Damaged { dir: dir.to_path_buf(), why };
-    match catch_unwind(AssertUnwindSafe(call)) {
+    match caught(call) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(sled::Error::Io(error))) => Err(match error.kind() {
             io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => damaged(error.to_string()),

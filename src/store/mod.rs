@@ -38,6 +38,7 @@ pub use memory::MemoryStore;
 
 #[cfg(feature = "node")]
 pub use {
+    disk::is_guarded,
     home::{Home, HomeError},
     keyslots::{Cost, Passphrase},
     sled_store::{Reader, SledStore},
@@ -63,6 +64,11 @@ pub trait Store: View {
 
     /// Forgets everything staged.
     fn discard(&mut self);
+
+    /// Opens again what a full disk closed, if it can be. Called before a drain reads; nothing to do for most.
+    fn revive(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// A store could not be opened or written.

@@ -154,6 +154,17 @@ impl Store for SledStore {
     fn discard(&mut self) {
         self.staged.clear();
     }
+
+    fn revive(&mut self) -> Result<(), StoreError> {
+        if !matches!(*self.shared.shared(), State::Full) {
+            return Ok(());
+        }
+        let mut state = self.shared.exclusively();
+        if matches!(*state, State::Full) {
+            *state = State::Open(ready(&self.shared.dir, &self.shared.rows, self.schema)?);
+        }
+        Ok(())
+    }
 }
 
 impl View for SledStore {

@@ -47,11 +47,13 @@ impl Serve for MessageSend {
             let reply_to = reply.map(|typed| reading.message_called(chat, &typed)).transpose()?.map(|event| event.id);
             Ok((Command::Send { chat, text, reply_to }, ()))
         });
-        let id = match sent.await.map_err(|error| refusal::about(error, &params.chat, &params.chat))? {
-            (Reply::Sent { id, .. }, ()) => id,
+        let (id, chat) = match sent.await.map_err(|error| refusal::about(error, &params.chat, &params.chat))? {
+            (Reply::Sent { id, chat }, ()) => (id, chat),
             (other, ()) => return Err(unexpected(&other)),
         };
-        until(at, id, wanted, timeout).await
+        // It is saved, whatever comes of looking how far it got: an error here would make people send it twice.
+        let saved = SendResult { v: V1, id, chat, state: MessageState::Saved };
+        Ok(until(at, id, wanted, timeout).await.unwrap_or(saved))
     }
 }
 

@@ -40,8 +40,8 @@ pub fn all<R: Row>(view: &dyn View, scope: impl AsRef<[u8]>) -> Result<Vec<R>, V
         .collect()
 }
 
-/// This device and its account.
-#[derive(Debug, Clone, Encode, Decode)]
+/// This device and its account. Its `Debug` shows no key.
+#[derive(Clone, Encode, Decode)]
 #[cbor(map)]
 pub struct OwnRow {
     /// The account.
@@ -89,6 +89,12 @@ pub struct OwnRow {
     /// When the display name was chosen; later with each name, whatever the clock does.
     #[n(14)]
     pub name_chosen: Millis,
+}
+
+impl std::fmt::Debug for OwnRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OwnRow").field("account", &self.account).field("device", &self.device).finish_non_exhaustive()
+    }
 }
 
 impl Row for OwnRow {
