@@ -1,6 +1,6 @@
 //! Many small worlds of engines on a virtual clock: each seed is a history with its own faults.
 
-use moim::testnet::sim::{Failure, Handling, Report, run, run_handled};
+use moim::testnet::sim::{Failure, Handling, Report, TRACE_KEPT, run, run_handled, run_keeping};
 use std::{
     ops::RangeInclusive,
     sync::{
@@ -47,6 +47,12 @@ fn the_simulator_notices_an_engine_that_remembers_what_never_was() {
     assert!((1..60).any(|seed| run_handled(seed, Handling::KeepsEngineAfterFailure).is_err()));
 }
 
+/// Lines of a failure's trace to print: `MOIM_SIM_TRACE=lines`.
+fn chosen_lines() -> usize {
+    let Ok(wanted) = std::env::var("MOIM_SIM_TRACE") else { return TRACE_KEPT };
+    wanted.parse().unwrap_or_else(|_| panic!("MOIM_SIM_TRACE is {wanted}; it is a number of lines"))
+}
+
 fn chosen_seeds() -> RangeInclusive<u64> {
     let Ok(wanted) = std::env::var("MOIM_SIM_SEEDS") else { return SEEDS };
     let range = wanted.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..=to.parse().ok()?));
@@ -55,6 +61,7 @@ fn chosen_seeds() -> RangeInclusive<u64> {
 
 /// Runs the seeds on all cores; each is one thread's alone, and so the same whoever runs it.
 fn run_all(seeds: RangeInclusive<u64>) -> (Vec<Report>, Vec<Failure>) {
+    let lines = chosen_lines();
     let next = AtomicU64::new(*seeds.start());
     let found = Mutex::new((Vec::new(), Vec::new()));
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
@@ -66,7 +73,7 @@ fn run_all(seeds: RangeInclusive<u64>) -> (Vec<Report>, Vec<Failure>) {
                     if !seeds.contains(&seed) {
                         return;
                     }
-                    let outcome = run(seed);
+                    let outcome = run_keeping(seed, lines);
                     let mut found = found.lock().expect("no thread panics while it holds this");
                     match outcome {
                         Ok(report) => found.0.push(report),

@@ -3,10 +3,11 @@
 use super::chats::{NewEvent, NextEvent};
 use super::{
     GroupMemory, Timer,
+    bundles::verified,
     group_ops::{Bundles, member_devices},
     record::Record,
     rows::{ChainRow, GossipSecretRow, GroupRow, GroupState, OwnChainRow, Row, SkippedRow, Waits, all, parse},
-    sessions::{Heard, device_keys, verified},
+    sessions::{Heard, device_keys},
     turn::{Step, Turn},
 };
 use crate::protocol::{

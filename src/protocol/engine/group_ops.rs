@@ -2,10 +2,12 @@
 
 use super::{
     GroupMemory,
+    bundles::verified,
     feed::FeedEntry,
+    intros::group_intro,
     record::Record,
     rows::{ChatKind, ChatRow, DeviceRow, GossipSecretRow, GroupRow, GroupState, Intro, MemberRow, OpRow, Waits, all},
-    sessions::{device_keys, group_intro, verified},
+    sessions::device_keys,
     turn::{Step, Turn},
 };
 use crate::protocol::{

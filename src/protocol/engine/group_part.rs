@@ -3,9 +3,9 @@
 use super::{
     GroupMemory, Timer,
     group_ops::member_devices,
+    intros::group_intro,
     record::Record,
     rows::{ContactState, DeviceRow, GroupRow, GroupState, OutboxRow, Parcel, Row, parse},
-    sessions::group_intro,
     turn::{Step, Turn},
 };
 use crate::protocol::{

@@ -6,16 +6,19 @@
 //! one. Same inputs, same view, same seed: same effects, byte for byte.
 
 pub mod begin;
+mod bundles;
 mod chats;
 pub mod command;
 mod contacts;
 pub mod feed;
+mod group_give;
 mod group_held;
 mod group_keys;
 mod group_ops;
 mod group_part;
 mod group_sync;
 mod groups;
+mod intros;
 mod outbox;
 mod peers;
 mod receipts;
@@ -35,9 +38,9 @@ use crate::protocol::{
     time::Millis,
     view::{View, ViewError, Write},
 };
+use group_give::Given;
 use group_held::HeldIndex;
 use group_ops::OpsAside;
-use group_sync::Given;
 use outbox::Lane;
 use rand_core::CryptoRng;
 use receipts::Owed;

@@ -2,12 +2,13 @@
 
 use super::{
     Timer,
+    bundles::verified,
     feed::{ContactNotice, FeedEntry, Presence},
     record::Record,
     rows::{
         self, ContactProblem, ContactRow, ContactState, DeviceRow, Intro, OwnRow, PeerRow, PrekeyRow, SeenRow, TagRow,
     },
-    sessions::{Hearing, device_keys, verified},
+    sessions::{Hearing, device_keys},
     turn::{Step, Turn},
 };
 use crate::protocol::{

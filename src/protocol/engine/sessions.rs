@@ -1,35 +1,28 @@
 //! Sessions: found by tag, opened on a copy, stored with what they said; started, replaced and dropped.
 
 use super::{
+    bundles::verified,
     record::{Position, Record},
     rows::{
-        ContactRow, ContactState, DeviceRow, Intro, ListRow, Origin, OwnRow, PeerRow, PrekeyRow, SeenRow, SessionRow,
-        SkippedRow, TagRow, TicketRow, all,
+        ContactRow, ContactState, DeviceRow, Intro, Origin, OwnRow, PrekeyRow, SeenRow, SessionRow, SkippedRow, TagRow,
+        all,
     },
     turn::{Step, Turn},
 };
 use crate::protocol::{
     crypto::{
         envelope::{Outer, Sid, Tag, open_outer, peek},
-        kdf::kdf,
-        labels,
         secret::Secret,
         session::{OpenError, SealError, Sealed, Session, SkipId},
-        sign::Verified,
         start::{Begun, PrekeyPublic, PrekeySecret, Recipient, Responder, StartSeen, intro_tag},
     },
-    identity::{
-        Bundle, DeviceKeys, SignedBundle,
-        bundle::seal_bundle,
-        certificate::{Choice, choose},
-        ticket::Inv,
-    },
-    ids::{AccountId, DeviceId, OpId, TransportKey},
+    identity::{Bundle, DeviceKeys, SignedBundle, ticket::Inv},
+    ids::{DeviceId, OpId, TransportKey},
     view::{Table, ViewError},
     wire::{
-        decode, encode,
+        decode,
         frame::Frame,
-        limits::{MAX_DEVICES, MAX_HELD_STARTS, MAX_INTROS, MAX_STARTS_PER_ACCOUNT, START_ANEW_AFTER},
+        limits::{MAX_DEVICES, MAX_HELD_STARTS, MAX_STARTS_PER_ACCOUNT, START_ANEW_AFTER},
     },
 };
 
@@ -281,41 +274,6 @@ impl Turn<'_> {
         Ok(true)
     }
 
-    /// The intro secret by which a session with this device is started next.
-    ///
-    /// A link is used only once its own bundle is here, so that its maker does not hear two starts of us under it.
-    fn intro_to(&self, device: &DeviceRow) -> Step<Option<(Secret, Origin)>> {
-        let met = self.contact(device.account)?.is_some_and(|contact| contact.devices.contains(&device.device));
-        let mut intros = self.intros_to(device.account, Some(device))?.into_iter();
-        Ok(intros.find(|(_, origin)| met || *origin == Origin::Group))
-    }
-
-    /// Every intro secret this account shares with another, the one to use first in front.
-    fn intros_to(&self, account: AccountId, device: Option<&DeviceRow>) -> Step<Vec<(Secret, Origin)>> {
-        let mut intros = Vec::new();
-        if let Some(contact) = self.contact(account)? {
-            let again = contact.intros.iter().rev().cloned().map(|intro| (intro, Origin::Contact));
-            let ticket = contact.ticket.as_ref().map(|inv| (inv.intro(), Origin::Contact));
-            match contact.state {
-                ContactState::Pending => intros.extend(ticket),
-                ContactState::Requested => intros.extend(again.chain(ticket)),
-                ContactState::Connected => intros.extend(again),
-                ContactState::Incoming | ContactState::Removed | ContactState::Stranger => {}
-            }
-        }
-        let groups = device.into_iter().flat_map(|row| row.groups.iter().map(|group| (*group, row.device)));
-        intros.extend(groups.map(|(group, device)| (group_intro(group, device), Origin::Group)));
-        Ok(intros)
-    }
-
-    /// The intro secret with this tag that is shared with the one behind a network key.
-    pub(super) fn intro_by_tag(&self, peer: TransportKey, tag: Tag) -> Step<Option<(AccountId, Secret)>> {
-        let Some(known) = self.read::<PeerRow>(&PeerRow::key(peer))? else { return Ok(None) };
-        let device = self.device_of(peer)?;
-        let mut intros = self.intros_to(known.account, device.as_ref())?.into_iter().map(|(intro, _)| intro);
-        Ok(intros.find(|intro| intro_tag(intro).0 == tag).map(|intro| (known.account, intro)))
-    }
-
     /// Keeps a session with a device; of the sessions neither side has left epoch 0 of, the smaller is sent on.
     fn add_session(
         &mut self,
@@ -370,62 +328,6 @@ impl Turn<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Remembers the intro secret of a session that began under a link, for later starts with that contact.
-    fn keep_intro(&mut self, device: &DeviceRow, row: &SessionRow, secret: Secret) -> Step {
-        let Some(mut contact) = self.contact(device.account)? else { return Ok(()) };
-        let by_link = row.ticket.is_some() || contact.state == ContactState::Pending;
-        if row.origin == Origin::Group || !by_link {
-            return Ok(());
-        }
-        self.open_intro(&secret, Intro::Again(contact.account))?;
-        contact.intros.push(secret);
-        if contact.intros.len() > MAX_INTROS {
-            let oldest = contact.intros.remove(0);
-            self.close_intro(&oldest)?;
-        }
-        self.put(ContactRow::key(contact.account), &contact);
-        Ok(())
-    }
-
-    /// A start under the intro in use came to nothing: another is tried next.
-    pub(super) fn try_other_intro(&mut self, account: AccountId) -> Step {
-        let Some(mut contact) = self.contact(account)? else { return Ok(()) };
-        if contact.intros.len() > 1 {
-            contact.intros.rotate_right(1);
-            self.put(ContactRow::key(account), &contact);
-        }
-        Ok(())
-    }
-
-    /// Lets in whoever starts under this secret.
-    pub(super) fn open_intro(&mut self, secret: &Secret, intro: Intro) -> Step {
-        let (tag, key) = intro_tag(secret);
-        let mut row = self.read::<TagRow>(&TagRow::key(tag))?.unwrap_or_default();
-        row.key = Some(key);
-        row.intro = Some(intro);
-        row.secret = Some(secret.clone());
-        self.put(TagRow::key(tag), &row);
-        Ok(())
-    }
-
-    /// Lets nobody in under this secret any more; sessions that began under it go on.
-    pub(super) fn close_intro(&mut self, secret: &Secret) -> Step {
-        let (tag, _) = intro_tag(secret);
-        let Some(mut row) = self.read::<TagRow>(&TagRow::key(tag))? else { return Ok(()) };
-        row.intro = None;
-        row.secret = None;
-        self.put_tag(tag, &row);
-        Ok(())
-    }
-
-    pub(super) fn put_tag(&mut self, tag: Tag, row: &TagRow) {
-        if row.intro.is_none() && row.sessions.is_empty() {
-            self.delete(TagRow::key(tag));
-        } else {
-            self.put(TagRow::key(tag), row);
-        }
     }
 
     /// Stores a session and the tags it is found by.
@@ -504,86 +406,6 @@ impl Turn<'_> {
         if session.to_row() == row.session { Ok(()) } else { self.store_session(row, &session) }
     }
 
-    /// Answers who holds an intro with the newest bundle.
-    pub(super) fn offer_bundle(&mut self, peer: TransportKey, tag: Tag, intro: &Intro, secret: &Secret) -> Step {
-        let bytes = match intro {
-            Intro::Ticket(ticket) => match self.read::<TicketRow>(&TicketRow::key(*ticket))? {
-                Some(ticket) => ticket.bundle,
-                None => return Ok(()),
-            },
-            Intro::Again(account) => {
-                if self.contact(*account)?.is_none_or(|contact| contact.blocked) {
-                    return Ok(());
-                }
-                self.own()?.bundle
-            }
-            Intro::Group(group) => {
-                let Some(device) = self.device_of(peer)? else { return Ok(()) };
-                if !self.is_member_device(*group, device.device)? {
-                    return Ok(());
-                }
-                self.own()?.bundle
-            }
-            Intro::Closed => return Ok(()),
-        };
-        let bundle = SignedBundle::parse(&bytes).map_err(|_| ViewError::Damaged(Table::Own))?;
-        let sealed = seal_bundle(secret, &bundle, self.rng);
-        self.send(peer, &Frame::Bundle(tag, sealed));
-        Ok(())
-    }
-
-    /// Takes note of a device's bundle if it is newer than what is held. `None`: it is not believed, since its account has a
-    /// newer list without the device, or the device is known with other keys.
-    pub(super) fn learn_bundle(&mut self, bundle: &Verified<Bundle>, signed: &SignedBundle) -> Step<Option<DeviceRow>> {
-        let cert = &bundle.cert;
-        let held = self.read::<DeviceRow>(&DeviceRow::key(cert.device))?;
-        let same = held.as_ref().is_none_or(|held| {
-            held.account == cert.account && held.transport == cert.transport && held.noise == cert.noise
-        });
-        let peer = self.read::<PeerRow>(&PeerRow::key(cert.transport))?.and_then(|peer| peer.device);
-        if !same || peer.is_some_and(|device| device != cert.device) || !self.learn_list(bundle)? {
-            return Ok(None);
-        }
-        let named: Vec<String> = bundle.addresses.iter().map(ToString::to_string).collect();
-        let mut device = held.unwrap_or_else(|| DeviceRow {
-            device: cert.device,
-            account: cert.account,
-            transport: cert.transport,
-            noise: cert.noise,
-            bundle: Vec::new(),
-            bundle_seq: 0,
-            addresses: Vec::new(),
-            sending: None,
-            sessions: Vec::new(),
-            groups: Vec::new(),
-        });
-        if device.bundle.is_empty() || bundle.seq > device.bundle_seq {
-            device.bundle = encode(signed);
-            device.bundle_seq = bundle.seq;
-            device.addresses = super::peers::freshest(&named, &device.addresses);
-        }
-        self.put(DeviceRow::key(device.device), &device);
-        self.note_peer(&device)?;
-        Ok(Some(device))
-    }
-
-    /// Keeps the newest device list of an account. Whether the bundle's device is on it.
-    fn learn_list(&mut self, bundle: &Bundle) -> Step<bool> {
-        let key = ListRow::key(bundle.list.account);
-        let held = self.read::<ListRow>(&key)?.and_then(|row| row.0.verify().ok());
-        let counts = match held.as_ref().and_then(|held| choose(held, &bundle.list)) {
-            None => true,
-            Some(Choice::Held) => false,
-            Some(Choice::Offered) => true,
-            Some(Choice::Fork(fork)) => fork.counts == *bundle.list.hash(),
-        };
-        if counts {
-            self.put(key, &ListRow(bundle.signed_list.clone()));
-            return Ok(true);
-        }
-        Ok(held.is_some_and(|held| held.holds(&bundle.cert)))
-    }
-
     /// Seals a record that need not arrive and sends it if the device is connected.
     pub(super) fn whisper(&mut self, device: DeviceId, record: &Record) -> Step {
         let Some(mut row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
@@ -597,21 +419,9 @@ impl Turn<'_> {
     }
 }
 
-/// The intro secret between members of a group, for this recipient.
-pub(super) fn group_intro(group: OpId, recipient: DeviceId) -> Secret {
-    kdf(group.as_bytes(), labels::INTRO_GROUP, &[recipient.as_bytes()])
-}
-
 /// The private keys of this device.
 pub(super) fn device_keys(own: &OwnRow) -> Step<DeviceKeys> {
     decode(&own.keys, "device keys").map_err(|_| ViewError::Damaged(Table::Own))
-}
-
-/// A bundle's bytes, parsed and verified.
-pub(super) fn verified(bytes: &[u8]) -> Option<(SignedBundle, Verified<Bundle>)> {
-    let signed = SignedBundle::parse(bytes).ok()?;
-    let bundle = signed.verify().ok()?;
-    Some((signed, bundle))
 }
 
 pub(super) fn load(row: &SessionRow) -> Step<Session> {

@@ -76,12 +76,20 @@ pub enum Handling {
     KeepsEngineAfterFailure,
 }
 
+/// Lines of a failure's trace that are kept unless others are asked for.
+pub const TRACE_KEPT: usize = 120;
+
 /// Lives through the world of this seed.
 pub fn run(seed: u64) -> Result<Report, Failure> {
-    run_handled(seed, Handling::Right)
+    run_keeping(seed, TRACE_KEPT)
+}
+
+/// The same, keeping so many of the last lines of the trace.
+pub fn run_keeping(seed: u64, lines: usize) -> Result<Report, Failure> {
+    world::World::draw(seed, Handling::Right, lines)?.live()
 }
 
 /// The same, with the engine driven in this way.
 pub fn run_handled(seed: u64, handling: Handling) -> Result<Report, Failure> {
-    world::World::draw(seed, handling)?.live()
+    world::World::draw(seed, handling, TRACE_KEPT)?.live()
 }

@@ -3,30 +3,30 @@
 use super::Millis;
 use std::{collections::VecDeque, fmt};
 
-/// Lines kept for reading.
-const KEPT: usize = 120;
-
 /// The lines of a run.
 #[derive(Debug, Default)]
 pub(super) struct Trace {
     hash: blake3::Hasher,
     last: VecDeque<String>,
+    kept: usize,
     lines: u64,
 }
 
 impl Trace {
+    /// None yet; so many of the last lines are kept for reading.
+    pub(super) fn keeping(kept: usize) -> Self {
+        Self { kept, ..Self::default() }
+    }
+
     /// Notes that something happened to somebody.
     pub(super) fn note(&mut self, now: Millis, who: char, what: fmt::Arguments<'_>) {
         let line = format!("{:>5}.{:03} s  {who}  {what}", now.0 / 1000, now.0 % 1000);
-        if std::env::var_os("V").is_some() {
-            eprintln!("{line}");
-        }
         self.hash.update(line.as_bytes());
         self.lines += 1;
-        if self.last.len() == KEPT {
+        self.last.push_back(line);
+        if self.last.len() > self.kept {
             self.last.pop_front();
         }
-        self.last.push_back(line);
     }
 
     /// Mixes in something too long to be read.

@@ -82,7 +82,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn draw(seed: u64, handling: Handling) -> Result<Self, Failure> {
+    pub(super) fn draw(seed: u64, handling: Handling, lines_kept: usize) -> Result<Self, Failure> {
         let mut chance = Chance::new(seed, 0);
         let count = match chance.between(0, 9) {
             0..=2 => 2,
@@ -108,7 +108,7 @@ impl World {
             devices,
             weather,
             chance,
-            trace: Trace::default(),
+            trace: Trace::keeping(lines_kept),
             connections: BTreeMap::new(),
             last_connection: 0,
             streams: BTreeMap::new(),

@@ -1,0 +1,192 @@
+//! This device: its account, counters, prekeys and links.
+
+use super::Row;
+use crate::protocol::{
+    identity::{bundle::BoxId, ticket::Inv},
+    ids::{AccountId, DeviceId, NoiseKey, TransportKey},
+    time::Millis,
+    view::{Key, Table},
+};
+use minicbor::{Decode, Encode};
+
+/// This device and its account. Its `Debug` shows no key.
+#[derive(Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct OwnRow {
+    /// The account.
+    #[n(0)]
+    pub account: AccountId,
+    /// This device.
+    #[n(1)]
+    pub device: DeviceId,
+    /// Its key on the network.
+    #[n(2)]
+    pub transport: TransportKey,
+    /// Its Noise key.
+    #[n(3)]
+    pub noise: NoiseKey,
+    /// Its private keys, encoded `DeviceKeys`.
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub keys: Vec<u8>,
+    /// The signed certificate.
+    #[cbor(n(5), with = "minicbor::bytes")]
+    pub cert: Vec<u8>,
+    /// The signed device list.
+    #[cbor(n(6), with = "minicbor::bytes")]
+    pub list: Vec<u8>,
+    /// The newest signed bundle.
+    #[cbor(n(7), with = "minicbor::bytes")]
+    pub bundle: Vec<u8>,
+    /// Its number.
+    #[n(8)]
+    pub bundle_seq: u64,
+    /// The display name.
+    #[n(9)]
+    pub name: String,
+    /// When the account began here.
+    #[n(10)]
+    pub created: Millis,
+    /// Addresses of the last run.
+    #[n(11)]
+    pub addresses: Vec<String>,
+    /// Id of the present prekey and when it was made.
+    #[cbor(n(12), with = "minicbor::bytes")]
+    pub prekey: [u8; 8],
+    /// When the present prekey was made.
+    #[n(13)]
+    pub prekey_made: Millis,
+    /// When the display name was chosen; later with each name, whatever the clock does.
+    #[n(14)]
+    pub name_chosen: Millis,
+}
+
+impl std::fmt::Debug for OwnRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OwnRow").field("account", &self.account).field("device", &self.device).finish_non_exhaustive()
+    }
+}
+
+impl Row for OwnRow {
+    const TABLE: Table = Table::Own;
+}
+
+impl OwnRow {
+    /// The one row.
+    pub fn key() -> Key {
+        Key::named(Self::TABLE, b"", b"self")
+    }
+}
+
+/// Numbers that only grow.
+#[derive(Debug, Clone, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct CounterRow {
+    /// The last cursor of the feed.
+    #[n(0)]
+    pub feed: u64,
+    /// The last place in the outbox.
+    #[n(1)]
+    pub outbox: u64,
+    /// Messages in the outbox now (control records are not counted).
+    #[n(2)]
+    pub waiting: u64,
+}
+
+impl Row for CounterRow {
+    const TABLE: Table = Table::Counter;
+}
+
+impl CounterRow {
+    /// The one row.
+    pub fn key() -> Key {
+        Key::named(Self::TABLE, b"", b"counters")
+    }
+}
+
+/// The private half of a prekey.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct PrekeyRow {
+    /// Encoded `PrekeySecret`.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub secret: Vec<u8>,
+    /// When it was made.
+    #[n(1)]
+    pub made: Millis,
+    /// The ticket it belongs to, if it is not a weekly one.
+    #[n(2)]
+    pub ticket: Option<BoxId>,
+    /// Its id.
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub id: [u8; 8],
+}
+
+impl Row for PrekeyRow {
+    const TABLE: Table = Table::Prekey;
+}
+
+impl PrekeyRow {
+    /// By prekey id.
+    pub fn key(id: &[u8; 8]) -> Key {
+        Key::named(Self::TABLE, b"", id)
+    }
+}
+
+/// An invitation link of this account.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct TicketRow {
+    /// Its secret.
+    #[n(0)]
+    pub inv: Inv,
+    /// The link as it was given out.
+    #[n(1)]
+    pub link: String,
+    /// Its end.
+    #[n(2)]
+    pub expires: Millis,
+    /// Whether the first request is accepted by the node.
+    #[n(3)]
+    pub auto_accept: bool,
+    /// The signed bundle whoever has the link may read; with a prekey of this ticket.
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub bundle: Vec<u8>,
+    /// That prekey.
+    #[cbor(n(5), with = "minicbor::bytes")]
+    pub prekey: [u8; 8],
+    /// Accounts whose requests wait.
+    #[n(6)]
+    pub pending: Vec<AccountId>,
+    /// Whether it is open.
+    #[n(7)]
+    pub state: TicketState,
+    /// When it was made.
+    #[n(8)]
+    pub made: Millis,
+}
+
+/// Whether a ticket can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum TicketState {
+    /// It can.
+    #[n(0)]
+    Open,
+    /// Somebody was accepted by it.
+    #[n(1)]
+    Used,
+    /// Its maker closed it.
+    #[n(2)]
+    Revoked,
+}
+
+impl Row for TicketRow {
+    const TABLE: Table = Table::Ticket;
+}
+
+impl TicketRow {
+    /// By its box.
+    pub fn key(ticket_box: BoxId) -> Key {
+        Key::named(Self::TABLE, b"", ticket_box.0)
+    }
+}

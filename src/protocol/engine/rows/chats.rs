@@ -1,0 +1,256 @@
+//! Conversations, their events in order, and receipts.
+
+use super::Row;
+use crate::protocol::{
+    crypto::secret::Secret,
+    delivery::Numbers,
+    ids::{AccountId, ChatId, DeviceId, EventId, OpId},
+    time::Millis,
+    view::{Key, Table, ViewError},
+    wire,
+};
+use minicbor::{Decode, Encode, bytes::ByteVec};
+
+/// A conversation.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct ChatRow {
+    /// Which.
+    #[n(0)]
+    pub chat: ChatId,
+    /// With whom.
+    #[n(1)]
+    pub kind: ChatKind,
+    /// How many events this device wrote here.
+    #[n(2)]
+    pub written: u64,
+    /// The last of those.
+    #[n(3)]
+    pub previous: Option<EventId>,
+    /// Events that no other event follows yet, encoded `Heads`.
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub heads: Vec<u8>,
+    /// Messages from others that were not read here.
+    #[n(5)]
+    pub unread: u64,
+    /// The place of the last message, if there is one.
+    #[n(6)]
+    pub last: Option<ByteVec>,
+    /// Everything up to this place was read here.
+    #[n(7)]
+    pub read: Option<ByteVec>,
+    /// When it began.
+    #[n(8)]
+    pub since: Millis,
+}
+
+/// With whom a conversation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(flat)]
+pub enum ChatKind {
+    /// Another account.
+    #[n(0)]
+    Direct(#[n(0)] AccountId),
+    /// A group.
+    #[n(1)]
+    Group(#[n(0)] OpId),
+    /// Oneself.
+    #[n(2)]
+    Own,
+}
+
+impl Row for ChatRow {
+    const TABLE: Table = Table::Chat;
+}
+
+impl ChatRow {
+    /// By chat.
+    pub fn key(chat: ChatId) -> Key {
+        Key::named(Self::TABLE, b"", chat)
+    }
+}
+
+/// An event that is in a conversation.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct EventRow {
+    /// Where.
+    #[n(0)]
+    pub chat: ChatId,
+    /// Which.
+    #[n(1)]
+    pub id: EventId,
+    /// Who wrote it.
+    #[n(2)]
+    pub author: AccountId,
+    /// On which device.
+    #[n(3)]
+    pub device: DeviceId,
+    /// Its number among that device's events here.
+    #[n(4)]
+    pub no: u64,
+    /// The signed clock.
+    #[n(5)]
+    pub clock: Millis,
+    /// When it came here.
+    #[n(6)]
+    pub arrived: Millis,
+    /// The events it follows.
+    #[n(7)]
+    pub deps: Vec<EventId>,
+    /// Its place in the order.
+    #[cbor(n(8), with = "minicbor::bytes")]
+    pub place: Vec<u8>,
+    /// Encoded `Content`.
+    #[cbor(n(9), with = "minicbor::bytes")]
+    pub content: Vec<u8>,
+    /// Whether it was read here when it came (own ones are).
+    #[n(10)]
+    pub own: bool,
+    /// Places in the outboxes it waits in.
+    #[n(11)]
+    pub outbox: Vec<(DeviceId, u64)>,
+    /// The key that opens the original bytes of a group event.
+    #[n(12)]
+    pub key: Option<Secret>,
+}
+
+impl Row for EventRow {
+    const TABLE: Table = Table::Event;
+}
+
+impl EventRow {
+    /// By id.
+    pub fn key(id: EventId) -> Key {
+        Key::named(Self::TABLE, b"", id)
+    }
+
+    /// The time people see: what the author's clock said, but never later than the arrival.
+    pub fn shown_at(&self) -> Millis {
+        self.clock.min(self.arrived)
+    }
+}
+
+/// The original bytes of a group event, to pass on.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(transparent)]
+pub struct RawRow(#[cbor(n(0), with = "minicbor::bytes")] pub Vec<u8>);
+
+impl Row for RawRow {
+    const TABLE: Table = Table::Held;
+}
+
+impl RawRow {
+    /// By id.
+    pub fn key(id: EventId) -> Key {
+        Key::named(Self::TABLE, b"raw", id)
+    }
+}
+
+/// One line of a conversation, in its order: the place is the key.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(transparent)]
+pub struct TimelineRow(#[n(0)] pub EventId);
+
+impl Row for TimelineRow {
+    const TABLE: Table = Table::Timeline;
+}
+
+impl TimelineRow {
+    /// By chat and place.
+    pub fn key(chat: ChatId, place: &[u8]) -> Key {
+        Key::at(Self::TABLE, chat, place)
+    }
+}
+
+/// That an event follows another (which may not be here).
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(transparent)]
+pub struct FollowerRow(#[n(0)] pub EventId);
+
+impl Row for FollowerRow {
+    const TABLE: Table = Table::Waiting;
+}
+
+impl FollowerRow {
+    /// By the followed and the following.
+    pub fn key(followed: EventId, following: EventId) -> Key {
+        Key::named(Self::TABLE, followed, following)
+    }
+}
+
+/// The event a device wrote under a number.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(transparent)]
+pub struct AuthorRow(#[n(0)] pub EventId);
+
+impl Row for AuthorRow {
+    const TABLE: Table = Table::Author;
+}
+
+impl AuthorRow {
+    /// By chat, device and number.
+    pub fn key(chat: ChatId, device: DeviceId, no: u64) -> Key {
+        Key::at(Self::TABLE, Self::scope(chat, device), no.to_be_bytes())
+    }
+
+    /// All of a device in a chat.
+    pub fn scope(chat: ChatId, device: DeviceId) -> Vec<u8> {
+        [chat.0, device.0].concat()
+    }
+}
+
+/// What a device holds of mine, or I of a device's, in one conversation.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct ReceiptRow {
+    /// The device.
+    #[n(0)]
+    pub device: DeviceId,
+    /// Its account.
+    #[n(1)]
+    pub account: AccountId,
+    /// Durable there (for [`Side::Theirs`]) or here: encoded `Vector`.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub held: Vec<u8>,
+    /// The highest number that was read.
+    #[n(3)]
+    pub read: u64,
+}
+
+/// Whose knowledge a receipt row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// What another's device confirmed of this device's events.
+    Theirs,
+    /// What is here of another device's events.
+    Ours,
+}
+
+impl Row for ReceiptRow {
+    const TABLE: Table = Table::Receipt;
+}
+
+impl ReceiptRow {
+    /// The numbers, parsed.
+    pub fn numbers(&self) -> Result<Numbers, ViewError> {
+        wire::decode(&self.held, "numbers").map_err(|_| ViewError::Damaged(Self::TABLE))
+    }
+
+    /// By chat, side and device.
+    pub fn key(chat: ChatId, side: Side, device: DeviceId) -> Key {
+        Key::named(Self::TABLE, Self::scope(chat, side), device)
+    }
+
+    /// All of one side in a chat.
+    pub fn scope(chat: ChatId, side: Side) -> Vec<u8> {
+        [
+            &chat.0[..],
+            &[match side {
+                Side::Theirs => 0,
+                Side::Ours => 1,
+            }],
+        ]
+        .concat()
+    }
+}

@@ -1,0 +1,50 @@
+//! Every row the engine keeps: its type, its table, its key. Views read the same rows through the same functions.
+
+mod account;
+mod chats;
+mod contacts;
+mod groups;
+mod outbox;
+mod sessions;
+
+pub use account::*;
+pub use chats::*;
+pub use contacts::*;
+pub use groups::*;
+pub use outbox::*;
+pub use sessions::*;
+
+use crate::protocol::{
+    view::{Direction, Key, Table, View, ViewError},
+    wire,
+};
+use minicbor::{Decode, Encode};
+
+/// A type that is kept as a row.
+pub trait Row: Encode<()> + for<'b> Decode<'b, ()> {
+    /// Where its rows are.
+    const TABLE: Table;
+}
+
+/// The row under `key`, decoded.
+pub fn read<R: Row>(view: &dyn View, key: &Key) -> Result<Option<R>, ViewError> {
+    view.row(key)?.map(|bytes| parse(&bytes)).transpose()
+}
+
+/// A stored row's bytes, decoded; what does not decode was not written by us.
+pub fn parse<R: Row>(bytes: &[u8]) -> Result<R, ViewError> {
+    wire::decode(bytes, "row").map_err(|_| ViewError::Damaged(R::TABLE))
+}
+
+/// All rows of a scope, in the order of the store; meant for scopes that are small by nature.
+pub fn all<R: Row>(view: &dyn View, scope: impl AsRef<[u8]>) -> Result<Vec<R>, ViewError> {
+    view.scan(R::TABLE, scope.as_ref(), None, Direction::Forward, usize::MAX)?
+        .iter()
+        .map(|(_, bytes)| parse(bytes))
+        .collect()
+}
+
+/// The entries of the feed are rows too.
+impl Row for crate::protocol::engine::feed::FeedEntry {
+    const TABLE: Table = Table::Feed;
+}

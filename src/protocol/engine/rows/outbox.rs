@@ -1,0 +1,79 @@
+//! What devices have not confirmed yet.
+
+use super::Row;
+use crate::protocol::{
+    engine::record::Position,
+    ids::{ChatId, DeviceId, EventId},
+    time::Millis,
+    view::{Key, Table},
+};
+use minicbor::{Decode, Encode};
+
+/// Something a device has not confirmed yet.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct OutboxRow {
+    /// What.
+    #[n(0)]
+    pub what: Parcel,
+    /// When it was put here.
+    #[n(1)]
+    pub since: Millis,
+    /// Its envelope, while it is bound to a position of a session.
+    #[n(2)]
+    pub sealed: Option<SealedAt>,
+}
+
+/// What an outbox entry holds.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(flat)]
+pub enum Parcel {
+    /// An event of a 1-on-1 chat, by id.
+    #[n(0)]
+    Event(#[n(0)] ChatId, #[n(1)] EventId),
+    /// A control record, whole, and the id it is confirmed by.
+    #[n(1)]
+    Control(#[cbor(n(0), with = "minicbor::bytes")] [u8; 16], #[cbor(n(1), with = "minicbor::bytes")] Vec<u8>),
+}
+
+/// Where and how an outbox entry was sealed.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct SealedAt {
+    /// The session.
+    #[n(0)]
+    pub at: Position,
+    /// The envelope.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub wire: Vec<u8>,
+    /// When it was sealed.
+    #[n(2)]
+    pub sealed: Millis,
+}
+
+impl Row for OutboxRow {
+    const TABLE: Table = Table::Outbox;
+}
+
+impl OutboxRow {
+    /// By device and place.
+    pub fn key(device: DeviceId, place: u64) -> Key {
+        Key::at(Self::TABLE, device, place.to_be_bytes())
+    }
+}
+
+/// Where in the outbox of a device a control record is.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(transparent)]
+pub struct ControlRow(#[n(0)] pub u64);
+
+impl Row for ControlRow {
+    const TABLE: Table = Table::Control;
+}
+
+impl ControlRow {
+    /// By device and control id.
+    pub fn key(device: DeviceId, id: &[u8; 16]) -> Key {
+        Key::named(Self::TABLE, device, id)
+    }
+}
