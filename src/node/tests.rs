@@ -45,7 +45,7 @@ impl Core for Script {
         _: &dyn View,
     ) -> Result<Vec<Effect>, ViewError> {
         let row =
-            |bytes: usize| Effect::Persist(vec![Write::Put(Key::named(Table::Spare, b"", b"row"), vec![0; bytes])]);
+            |bytes: usize| Effect::Persist(vec![Write::Put(Key::named(Table::Held, b"", b"row"), vec![0; bytes])]);
         self.0.lock().unwrap().push(format!("{input:?}").split(['(', ' ', '{']).next().unwrap_or_default().to_owned());
         match input {
             Input::Command(_, Command::NewGroup(name)) if name == "unreadable" => Err(ViewError::Damaged(Table::Group)),

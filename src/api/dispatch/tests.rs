@@ -11,6 +11,7 @@ use crate::{
             rows::*,
         },
         event::Content,
+        group::Role,
         ids::{AccountId, ChatId, DeviceId, EventId, NoiseKey, OpId, TransportKey},
         time::Millis,
         view::{Key, Table, Write},
@@ -67,6 +68,7 @@ impl Home {
             addresses: Vec::new(),
             prekey: [0; 8],
             prekey_made: Millis(0),
+            name_chosen: Millis(0),
         };
         home.put(OwnRow::key(), &own);
         home
@@ -84,11 +86,11 @@ impl Home {
             problem: None,
             ticket: None,
             ticket_ends: Millis(0),
-            intro_again: None,
+            intros: Vec::new(),
             devices: vec![device_of(account)],
             since: Millis(5),
             ticket_transport: None,
-            intro_sid: None,
+            own_name_chosen: Millis(0),
         };
         self.put(ContactRow::key(account), &row);
         let device = DeviceRow {
@@ -154,9 +156,15 @@ impl Home {
         self.put(ReceiptRow::key(chat, Side::Theirs, row.device), &row);
     }
 
-    fn member(&mut self, account: AccountId, role: u8, name: &str) {
-        let row =
-            MemberRow { account, role, name: Some(name.into()), current: true, devices: vec![device_of(account)] };
+    fn member(&mut self, account: AccountId, role: Role, name: &str) {
+        let row = MemberRow {
+            account,
+            role,
+            name: Some(name.into()),
+            current: true,
+            devices: vec![device_of(account)],
+            named_by: 1,
+        };
         self.put(MemberRow::key(HIKING, account), &row);
     }
 
@@ -181,9 +189,9 @@ async fn a_message_is_as_far_as_the_slowest_member_proved() {
     home.contact(MINA, "mina", ContactState::Connected);
     let chat = ChatId::from(HIKING);
     home.put(GroupRow::key(HIKING), &group(GroupState::Joined));
-    home.member(ME, 0, "me");
-    home.member(MINA, 2, "mina in the hills");
-    home.member(JUNO, 2, "juno\u{202e}");
+    home.member(ME, Role::Founder, "me");
+    home.member(MINA, Role::Member, "mina in the hills");
+    home.member(JUNO, Role::Member, "juno\u{202e}");
     home.chat(chat, ChatKind::Group(HIKING), 3, 0);
     for place in 1..=3 {
         home.say(chat, ME, place, "up");
