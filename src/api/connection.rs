@@ -201,8 +201,8 @@ async fn handle(dispatcher: Dispatcher, line: String) -> Outcome {
     }
 }
 
-fn parse(value: Value) -> Result<Request, Response> {
-    let invalid = || failed(Value::Null, RpcError::invalid_request());
+fn parse(value: Value) -> Result<Request, Box<Response>> {
+    let invalid = || Box::new(failed(Value::Null, RpcError::invalid_request()));
     let request: Request = serde_json::from_value(value).map_err(|_| invalid())?;
     let id_fits = request.id.as_ref().is_none_or(|id| id.is_string() || id.is_number() || id.is_null());
     if request.jsonrpc != VERSION || !id_fits {
@@ -225,7 +225,7 @@ async fn answer_all(dispatcher: &Dispatcher, batch: Vec<Value>) -> Outcome {
         let request = match parse(value) {
             Ok(request) => request,
             Err(response) => {
-                responses.push(response);
+                responses.push(*response);
                 continue;
             }
         };

@@ -171,9 +171,9 @@ impl Turn<'_> {
         let mut topics = Vec::new();
         for held in &memory.secrets {
             let keys = GossipKeys::derive(&held.secret);
-            topics.push(keys.topic().clone());
+            topics.push(keys.topic());
             let gate = Gate::new(keys, group, ops.iter().copied(), &memory.membership, bundle_author);
-            self.subscribe(gate.topic().clone(), gate);
+            self.subscribe(gate.topic(), gate);
         }
         let before = self.mem.topics.insert(group, topics.clone()).unwrap_or_default();
         for gone in before.into_iter().filter(|topic| !topics.contains(topic)) {
@@ -258,7 +258,7 @@ impl Turn<'_> {
         for secret in secrets {
             let keys = GossipKeys::derive(&secret);
             if let Ok(frame) = keys.seal(content, self.rng) {
-                self.publish(keys.topic().clone(), frame);
+                self.publish(keys.topic(), frame);
             }
         }
         Ok(true)

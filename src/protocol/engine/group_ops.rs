@@ -101,10 +101,10 @@ impl Turn<'_> {
         let mut before = None;
         if self.has_graph(group)? {
             before = Some(self.group(group)?.membership.clone());
-        } else if let Some(at) = waiting.iter().position(|(_, op)| op.id() == group) {
-            if let Some((_, create)) = waiting.remove(at) {
-                self.begin_graph(group, create)?;
-            }
+        } else if let Some(at) = waiting.iter().position(|(_, op)| op.id() == group)
+            && let Some((_, create)) = waiting.remove(at)
+        {
+            self.begin_graph(group, create)?;
         }
         let taken = match self.mem.groups.remove(&group) {
             Some(mut memory) => {
