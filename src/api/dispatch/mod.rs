@@ -1,6 +1,6 @@
 //! What each method does: names are resolved, the engine is asked or rows are read, and the answer gets its shape.
 //!
-//! One file a subject; each implements [`Serve`] for its methods, and [`Dispatcher::dispatch`] is sure to miss none, since
+//! One file a subject; each implements `Serve` for its methods, and `Dispatcher::dispatch` is sure to miss none, since
 //! it is made from the one table of methods. Called by the server's connections and by [`Local`](super::client::Local).
 
 mod account;

@@ -38,7 +38,7 @@ fn failed(why: &str) -> ApiError {
     ApiError::new(Reason::StoreFailed).with("detail", why)
 }
 
-/// Without the names of those concerned: who knows them puts them in with [`named`].
+/// Without the names of those concerned: who knows them puts them in with `about`.
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
