@@ -6,11 +6,13 @@ use crate::protocol::{
 };
 use crate::store::{
     Cost, Home, Passphrase, SledStore, Store, StoreError,
+    disk::Disk,
     migrate::{Schema, Step},
 };
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
+    ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -75,12 +77,15 @@ fn rows_put_in_each_others_place_are_refused() {
     let (dir, mut store) = new_home();
     commit(&mut store, vec![Write::Put(event(1), b"one".to_vec()), Write::Put(event(2), b"two".to_vec())]);
     drop(store);
-    let db = sled::Config::new().path(dir.path().join("store")).open().unwrap();
-    let rows: Vec<_> = db.range([Table::Event as u8]..[Table::Event as u8 + 1]).map(Result::unwrap).collect();
+    let mut disk = Disk::open(&dir.path().join("store")).unwrap();
+    let span = (Bound::Included(vec![Table::Event as u8]), Bound::Excluded(vec![Table::Event as u8 + 1]));
+    let rows: Vec<_> = disk.range(span, Direction::Forward).map(Result::unwrap).collect();
     let [(first_key, first), (second_key, second)] = &rows[..] else { panic!("two rows") };
-    db.insert(first_key, second).unwrap();
-    db.insert(second_key, first).unwrap();
-    drop((db, rows.clone()));
+    let mut swap = sled::Batch::default();
+    swap.insert(first_key.clone(), second);
+    swap.insert(second_key.clone(), first);
+    disk.apply(swap).unwrap();
+    drop((disk, rows));
     let store = open(dir.path());
     assert_eq!(store.row(&event(1)), Err(ViewError::Damaged(Table::Event)));
     assert_eq!(store.row(&event(2)), Err(ViewError::Damaged(Table::Event)));
@@ -161,8 +166,9 @@ fn a_long_row_that_shrinks_or_goes_leaves_no_parts_behind() {
     );
     assert_eq!(store.row(&event(0)).unwrap(), Some(vec![1; 9000]));
     drop(store);
-    let db = sled::Config::new().path(dir.path().join("store")).open().unwrap();
-    assert_eq!(db.range([0x80u8]..).count(), 2, "9,000 bytes and the seal are three parts, one of them the row itself");
+    let disk = Disk::open(&dir.path().join("store")).unwrap();
+    let parts = disk.range((Bound::Included(vec![0x80]), Bound::Unbounded), Direction::Forward).count();
+    assert_eq!(parts, 2, "9,000 bytes and the seal are three parts, one of them the row itself");
 }
 
 const OLD: Schema = Schema { number: 3, steps: &[] };
