@@ -42,6 +42,7 @@ use group_give::Given;
 use group_held::HeldIndex;
 use group_ops::OpsAside;
 use outbox::Lane;
+use peers::WantedBundle;
 use rand_core::CryptoRng;
 use receipts::Owed;
 use record::Record;
@@ -138,6 +139,8 @@ struct Memory {
     online: bool,
     /// Who is connected, and as which device.
     peers: BTreeMap<TransportKey, Option<DeviceId>>,
+    /// Bundles that connected peers were asked for.
+    bundles_wanted: BTreeMap<TransportKey, WantedBundle>,
     /// What is under way to whom.
     lanes: BTreeMap<DeviceId, Lane>,
     /// Receipts of this drain.

@@ -19,6 +19,7 @@ use crate::protocol::{
         certificate::next_seq,
     },
     ids::{AccountId, DeviceId, OpId, TransportKey},
+    time::Millis,
     view::{Direction, Table, View, ViewError},
     wire::{
         decode, encode,
@@ -28,8 +29,19 @@ use crate::protocol::{
 };
 use std::time::Duration;
 
+/// The first wait for a bundle that was asked for; it doubles up to 64 times that.
+const BUNDLE_WAIT: Duration = Duration::from_secs(5);
 /// How often prekeys and open links are looked over.
 const UPKEEP_EVERY: Duration = Duration::from_secs(3600);
+
+/// A bundle that a connected peer was asked for.
+#[derive(Debug, Default)]
+pub(super) struct WantedBundle {
+    /// How often.
+    asked: u32,
+    /// When it is asked for again.
+    next: Option<Millis>,
+}
 
 impl Turn<'_> {
     /// The network is up: take part in what this account takes part in, and look for everybody.
@@ -165,6 +177,7 @@ impl Turn<'_> {
 
     /// A peer's last connection is gone.
     pub(super) fn disconnected(&mut self, peer: TransportKey) -> Step {
+        self.mem.bundles_wanted.remove(&peer);
         let Some(Some(device)) = self.mem.peers.remove(&peer) else { return Ok(()) };
         self.mem.lanes.remove(&device);
         let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
@@ -305,16 +318,34 @@ impl Turn<'_> {
             return Ok(());
         }
         let Some(inv) = contact.ticket else { return Ok(()) };
-        let intro = inv.intro();
-        let (tag, _) = intro_tag(&intro);
-        self.send(peer, &Frame::BundleWanted(tag));
+        let (tag, _) = intro_tag(&inv.intro());
+        self.want_bundle(peer, tag);
         Ok(())
     }
 
-    /// The question for a link's bundle may have been dropped.
+    /// Asks for the bundle behind an intro, and again after a while: question or answer may have been dropped.
+    pub(super) fn want_bundle(&mut self, peer: TransportKey, tag: Tag) {
+        self.send(peer, &Frame::BundleWanted(tag));
+        let wanted = self.mem.bundles_wanted.entry(peer).or_default();
+        if wanted.next.is_some() {
+            return;
+        }
+        let next = self.now.plus(BUNDLE_WAIT.saturating_mul(1 << wanted.asked.min(6)));
+        *wanted = WantedBundle { asked: wanted.asked.saturating_add(1), next: Some(next) };
+        self.mem.timers.insert((next, Timer::AskBundle(peer)));
+    }
+
+    /// The bundle that a peer was asked for has not come.
     pub(super) fn ask_bundle_again(&mut self, peer: TransportKey) -> Step {
+        let now = self.now;
+        if let Some(wanted) = self.mem.bundles_wanted.get_mut(&peer) {
+            wanted.next = wanted.next.filter(|next| *next > now);
+        }
         match self.read::<PeerRow>(&PeerRow::key(peer))? {
-            Some(known) if self.mem.peers.contains_key(&peer) => self.ask_ticket_bundle(known.account, peer),
+            Some(known) if self.mem.peers.contains_key(&peer) => {
+                self.ask_ticket_bundle(known.account, peer)?;
+                known.device.map_or(Ok(()), |device| self.pump(device))
+            }
             _ => Ok(()),
         }
     }

@@ -249,7 +249,7 @@ impl Turn<'_> {
         let Some((intro, origin)) = self.intro_to(device)? else { return Ok(false) };
         let (tag, _) = intro_tag(&intro);
         let Some((_, bundle)) = verified(&device.bundle) else {
-            self.send(device.transport, &Frame::BundleWanted(tag));
+            self.want_bundle(device.transport, tag);
             return Ok(false);
         };
         let own = self.own()?;
