@@ -325,7 +325,7 @@ impl Turn<'_> {
     }
 
     /// Stops dialling a key that a link named, unless it belongs to somebody one is connected with.
-    fn forget_unneeded(&mut self, transport: TransportKey) -> Step {
+    pub(super) fn forget_unneeded(&mut self, transport: TransportKey) -> Step {
         let Some(device) = self.device_of(transport)? else {
             self.forget(transport);
             return Ok(());

@@ -122,10 +122,42 @@ impl Turn<'_> {
         self.put(DeviceRow::key(device), &row);
         let state = self.contact(row.account)?.map(|contact| contact.state);
         let contact = state.is_some_and(|state| !matches!(state, ContactState::Removed | ContactState::Stranger));
-        if row.groups.is_empty() && !contact {
+        if row.groups.is_empty() && !contact && !self.leavers(group).contains(&device) {
             self.forget(row.transport);
         }
         Ok(())
+    }
+
+    /// Looks for those who left a group not long ago: they may owe last words, and cannot learn where this one has moved.
+    pub(super) fn reach_leavers(&mut self, group: OpId) -> Step {
+        for device in self.leavers(group) {
+            let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { continue };
+            if self.contact(row.account)?.is_none_or(|contact| !contact.blocked) {
+                self.reach(row.transport, row.addresses);
+            }
+        }
+        Ok(())
+    }
+
+    /// Those who left long ago owe nothing any more.
+    pub(super) fn let_leavers_go(&mut self, group: OpId) -> Step {
+        let recent = self.leavers(group);
+        let memory = self.group(group)?;
+        for device in memory.membership.former.iter().filter(|device| !recent.contains(device)) {
+            if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(*device))? {
+                self.forget_unneeded(row.transport)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Devices that left this group less than [`PARTING_KEPT`] ago, as far as its ops are in memory.
+    fn leavers(&self, group: OpId) -> Vec<DeviceId> {
+        let Some(memory) = self.mem.groups.get(&group) else { return Vec::new() };
+        let is_recent = |op: &OpId| memory.arrived.get(op).is_some_and(|at| self.now.since(*at) < PARTING_KEPT);
+        let leaves = memory.graph.ops().filter(|op| matches!(op.action, Action::Leave(_)) && is_recent(&op.id()));
+        let devices = leaves.map(|op| op.device);
+        devices.filter(|device| memory.membership.former.contains(device)).collect()
     }
 
     /// What waits in a device's outbox and speaks of this group's ops, secrets and chains.

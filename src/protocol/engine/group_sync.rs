@@ -265,6 +265,7 @@ impl Turn<'_> {
         let looked_over = self.mem.looked_over.get(&group).copied();
         if looked_over.is_none_or(|at| self.now.since(at) >= LOOK_OVER_EVERY) {
             self.mem.looked_over.insert(group, self.now);
+            self.let_leavers_go(group)?;
             self.expire_held(group)?;
             self.expire_group_keys(group)?;
         }

@@ -256,6 +256,7 @@ impl Turn<'_> {
                             self.reach(row.transport, row.addresses);
                         }
                     }
+                    self.reach_leavers(row.group)?;
                     self.refresh_gossip(row.group)?;
                 }
                 GroupState::Joining => self.start_repair(row.group),
