@@ -137,7 +137,8 @@ impl World {
     /// Handles, stages, commits and tells, until something ends it.
     fn drain_of(&mut self, who: usize, inputs: Vec<Input>) {
         let mut gathered = Gathered::default();
-        for input in inputs.into_iter().chain([Input::DrainEnd]) {
+        let mut inputs = inputs.into_iter().chain([Input::DrainEnd]);
+        while let Some(input) = inputs.next() {
             self.remember(who, &input, &mut gathered);
             match self.handle(who, input) {
                 Ok(effects) => {
@@ -147,6 +148,7 @@ impl World {
                 }
                 Err(error) => {
                     self.note(who, format_args!("cannot read: {error}"));
+                    self.put_back(who, inputs.collect());
                     return self.recover(who, gathered);
                 }
             }
@@ -175,6 +177,16 @@ impl World {
             Fate::CommitFails => {
                 self.note(who, format_args!("cannot commit"));
                 self.recover(who, gathered);
+            }
+        }
+    }
+
+    /// What the actor had not taken from its queues when the drain failed stays there.
+    fn put_back(&mut self, who: usize, untaken: Vec<Input>) {
+        let Some(run) = &mut self.devices[who].run else { return };
+        for input in untaken.into_iter().rev() {
+            if !matches!(input, Input::DrainEnd | Input::Tick | Input::Online | Input::Listening(_)) {
+                run.inbox.push_front(input);
             }
         }
     }

@@ -256,8 +256,9 @@ impl World {
     /// Whether the wish is fulfilled.
     fn take_outcome(&mut self, wish: &mut Wish, outcome: Outcome) -> bool {
         match (wish, outcome) {
-            (Wish::Meet { link, .. }, Outcome::Answered(Ok(Reply::Ticket { link: text, .. }))) => {
-                *link = Some(text);
+            (Wish::Meet { link, .. }, Outcome::Answered(Ok(Reply::Ticket { link: text, reachable, .. }))) => {
+                // Whoever is told that nobody could follow the link asks for another.
+                *link = reachable.then_some(text);
                 false
             }
             (
