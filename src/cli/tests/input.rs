@@ -1,0 +1,120 @@
+//! What is asked of the API for what was typed, piped or configured.
+
+use super::*;
+use crate::api::ErrorCode;
+use serde_json::json;
+
+#[test]
+fn flags_for_every_command_stand_before_or_behind_it() {
+    for line in [
+        &["--json", "chats"][..],
+        &["chats", "--json"],
+        &["group", "--json", "members", "x"],
+        &["group", "members", "x", "--json"],
+        &["invite", "--json", "list"],
+    ] {
+        assert_eq!(run_once(line).json()["v"], 1, "{line:?}");
+    }
+}
+
+#[test]
+fn send_reads_stdin_to_its_end_and_drops_one_newline() {
+    let mut trial = Try::new();
+    for (stdin, text) in [("a\nb\n", "a\nb"), ("a\n\n", "a\n"), ("a\r\n", "a"), ("a", "a")] {
+        trial.stdin = stdin.into();
+        let script = Script::with_names("mina");
+        assert_eq!(trial.run(&script, &["send", "mina", "-"]).code, 0);
+        assert_eq!(script.asked()[1].1["text"], text);
+    }
+    for (stdin, reason) in [(&b"\xff"[..], "not UTF-8"), (b"\n", "no text")] {
+        trial.stdin = stdin.into();
+        let script = Script::with_names("mina");
+        let ended = trial.run(&script, &["send", "mina", "-"]);
+        assert_eq!(ended.code, 2);
+        assert!(ended.stderr.contains(reason) && script.asked().is_empty(), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn what_is_asked_is_what_was_typed() {
+    let asked = |args: &[&str]| {
+        let script = Script::with_names("mina");
+        Try::new().run(&script, args);
+        script.asked().pop().unwrap()
+    };
+    let cases: &[(&[&str], &str, Value)] = &[
+        (&["log", "#a", "-n", "3", "--search", "x"], "message.log", json!({"chat": "#a", "limit": 3, "search": "x"})),
+        (&["add", "moim:1:abc", "--as", "J"], "contact.add", json!({"link": "moim:1:abc", "as": "J"})),
+        (
+            &["invite", "--expires", "10m", "--auto-accept"],
+            "invite.create",
+            json!({"expires": "10m", "auto_accept": true}),
+        ),
+        (&["group", "invite", "g", "a", "b"], "group.invite", json!({"group": "g", "who": ["a", "b"]})),
+        (&["verify", "a", "--matches", "1 2"], "contact.verify", json!({"who": "a", "matches": "1 2"})),
+        (&["read", "a", "--up-to", "b"], "message.read", json!({"chat": "a", "up_to": "b"})),
+        (&["up", "--no-mdns", "--listen", "/x"], "up", json!([["/x"], [], false])),
+        (&["testnet", "exec", "node1", "block", "a"], "contact.block", json!({"who": "a"})),
+    ];
+    for (args, method, params) in cases {
+        assert_eq!(asked(args), ((*method).to_owned(), params.clone()), "{args:?}");
+    }
+}
+
+#[test]
+fn a_command_on_a_testnet_uses_the_home_of_its_node() {
+    let script = Script::with_names("n");
+    assert_eq!(Try::new().run(&script, &["testnet", "exec", "1", "chats"]).code, 0);
+    assert_eq!(script.asked()[0], ("connect".to_owned(), json!("/tmp/n")));
+    assert_eq!(Try::new().run(&script, &["testnet", "exec", "9", "chats"]).code, 6);
+}
+
+#[test]
+fn passphrases_come_from_a_file_and_never_from_nowhere() {
+    let trial = Try::new();
+    let file = trial.home.path().join("p");
+    fs::write(&file, "secret\n").unwrap();
+    let file = file.display().to_string();
+    let script = Script::with_names("mina");
+    assert_eq!(trial.run(&script, &["init", "--name", "m", "--passphrase-file", &file]).code, 0);
+    assert_eq!(script.asked()[0].1["passphrase"], "secret");
+    assert_eq!(trial.run(&script, &["words", "--passphrase-file", &file]).code, 0);
+    for line in [&["init", "--name", "m"][..], &["words"]] {
+        let ended = trial.run(&script, line);
+        assert_eq!((ended.code, script.asked().len()), (ErrorCode::Auth.exit_code(), 1), "{line:?}");
+    }
+}
+
+#[test]
+fn settings_show_where_they_come_from_and_keep_what_is_set() {
+    let mut trial = Try::new();
+    let script = Script::with_names("mina");
+    assert_eq!(trial.run(&script, &["config", "receipts.read", "off"]).code, 0);
+    trial.environment.push(("MOIM_LOG", "debug"));
+    let ended = trial.run(&script, &["config", "--json", "--lang", "ko"]);
+    let settings = ended.json()["settings"].clone();
+    let of = |key: &str| settings.as_array().unwrap().iter().find(|s| s["key"] == key).unwrap().clone();
+    assert_eq!(of("receipts.read"), json!({"key": "receipts.read", "value": false, "origin": "file"}));
+    assert_eq!(of("log")["origin"], "environment");
+    assert_eq!(of("language"), json!({"key": "language", "value": "ko", "origin": "flag"}));
+    assert_eq!(of("mdns")["origin"], "default");
+    assert!(script.asked().is_empty(), "settings need no node");
+    assert_eq!(trial.run(&script, &["config", "mdns", "maybe"]).code, 2);
+}
+
+#[test]
+fn a_picture_is_saved_and_reads_back() {
+    let trial = Try::new();
+    let path = trial.home.path().join("link.png");
+    assert_eq!(trial.run(&Script::with_names("mina"), &["invite", "--png", &path.display().to_string()]).code, 0);
+    assert!(image::open(path).is_ok());
+}
+
+#[test]
+fn what_must_be_known_early_is_found_wherever_it_stands() {
+    let peek = |args: &[&str]| Peeked::at(&args.iter().map(OsString::from).collect::<Vec<_>>());
+    let full = Peeked { home: Some("/h".into()), language: Some("ko".into()), json: true };
+    assert_eq!(peek(&["moim", "--home", "/h", "chats", "--lang=ko", "--json"]), full);
+    assert_eq!(peek(&["moim", "send", "a", "--", "--json"]), Peeked::default());
+    assert_eq!(peek(&["moim", "--home"]), Peeked::default());
+}
