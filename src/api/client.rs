@@ -293,7 +293,7 @@ impl From<NodeError> for ApiError {
             NodeError::Home(error) => error.into(),
             NodeError::Store(error) => error.into(),
             NodeError::View(error) => error.into(),
-            NodeError::Name(_) => Self::new(Reason::BadName).with("max", crate::protocol::wire::limits::MAX_NAME),
+            NodeError::Name(error) => error.into(),
             NodeError::NoAccount(home) => Self::new(Reason::NoHome).with("home", home.display().to_string()),
             NodeError::Address(_) | NodeError::Net(_) => Self::new(Reason::Network).with("detail", error.to_string()),
             NodeError::Begin(_) | NodeError::NoRandomness(_) | NodeError::Thread(_) | NodeError::StillBusy => {

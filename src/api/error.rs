@@ -131,7 +131,15 @@ reasons! {
     LinkTooNew = "link-too-new", Usage, "the link is from a newer moim", "update this one, or ask for a link made by an older one";
     LinkOfOtherKind = "link-of-other-kind", Usage, "the link is not for adding a contact", "ask for a link made by moim invite";
     BadId = "bad-id", Usage, "“{given}” is not an id: ids are 52 letters and digits, of which the first 6 or more will do", "";
-    BadName = "bad-name", Usage, "a name has at least one visible character and at most {max} bytes", "";
+    NameEmpty = "name-empty", Usage, "a name needs something that can be seen", "give at least one letter, digit or emoji";
+    NameTooLong = "name-too-long", Usage, "the name has {bytes} bytes, and at most {max} fit", "shorten it";
+    NameLineBreak = "name-line-break", Usage, "a name is one line, and this has several", "leave out the line breaks";
+    NameControl = "name-control", Usage, "the name holds the control character {code}", "leave it out, or type the name anew";
+    NameDirection = "name-direction", Usage, "the name holds {code}, which turns the direction of text", "leave it out, or type the name anew";
+    NameInvisible = "name-invisible", Usage, "the name holds {code}, which cannot be seen", "leave it out, or type the name anew";
+    NameMisplaced = "name-misplaced", Usage, "the name has accents or joiners without a letter, or too many on one", "type the name anew";
+    NameReserved = "name-reserved", Usage, "the name “{given}” means the notes to yourself", "choose another name";
+    NameSign = "name-sign", Usage, "a name cannot begin with {sign}: @name means a contact, #name a group", "leave the sign out";
     BadWords = "bad-words", Usage, "these are not 24 recovery words", "check their order and spelling";
     EmptyText = "empty-text", Usage, "there is no text to send", "";
     TextTooLong = "text-too-long", Usage, "the text has {bytes} bytes, and a message holds {max}", "send it in parts";

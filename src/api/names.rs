@@ -5,7 +5,7 @@
 //! is. A newcomer can choose its own name, never another's id, so ids go first and several matches are never guessed at.
 
 use crate::api::error::{ApiError, Choice, Reason};
-use crate::protocol::ids::from_base32;
+use crate::protocol::{identity::profile::OWN_CHAT, ids::from_base32};
 use unicode_normalization::UnicodeNormalization;
 
 /// The shortest beginning of an id that stands for it: 30 bits, so that a chance match is rare.
@@ -52,7 +52,7 @@ pub enum Resolution<'a> {
 
 /// Finds what `typed` means among `candidates`.
 pub fn resolve<'a>(candidates: &'a [Candidate], typed: &str) -> Resolution<'a> {
-    if typed == "me"
+    if typed == OWN_CHAT
         && let Some(own) = candidates.iter().find(|candidate| candidate.kind == Kind::Own)
     {
         return Resolution::One(own);

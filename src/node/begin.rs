@@ -32,7 +32,7 @@ pub fn create(
     name: &str,
     words: &Words,
 ) -> Result<Account, NodeError> {
-    let name: Name = name.parse()?;
+    let name = Name::typed(name)?;
     let account = AccountKey::from_words(words);
     let mut rng = clock::randomness().map_err(NodeError::NoRandomness)?;
     let first = begin::first_rows(&account, &name, clock::now(), &mut rng)?;

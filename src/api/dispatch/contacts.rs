@@ -3,7 +3,7 @@
 use super::{
     Dispatcher, Reading, Serve,
     invites::unexpected,
-    reading::{is_request, safe, state_of},
+    reading::{group_name, is_request, safe, state_of},
     refusal,
 };
 use crate::{
@@ -63,7 +63,7 @@ impl Serve for ContactRequests {
                 let from = group.inviter.unwrap_or(reading.own.account);
                 Ok::<_, ApiError>(GroupRequest {
                     id: ChatId::from(group.group),
-                    name: safe(&group.name),
+                    name: group_name(group),
                     from: reading.person(from, Some(group.group))?,
                     since: group.since.into(),
                 })
@@ -115,9 +115,12 @@ impl Serve for ContactUnblock {
 impl Serve for ContactRename {
     async fn serve(at: &Dispatcher, params: RenameParams) -> Result<ContactResult, ApiError> {
         let name = params.name.clone();
-        let rename = move |account| Command::Rename(account, params.name);
-        let renamed = ask(at, params.who, |all, typed| all.contact_called(typed), rename).await;
-        let account = renamed.map_err(|error| refusal::about(error, &name, &name))?.account;
+        let renamed = at.command(move |reading| {
+            let account = reading.contact_called(&params.who)?.account;
+            Ok((Command::Rename(account, params.name), account))
+        });
+        // A name that is taken is the new one, not that of the contact.
+        let (_, account) = renamed.await.map_err(|error| refusal::about(error, &name, &name))?;
         result(at, account).await
     }
 }

@@ -8,7 +8,7 @@ use super::{
     contacts::request,
     groups,
     messages::Shaped,
-    reading::{is_request, safe},
+    reading::{group_name, is_request},
 };
 use crate::{
     api::{
@@ -132,7 +132,7 @@ fn of_group(reading: &Reading, group: OpId) -> Result<Option<Event>, ApiError> {
     let Some(row) = reading.group(group)? else { return Ok(None) };
     Ok(Some(Event::Group {
         group: ChatId::from(group),
-        name: safe(&row.name),
+        name: group_name(&row),
         state: groups::state_of(row.state),
         members: reading.members(group)?.len() as u64,
     }))

@@ -1,6 +1,11 @@
 //! Groups and who is in them.
 
-use super::{Dispatcher, Reading, Serve, invites::unexpected, reading::safe, refusal};
+use super::{
+    Dispatcher, Reading, Serve,
+    invites::unexpected,
+    reading::{group_name, safe},
+    refusal,
+};
 use crate::{
     api::{
         ApiError, Reason,
@@ -50,7 +55,7 @@ impl Serve for GroupInvite {
             invited.map_err(|error| {
                 let error = ApiError::from(error);
                 let of_group = error.is(Reason::NotMember) || error.is(Reason::NotAdmin);
-                let name = if of_group { safe(&group.name) } else { safe(&person.name) };
+                let name = if of_group { group_name(&group) } else { safe(&person.name) };
                 refusal::about(error, &params.group, &name)
             })?;
         }
@@ -123,8 +128,8 @@ async fn ask(
 
 async fn described(at: &Dispatcher, group: OpId) -> Result<GroupResult, ApiError> {
     at.read(move |reading| {
-        let name = row(reading, group)?.name;
-        Ok(GroupResult { v: V1, group: ChatId::from(group), name: safe(&name) })
+        let name = group_name(&row(reading, group)?);
+        Ok(GroupResult { v: V1, group: ChatId::from(group), name })
     })
     .await
 }

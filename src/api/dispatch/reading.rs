@@ -12,6 +12,7 @@ use crate::{
             self, ChatKind, ChatRow, ContactRow, ContactState, DeviceRow, EventRow, GroupRow, GroupState, MemberRow,
             OwnRow, TimelineRow,
         },
+        identity::{Name, profile::OWN_CHAT},
         ids::{AccountId, ChatId, EventId, OpId},
         view::{Direction, Table, View, ViewError},
         wire::text::SafeText,
@@ -21,8 +22,6 @@ use std::sync::Arc;
 
 /// Lines of a conversation that the beginning of an id is looked for in: the newest.
 const PREFIX_SEARCH: usize = 20_000;
-/// The name that means the chat with oneself.
-pub(super) const OWN_CHAT: &str = "me";
 /// Letters of an id that stand for somebody without a name.
 const NAMELESS: usize = 8;
 
@@ -201,7 +200,7 @@ impl<'v> Reading<'v> {
         match kind {
             ChatKind::Own => Ok(OWN_CHAT.to_owned()),
             ChatKind::Direct(account) => self.name(account, None),
-            ChatKind::Group(group) => Ok(self.group(group)?.map(|row| safe(&row.name)).unwrap_or_default()),
+            ChatKind::Group(group) => Ok(self.group(group)?.map(|row| group_name(&row)).unwrap_or_default()),
         }
     }
 
@@ -244,7 +243,7 @@ impl<'v> Reading<'v> {
 }
 
 fn group_candidate(group: &GroupRow) -> Candidate {
-    Candidate { kind: Kind::Group, id: group.group.to_string(), also: None, name: group.name.clone() }
+    Candidate { kind: Kind::Group, id: group.group.to_string(), also: None, name: group_name(group) }
 }
 
 /// The chat behind a candidate: a contact's is its second id.
@@ -279,6 +278,13 @@ pub(super) fn is_request(row: &ContactRow) -> bool {
 
 fn is_member(group: &GroupRow) -> bool {
     matches!(group.state, GroupState::Joined | GroupState::Joining)
+}
+
+/// What a group is called here: its members may have given it a name that would mean something else when typed.
+pub(super) fn group_name(group: &GroupRow) -> String {
+    let shown = safe(&group.name);
+    let without_signs = shown.parse::<Name>().ok().and_then(|name| name.without_signs());
+    without_signs.map_or(shown, |name| name.to_string())
 }
 
 /// A name made safe to show on one line.

@@ -5,7 +5,9 @@ use crate::{
     node::CommandError,
     protocol::{
         engine::Refusal,
+        identity::profile::{NameError, OWN_CHAT},
         view::{Table, ViewError},
+        wire::limits::MAX_NAME,
     },
 };
 
@@ -60,7 +62,7 @@ impl From<Refusal> for ApiError {
             Refusal::NotConnected { .. } => Self::new(Reason::NotConnected),
             Refusal::ContactEnded { .. } => Self::new(Reason::ContactEnded),
             Refusal::NameTaken => Self::new(Reason::NameTaken),
-            Refusal::BadName(_) => Self::new(Reason::BadName).with("max", crate::protocol::wire::limits::MAX_NAME),
+            Refusal::BadName(error) => error.into(),
             Refusal::EmptyText => Self::new(Reason::EmptyText),
             Refusal::TextTooLong { bytes, max } => Self::new(Reason::TextTooLong).with("bytes", bytes).with("max", max),
             Refusal::NoSuchChat => Self::new(Reason::NoSuchChat),
@@ -72,6 +74,23 @@ impl From<Refusal> for ApiError {
             Refusal::NotAllowed => Self::new(Reason::NotAdmin),
             Refusal::GroupFull { max } => Self::new(Reason::GroupFull).with("max", max),
             Refusal::TooManyGroups { max } => Self::new(Reason::TooManyGroups).with("max", max),
+        }
+    }
+}
+
+impl From<NameError> for ApiError {
+    fn from(error: NameError) -> Self {
+        let at = |reason: Reason, code: u32| Self::new(reason).with("code", format!("U+{code:04X}"));
+        match error {
+            NameError::Empty => Self::new(Reason::NameEmpty),
+            NameError::TooLong { bytes } => Self::new(Reason::NameTooLong).with("bytes", bytes).with("max", MAX_NAME),
+            NameError::LineBreak => Self::new(Reason::NameLineBreak),
+            NameError::Control { code } => at(Reason::NameControl, code),
+            NameError::Direction { code } => at(Reason::NameDirection, code),
+            NameError::Invisible { code } => at(Reason::NameInvisible, code),
+            NameError::Misplaced => Self::new(Reason::NameMisplaced),
+            NameError::Reserved => Self::new(Reason::NameReserved).with("given", OWN_CHAT),
+            NameError::Sign { sign } => Self::new(Reason::NameSign).with("sign", sign.to_string()),
         }
     }
 }
@@ -117,6 +136,15 @@ mod tests {
             Refusal::NoSuchInvitation,
             Refusal::TooManyGroups { max: 1 },
             Refusal::TextTooLong { bytes: 2, max: 1 },
+            Refusal::BadName(NameError::Empty),
+            Refusal::BadName(NameError::TooLong { bytes: 257 }),
+            Refusal::BadName(NameError::LineBreak),
+            Refusal::BadName(NameError::Control { code: 9 }),
+            Refusal::BadName(NameError::Direction { code: 0x202e }),
+            Refusal::BadName(NameError::Invisible { code: 0x200b }),
+            Refusal::BadName(NameError::Misplaced),
+            Refusal::BadName(NameError::Reserved),
+            Refusal::BadName(NameError::Sign { sign: '#' }),
         ];
         for refusal in refusals {
             let error = about(refusal.clone().into(), "what was typed", "mina");

@@ -1,6 +1,7 @@
 //! What people and programs ask of the engine, and what it answers. Reading is not here: views read rows themselves.
 
 use crate::protocol::{
+    identity::profile::NameError,
     ids::{AccountId, ChatId, EventId, OpId},
     time::Millis,
 };
@@ -144,7 +145,7 @@ pub enum Refusal {
     #[error("another contact has this name")]
     NameTaken,
     #[error("the name is not usable: {0}")]
-    BadName(String),
+    BadName(NameError),
     #[error("the text is empty")]
     EmptyText,
     #[error("the text has {bytes} bytes; {max} fit one message")]

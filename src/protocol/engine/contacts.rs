@@ -15,6 +15,7 @@ use crate::protocol::{
     crypto::{envelope::Tag, start::intro_tag},
     identity::{
         Name, Ticket,
+        profile::OWN_CHAT,
         ticket::{Inv, Purpose, TicketError},
     },
     ids::{AccountId, ChatId, DeviceId, TransportKey},
@@ -452,7 +453,10 @@ impl Turn<'_> {
             return Ok(());
         }
         if contact.own_name.is_none() && !contact.named {
-            contact.name = self.free_name(name.as_str(), contact.account)?;
+            // What it calls itself must not be what means another: “me”, “@mina”.
+            let harmless =
+                name.without_signs().map_or_else(|| provisional_name(contact.account), |name| name.to_string());
+            contact.name = self.free_name(&harmless, contact.account)?;
         }
         contact.own_name = Some(name.to_string());
         contact.own_name_chosen = chosen;
@@ -467,7 +471,8 @@ impl Turn<'_> {
             .map(|contact| contact.name)
             .collect();
         let numbered = (2_u32..).map(|n| format!("{name} {n}"));
-        let free = std::iter::once(name.to_owned()).chain(numbered).find(|name| !taken.contains(name));
+        let is_free = |name: &String| name != OWN_CHAT && !taken.contains(name);
+        let free = std::iter::once(name.to_owned()).chain(numbered).find(is_free);
         Ok(free.unwrap_or_else(|| name.to_owned()))
     }
 
@@ -538,7 +543,7 @@ fn provisional_name(account: AccountId) -> String {
 }
 
 fn parse_name(name: &str) -> Result<Name, Refusal> {
-    name.parse().map_err(|error: crate::protocol::identity::profile::NameError| Refusal::BadName(error.to_string()))
+    Name::typed(name).map_err(Refusal::BadName)
 }
 
 fn link_refusal(error: TicketError) -> Refusal {

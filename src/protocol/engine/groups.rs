@@ -12,7 +12,7 @@ use super::{
 use crate::protocol::{
     event::Content,
     group::{Action, History, Meta, Role, SignedJoin, op::Join},
-    identity::Name,
+    identity::{Name, profile::NameError},
     ids::{AccountId, ChatId, DeviceId, OpId},
     wire::limits::{MAX_GROUPS, MAX_INVITATIONS, MAX_MEMBERS},
 };
@@ -297,8 +297,7 @@ fn is_open(state: GroupState) -> bool {
 }
 
 fn parse_meta(name: &str) -> Result<Meta, Refusal> {
-    let name: Name = name
-        .parse()
-        .map_err(|error: crate::protocol::identity::profile::NameError| Refusal::BadName(error.to_string()))?;
-    Meta::new(name.as_str(), History::NOTHING).map_err(|_| Refusal::BadName(name.to_string()))
+    let name = Name::typed(name).map_err(Refusal::BadName)?;
+    let too_long = NameError::TooLong { bytes: name.as_str().len() };
+    Meta::new(name.as_str(), History::NOTHING).map_err(|_| Refusal::BadName(too_long))
 }

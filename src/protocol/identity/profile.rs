@@ -21,7 +21,31 @@ impl Name {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name in what an owner typed for a contact, a group or themselves: one that can also be typed to mean it.
+    /// [`OWN_CHAT`] and a leading [`SIGNS`] mean something else there.
+    ///
+    /// # Errors
+    /// Those of parsing, and [`NameError::Reserved`], [`NameError::Sign`].
+    pub fn typed(text: &str) -> Result<Self, NameError> {
+        let name: Self = text.parse()?;
+        match name.0.chars().next().filter(|first| SIGNS.contains(first)) {
+            Some(sign) => Err(NameError::Sign { sign }),
+            None if name.0 == OWN_CHAT => Err(NameError::Reserved),
+            None => Ok(name),
+        }
+    }
+
+    /// The name without the signs that others may have put before it; `None` where nothing else is in it.
+    pub fn without_signs(&self) -> Option<Self> {
+        self.0.trim_start_matches(|c| SIGNS.contains(&c) || c == ' ').parse().ok()
+    }
 }
+
+/// What means the chat with oneself wherever a chat is typed.
+pub const OWN_CHAT: &str = "me";
+/// What says, before a name, that a contact is meant, or a group.
+pub const SIGNS: [char; 2] = ['@', '#'];
 
 impl FromStr for Name {
     type Err = NameError;
@@ -127,6 +151,15 @@ pub enum NameError {
     /// Marks or joiners where they join nothing, or too many of them.
     #[error("the name has accents or joiners without a letter, or too many on one: type the name anew")]
     Misplaced,
+    /// [`OWN_CHAT`].
+    #[error("the name “{OWN_CHAT}” means the notes to oneself: choose another")]
+    Reserved,
+    /// One of [`SIGNS`] stands first.
+    #[error("the name begins with {sign}, which says what kind is meant: leave it out")]
+    Sign {
+        /// Which.
+        sign: char,
+    },
 }
 
 /// Why this character has no place in any name.
@@ -188,6 +221,21 @@ mod tests {
         assert_eq!(name("mina\u{E0041}"), Err(NameError::Misplaced));
         let error = name("mi\u{200B}na").unwrap_err().to_string();
         assert_eq!(error, "the name holds U+200B, which cannot be seen: remove it, or type the name anew");
+    }
+
+    #[test]
+    fn a_name_that_would_mean_something_else_is_refused_when_typed_and_stripped_when_received() {
+        assert_eq!(Name::typed(" me "), Err(NameError::Reserved));
+        assert_eq!(Name::typed("@mina"), Err(NameError::Sign { sign: '@' }));
+        assert_eq!(Name::typed(" #1 Dad"), Err(NameError::Sign { sign: '#' }));
+        for fine in ["Me", "me 2", "mina@home", "C#"] {
+            assert_eq!(Name::typed(fine).unwrap().as_str(), fine);
+        }
+        let stripped = |text: &str| text.parse::<Name>().unwrap().without_signs().map(|name| name.0);
+        assert_eq!(stripped("@# @mina").as_deref(), Some("mina"));
+        assert_eq!(stripped("mina@home").as_deref(), Some("mina@home"));
+        assert_eq!(stripped("##"), None);
+        assert_eq!(stripped("@\u{301}x"), None, "what is left is no name");
     }
 
     #[test]

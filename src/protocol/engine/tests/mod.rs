@@ -1,6 +1,7 @@
 //! A few engines on one clock, without a network: frames arrive at once, gossip passes the gates.
 
 mod groups;
+mod names;
 
 use super::{
     Command, Effect, Engine, Input, Refusal, Reply, Settings,
@@ -79,8 +80,14 @@ pub(super) struct World {
 impl World {
     /// So many accounts, each a contact of every other, all connected.
     pub(super) fn new(count: usize) -> Self {
-        let now = Millis(1_800_000_000_000);
-        let nodes = (0..count).map(|n| node(n, now)).collect();
+        let names: Vec<String> = (0..count).map(|n| format!("p{n}")).collect();
+        Self::of(&names.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// The same with names of their own choice.
+    pub(super) fn of(names: &[&str]) -> Self {
+        let (now, count) = (Millis(1_800_000_000_000), names.len());
+        let nodes = names.iter().enumerate().map(|(n, name)| node(n, name, now)).collect();
         let mut world = Self { nodes, now, replies: vec![], inputs: VecDeque::new(), apart: BTreeSet::new() };
         for at in 0..count {
             world.input(at, Input::Online);
@@ -185,6 +192,12 @@ impl World {
         rows::read::<GroupRow>(&self.nodes[at].shelf, &GroupRow::key(group)).unwrap().map(|row| row.state)
     }
 
+    /// What a contact is called at another.
+    pub(super) fn name_of(&self, contact: usize, at: usize) -> String {
+        let key = rows::ContactRow::key(self.account(contact));
+        rows::read::<rows::ContactRow>(&self.nodes[at].shelf, &key).unwrap().unwrap().name
+    }
+
     pub(super) fn topics(&self, at: usize) -> BTreeSet<Topic> {
         self.nodes[at].gates.keys().copied().collect()
     }
@@ -247,10 +260,10 @@ impl World {
     }
 }
 
-fn node(n: usize, now: Millis) -> Node {
+fn node(n: usize, name: &str, now: Millis) -> Node {
     let mut rng = ChaCha20Rng::seed_from_u64(n as u64);
     let account = AccountKey::from_words(&Words::random(&mut rng));
-    let name: Name = format!("p{n}").parse().unwrap();
+    let name: Name = name.parse().unwrap();
     let mut shelf = Shelf::default();
     for write in first_rows(&account, &name, now, &mut rng).unwrap() {
         if let Write::Put(key, value) = write {
