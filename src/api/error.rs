@@ -126,6 +126,8 @@ reasons! {
     BadSetting = "bad-setting", Usage, "“{given}” is not a value of {key}: it takes {allowed}", "";
     BadConfig = "bad-config", Usage, "the configuration file {path} is not understood: {detail}", "correct it, or remove it to return to the defaults";
     BadLink = "bad-link", Usage, "this is not a moim link", "a link begins with moim:1: and is made by moim invite";
+    NoLink = "no-link", Usage, "there is no link in the input", "a link begins with moim:1: and is made by moim invite";
+    NotOneLink = "not-one-link", Usage, "the input holds more than one link, or one that is broken into parts", "give the link alone, on one line";
     LinkTruncated = "link-truncated", Usage, "the link is cut short", "copy it again, to the last character";
     LinkMistyped = "link-mistyped", Usage, "the link has a wrong character", "copy it again rather than typing it";
     LinkTooNew = "link-too-new", Usage, "the link is from a newer moim", "update this one, or ask for a link made by an older one";
@@ -141,9 +143,10 @@ reasons! {
     NameReserved = "name-reserved", Usage, "the name “{given}” means the notes to yourself", "choose another name";
     NameSign = "name-sign", Usage, "a name cannot begin with {sign}: @name means a contact, #name a group", "leave the sign out";
     BadWords = "bad-words", Usage, "these are not 24 recovery words", "check their order and spelling";
-    EmptyText = "empty-text", Usage, "there is no text to send", "";
+    EmptyText = "empty-text", Usage, "there is no text to send", "type it behind the chat, or pipe it in: moim send CHAT -";
     TextTooLong = "text-too-long", Usage, "the text has {bytes} bytes, and a message holds {max}", "send it in parts";
-    NotText = "not-text", Usage, "the input is not UTF-8 text", "";
+    InputTooLong = "input-too-long", Usage, "the input is far longer than a message, which holds {max} bytes", "send it in parts";
+    NotText = "not-text", Usage, "the input is not UTF-8 text", "convert it first, for example with iconv";
     NoSuchMethod = "no-such-method", Usage, "there is no method “{given}”", "";
     BadParams = "bad-params", Usage, "the parameters do not fit the method: {detail}", "";
     Ambiguous = "ambiguous", Ambiguous, "“{given}” means more than one: {candidates}", "use the id, or @name for a contact and #name for a group";

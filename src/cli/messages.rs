@@ -11,7 +11,7 @@ use crate::{
         Api, ApiError, Reason, methods,
         time::Span,
         types::{
-            ChatKind, Event, GroupState, LogParams, Message, MessageKind, MessageState, Nothing, ReadParams,
+            ChatKind, Event, GroupState, LogParams, MAX_TEXT, Message, MessageKind, MessageState, Nothing, ReadParams,
             SendParams, Wait, WatchEvent, WhyWaiting,
         },
     },
@@ -30,6 +30,10 @@ pub(super) async fn send<R: Runtime>(session: &mut Session<'_, R>, send: Send) -
     };
     if text.is_empty() {
         return Err(ApiError::new(Reason::EmptyText).into());
+    }
+    // Asked here already: a text of any length would not fit the line to the node.
+    if text.len() > MAX_TEXT {
+        return Err(ApiError::new(Reason::TextTooLong).with("bytes", text.len()).with("max", MAX_TEXT).into());
     }
     let (wait, timeout) = (send.wait.map(Wait::from), send.timeout.unwrap_or(WAIT));
     let params = SendParams { chat: send.chat, text, reply_to: send.reply_to, wait, timeout: Some(timeout) };

@@ -26,6 +26,11 @@ use zeroize::Zeroizing;
 
 pub(super) async fn init<R: Runtime>(session: &mut Session<'_, R>, init: Init) -> Result<(), Stop> {
     let passphrase = match (init.no_passphrase, &session.passphrase) {
+        // Not said to the parser: one of the two may stand before the command, where it does not see both.
+        (true, PassphraseSource::File(_)) => {
+            let conflict = ApiError::new(Reason::Conflicting).with("given", "--no-passphrase");
+            return Err(conflict.with("other", "--passphrase-file").into());
+        }
         (true, _) => None,
         (false, PassphraseSource::Prompt { .. }) => {
             let asked = PassphraseSource::Prompt { prompt: session.out.texts.get("ask-new-passphrase") };

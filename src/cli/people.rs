@@ -12,7 +12,7 @@ use crate::{
         methods::{self, Method},
         types::{
             AddParams, ContactResult, ContactState, GoneResult, InviteParams, InviteResult, Nothing, RenameParams,
-            RevokeParams, VerifyParams, Who,
+            MAX_TEXT, RevokeParams, VerifyParams, Who,
         },
     },
     ui::{
@@ -21,6 +21,9 @@ use crate::{
     },
 };
 use std::{fs, io::Read, path::Path};
+
+/// What is read of stdin at the most: more than any message, so that one that is a little too long is told its length.
+const MAX_STDIN: u64 = 1024 * 1024;
 
 pub(super) async fn id<R: Runtime>(session: &mut Session<'_, R>, picture: Picture) -> Result<(), Stop> {
     let own = session.ask::<methods::Id>(Nothing {}).await?;
@@ -85,8 +88,8 @@ pub(super) async fn add<R: Runtime>(
     link: String,
     name: Option<String>,
 ) -> Result<(), Stop> {
-    let link = if link == "-" { session.read_line()? } else { link };
-    let params = AddParams { link: link.trim().to_owned(), name };
+    let link = if link == "-" { session.read_link()? } else { link.trim().to_owned() };
+    let params = AddParams { link, name };
     let result = session.ask::<methods::ContactAdd>(params).await?;
     session.out.result(&result, |out| show_contact(out, &result))?;
     session.out.say("add-next", &[("name", result.name.as_str().into())]);
@@ -94,15 +97,27 @@ pub(super) async fn add<R: Runtime>(
 }
 
 impl<R: Runtime> Session<'_, R> {
-    /// All of stdin as text, which is where secrets go that must not stand in a list of processes.
+    /// All of stdin as text, which is where secrets go that must not stand in a list of processes. What could not be
+    /// used is not kept: stdin may never end.
     pub(super) fn read_all(&mut self) -> Result<String, Stop> {
         let mut bytes = Vec::new();
-        self.stdin.read_to_end(&mut bytes).map_err(|error| ApiError::file("stdin".as_ref(), &error))?;
+        let mut bounded = (&mut self.stdin).take(MAX_STDIN);
+        bounded.read_to_end(&mut bytes).map_err(|error| ApiError::file("stdin".as_ref(), &error))?;
+        if bytes.len() as u64 == MAX_STDIN {
+            return Err(ApiError::new(Reason::InputTooLong).with("max", MAX_TEXT).into());
+        }
         String::from_utf8(bytes).map_err(|_| ApiError::new(Reason::NotText).into())
     }
 
-    fn read_line(&mut self) -> Result<String, Stop> {
-        Ok(self.read_all()?.lines().next().unwrap_or_default().to_owned())
+    /// The one link that stdin holds. Whoever pipes more meant something else, or has a link that was broken into lines.
+    fn read_link(&mut self) -> Result<String, Stop> {
+        let text = self.read_all()?;
+        let mut words = text.split_whitespace();
+        match (words.next(), words.next()) {
+            (Some(link), None) => Ok(link.to_owned()),
+            (None, _) => Err(ApiError::new(Reason::NoLink).into()),
+            (Some(_), Some(_)) => Err(ApiError::new(Reason::NotOneLink).into()),
+        }
     }
 
     async fn contact<M>(&mut self, params: M::Params) -> Result<(), Stop>

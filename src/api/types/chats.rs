@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// The longest text of one message, in bytes of UTF-8.
+pub const MAX_TEXT: usize = crate::protocol::wire::limits::MAX_TEXT;
+
 shapes! {
     /// What to send where.
     pub struct SendParams {

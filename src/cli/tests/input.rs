@@ -26,7 +26,13 @@ fn send_reads_stdin_to_its_end_and_drops_one_newline() {
         assert_eq!(trial.run(&script, &["send", "mina", "-"]).code, 0);
         assert_eq!(script.asked()[1].1["text"], text);
     }
-    for (stdin, reason) in [(&b"\xff"[..], "not UTF-8"), (b"\n", "no text")] {
+    let too_long = [b"a".repeat(51_201), b"a".repeat(1024 * 1024)];
+    for (stdin, reason) in [
+        (&b"\xff"[..], "not UTF-8"),
+        (b"\n", "no text"),
+        (&too_long[0], "51201 bytes"),
+        (&too_long[1], "far longer"),
+    ] {
         trial.stdin = stdin.into();
         let script = Script::with_names("mina");
         let ended = trial.run(&script, &["send", "mina", "-"]);
@@ -62,6 +68,30 @@ fn what_is_asked_is_what_was_typed() {
 }
 
 #[test]
+fn add_takes_one_link_from_stdin_and_nothing_else() {
+    let mut trial = Try::new();
+    for stdin in ["moim:1:abc", "\n\t moim:1:abc \r\n\n"] {
+        trial.stdin = stdin.into();
+        let script = Script::with_names("mina");
+        assert_eq!(trial.run(&script, &["add", "-"]).code, 0);
+        assert_eq!(script.asked()[1].1["link"], "moim:1:abc", "{stdin:?}");
+    }
+    for (stdin, reason) in [
+        (&b"moim:1:abc\nmoim:1:def\n"[..], "more than one link"),
+        (b"moim:1:abc please", "more than one link"),
+        (b" \n", "no link"),
+        (b"moim:1:\xff", "not UTF-8"),
+    ] {
+        trial.stdin = stdin.into();
+        let script = Script::with_names("mina");
+        let ended = trial.run(&script, &["add", "-"]);
+        assert_eq!(ended.code, 2, "{stdin:?}");
+        assert!(ended.stderr.contains(reason) && ended.stderr.contains("→"), "{}", ended.stderr);
+        assert!(script.asked().is_empty());
+    }
+}
+
+#[test]
 fn a_command_on_a_testnet_uses_the_home_of_its_node() {
     let script = Script::with_names("n");
     assert_eq!(Try::new().run(&script, &["testnet", "exec", "1", "chats"]).code, 0);
@@ -79,6 +109,14 @@ fn passphrases_come_from_a_file_and_never_from_nowhere() {
     assert_eq!(trial.run(&script, &["init", "--name", "m", "--passphrase-file", &file]).code, 0);
     assert_eq!(script.asked()[0].1["passphrase"], "secret");
     assert_eq!(trial.run(&script, &["words", "--passphrase-file", &file]).code, 0);
+    for line in [
+        &["init", "--name", "m", "--no-passphrase", "--passphrase-file", &file][..],
+        &["--passphrase-file", &file, "init", "--name", "m", "--no-passphrase"],
+    ] {
+        let ended = trial.run(&script, line);
+        assert_eq!((ended.code, script.asked().len()), (2, 1), "{line:?}");
+        assert!(ended.stderr.contains("--passphrase-file"), "{}", ended.stderr);
+    }
     for line in [&["init", "--name", "m"][..], &["words"]] {
         let ended = trial.run(&script, line);
         assert_eq!((ended.code, script.asked().len()), (ErrorCode::Auth.exit_code(), 1), "{line:?}");
