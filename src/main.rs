@@ -54,7 +54,7 @@ impl Runtime for Machine {
     async fn connect(&self, home: &Path, ask: &AskPassphrase<'_>) -> Result<Client, ApiError> {
         let config = homes::config(home, &[])?;
         reports::logs(&config);
-        Client::open(home, settings(&config), || homes::passphrase(home, ask)).await
+        Client::open(home, settings(&config), || homes::passphrase_to_open(home, ask)).await
     }
 
     async fn up(
@@ -64,21 +64,27 @@ impl Runtime for Machine {
         ask: &AskPassphrase<'_>,
         ready: &mut dyn FnMut(Ready),
     ) -> Result<(), ApiError> {
-        let mut signals = Signals::listen()?;
         let config = homes::config(home, &start.flags())?;
         reports::logs(&config);
         if homes::is_served(home).await? {
             return Err(ApiError::new(Reason::NodeRuns));
         }
-        let node = Served::start(NodeConfig {
+        let passphrase = homes::passphrase_to_open(home, ask)?;
+        // Not before the prompt: Ctrl+C ends that as it ends any other.
+        let mut signals = Signals::listen()?;
+        let starting = Served::start(NodeConfig {
             home: home.to_path_buf(),
-            passphrase: homes::passphrase(home, ask)?,
+            passphrase,
             listen: config.listen(),
             bootstrap: config.bootstrap(),
             mdns: if config.mdns() { Mdns::On } else { Mdns::Off },
             settings: settings(&config),
-        })
-        .await?;
+        });
+        let node = tokio::select! {
+            // Nothing was promised yet, so there is nothing to end in order.
+            () = signals.next() => return Ok(()),
+            node = starting => node?,
+        };
         ready(node.ready().await?);
         let handle = node.handle();
         tokio::select! {

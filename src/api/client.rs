@@ -10,9 +10,11 @@ use super::{
     error::RpcError,
     methods::Watch,
     socket_path,
+    time::Span,
     types::{WatchEvent, WatchParams},
 };
 use crate::{
+    net::{BadAddress, Multiaddr, NetError},
     node::{Handle, Node, NodeError},
     protocol::engine::Settings,
     store::{HomeError, Passphrase, StoreError},
@@ -24,6 +26,7 @@ use std::{
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 use tokio::net::{
     UnixStream,
@@ -34,8 +37,11 @@ use tokio_util::{
     sync::CancellationToken,
 };
 
-/// The longest line of an answer, in bytes: a long page of the longest messages.
-const MAX_ANSWER: usize = 64 * MAX_LINE;
+/// The longest line of an answer, in bytes: a page of texts in which every byte is written as six, and their frame.
+const MAX_ANSWER: usize = 16 * MAX_LINE;
+/// How long a node may take to answer, beyond what it was asked to wait: longer than a busy disk takes. One that was
+/// suspended never does.
+const ANSWER_WAIT: Duration = Duration::from_secs(15);
 
 /// A way to a home.
 #[derive(Debug)]
@@ -136,6 +142,7 @@ pub struct Socket {
     write: FramedWrite<OwnedWriteHalf, LinesCodec>,
     path: PathBuf,
     last_id: u64,
+    answer_wait: Duration,
 }
 
 /// A line from the node: an answer or a notification.
@@ -174,10 +181,15 @@ impl Socket {
                     write: FramedWrite::new(write, LinesCodec::new()),
                     path,
                     last_id: 0,
+                    answer_wait: ANSWER_WAIT,
                 }))
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
                 Ok(None)
+            }
+            // So many wait to be let in that there is no room for one more: nobody lets them in.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(ApiError::new(Reason::NodeSilent).with("after", Span::seconds(0).to_string()))
             }
             Err(error) => Err(ApiError::file(&path, &error)),
         }
@@ -189,6 +201,18 @@ impl Socket {
     }
 
     async fn ask<M: Method>(&mut self, params: &M::Params) -> Result<M::Result, ApiError> {
+        let wait = self.answer_wait.saturating_add(M::waits(params));
+        match tokio::time::timeout(wait, self.ask_and_wait::<M>(params)).await {
+            Ok(answer) => answer,
+            // Should it still answer, the answer has an id that nobody waits for.
+            Err(_) => {
+                let after = Span::seconds(wait.as_secs().try_into().unwrap_or(u32::MAX));
+                Err(ApiError::new(Reason::NodeSilent).with("after", after.to_string()))
+            }
+        }
+    }
+
+    async fn ask_and_wait<M: Method>(&mut self, params: &M::Params) -> Result<M::Result, ApiError> {
         self.last_id += 1;
         let id = self.last_id;
         let request = json!({"jsonrpc": VERSION, "id": id, "method": M::NAME, "params": params});
@@ -295,11 +319,22 @@ impl From<NodeError> for ApiError {
             NodeError::View(error) => error.into(),
             NodeError::Name(error) => error.into(),
             NodeError::NoAccount(home) => Self::new(Reason::NoHome).with("home", home.display().to_string()),
-            NodeError::Address(_) | NodeError::Net(_) => Self::new(Reason::Network).with("detail", error.to_string()),
-            NodeError::Begin(_) | NodeError::NoRandomness(_) | NodeError::Thread(_) | NodeError::StillBusy => {
-                Self::internal(error)
-            }
+            NodeError::Address(BadAddress(given)) => Self::new(Reason::BadAddress).with("given", given),
+            NodeError::Net(NetError::Listen { address, why, kind }) => cannot_listen(&address, &why, kind),
+            NodeError::Net(_) => Self::new(Reason::Network).with("detail", error.to_string()),
+            NodeError::StillBusy => Self::new(Reason::StillBusy),
+            NodeError::Begin(_) | NodeError::NoRandomness(_) | NodeError::Thread(_) => Self::internal(error),
         }
+    }
+}
+
+fn cannot_listen(address: &Multiaddr, why: &str, kind: Option<io::ErrorKind>) -> ApiError {
+    let address = address.to_string();
+    // /ip4/127.0.0.1/tcp/4001: the port is the fourth part.
+    let port = address.split('/').nth(4).unwrap_or_default().to_owned();
+    match kind {
+        Some(io::ErrorKind::AddrInUse) => ApiError::new(Reason::PortTaken).with("address", address).with("port", port),
+        _ => ApiError::new(Reason::CannotListen).with("address", address).with("detail", why),
     }
 }
 
@@ -308,7 +343,8 @@ impl From<HomeError> for ApiError {
         let at = |reason: Reason, dir: &Path| Self::new(reason).with("home", dir.display().to_string());
         match &error {
             HomeError::NoHome(dir) | HomeError::HalfMade(dir) => at(Reason::NoHome, dir),
-            HomeError::Exists(dir) | HomeError::NotEmpty(dir) => at(Reason::HomeExists, dir),
+            HomeError::Exists(dir) => at(Reason::HomeExists, dir),
+            HomeError::NotEmpty(dir) => at(Reason::FolderNotEmpty, dir),
             HomeError::Locked(dir) => at(Reason::HomeLocked, dir),
             HomeError::NeedsPassphrase => Self::new(Reason::NoPassphrase),
             HomeError::WrongPassphrase => Self::new(Reason::WrongPassphrase),
@@ -332,5 +368,40 @@ impl From<StoreError> for ApiError {
             StoreError::Full => Self::new(Reason::DiskFull),
             other => Self::new(Reason::StoreDamaged).with("detail", other.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{
+        methods::{MessageSend, Status},
+        types::{Nothing, SendParams, Wait},
+    };
+
+    #[tokio::test]
+    async fn a_node_that_was_suspended_is_not_waited_for_for_ever() {
+        let home = tempfile::tempdir().unwrap();
+        // Connections to it are taken by the system, and nobody ever reads them: so is a stopped process.
+        let _suspended = std::os::unix::net::UnixListener::bind(home.path().join("api.sock")).unwrap();
+        let mut socket = Socket::connect(home.path()).await.unwrap().unwrap();
+        socket.answer_wait = Duration::from_millis(50);
+        let error = socket.call::<Status>(Nothing {}).await.unwrap_err();
+        assert!(error.is(Reason::NodeSilent) && error.code.exit_code() == 7, "{error:?}");
+        assert!(socket.watch(None).await.is_err_and(|error| error.is(Reason::NodeSilent)));
+    }
+
+    #[test]
+    fn what_was_asked_to_wait_is_waited_for() {
+        let asked = |wait, timeout| SendParams {
+            chat: "mina".into(),
+            text: "x".into(),
+            reply_to: None,
+            wait: Some(wait),
+            timeout: Some(Span::seconds(timeout)),
+        };
+        assert_eq!(MessageSend::waits(&asked(Wait::Read, 90)), Duration::from_secs(90));
+        assert_eq!(MessageSend::waits(&asked(Wait::Saved, 90)), Duration::ZERO);
+        assert_eq!(Status::waits(&Nothing {}), Duration::ZERO);
     }
 }

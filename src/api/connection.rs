@@ -32,6 +32,8 @@ pub(super) const MAX_LINE: usize = 512 * 1024;
 pub(super) const MAX_REQUESTS: usize = 64;
 /// Requests in one batch.
 pub(super) const MAX_BATCH: usize = 100;
+/// Bytes of answers in one batch; what is asked for behind them is refused. Twice what the longest single answer has.
+const MAX_BATCH_ANSWERS: usize = 16 * 1024 * 1024;
 
 /// Serves until the other side closes, breaks the rules of framing, or `stop`. What was asked before is answered.
 pub(super) async fn serve(
@@ -220,24 +222,50 @@ async fn answer(dispatcher: &Dispatcher, request: Request) -> Outcome {
 }
 
 async fn answer_all(dispatcher: &Dispatcher, batch: Vec<Value>) -> Outcome {
-    let mut responses = Vec::new();
+    let mut answers = Answers::default();
     for value in batch {
         let request = match parse(value) {
             Ok(request) => request,
             Err(response) => {
-                responses.push(*response);
+                answers.push(&response);
                 continue;
             }
         };
         let result = match &request.method {
+            _ if answers.is_full() => Err(ApiError::new(Reason::BatchTooLong)),
             method if method == Watch::NAME => {
                 Err(ApiError::new(Reason::BadParams).with("detail", "watch cannot be part of a batch"))
             }
             method => dispatch(dispatcher, method, request.params).await,
         };
-        responses.extend(request.id.map(|id| response(id, result)));
+        if let Some(id) = request.id {
+            answers.push(&response(id, result));
+        }
     }
-    Outcome { line: (!responses.is_empty()).then(|| to_line(&responses)), watcher: None }
+    Outcome { line: answers.into_line(), watcher: None }
+}
+
+/// The answers of a batch, written one after the other so that their length is known.
+#[derive(Default)]
+struct Answers(String);
+
+impl Answers {
+    fn push(&mut self, response: &Response) {
+        self.0.push(if self.0.is_empty() { '[' } else { ',' });
+        self.0.push_str(&to_line(response));
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.len() > MAX_BATCH_ANSWERS
+    }
+
+    fn into_line(mut self) -> Option<String> {
+        if self.0.is_empty() {
+            return None;
+        }
+        self.0.push(']');
+        Some(self.0)
+    }
 }
 
 async fn dispatch(dispatcher: &Dispatcher, method: &str, params: Option<Value>) -> Result<Value, ApiError> {

@@ -111,7 +111,7 @@ async fn two_nodes_meet_by_link_and_talk_both_ways() {
 
     let answer = mina.send("@juno", "hello", Wait::Delivered).await.unwrap();
     assert_eq!(answer.state, MessageState::Delivered);
-    let chats = mina.call::<ChatList>(Nothing {}).await.unwrap().chats;
+    let chats = mina.call::<ChatList>(ChatsParams::default()).await.unwrap().chats;
     assert_eq!(chats[0].unread, 1);
     let read = mina.call::<MessageRead>(ReadParams { chat: "juno".into(), up_to: None }).await.unwrap();
     assert_eq!((read.read, read.unread), (1, 0));
@@ -244,6 +244,7 @@ async fn without_a_node_commands_are_kept_and_what_needs_the_network_changes_not
     let client = Client::open(dir.path(), Settings::default(), || Ok(None)).await.unwrap();
     let Client::Local(mut local) = client else { panic!("no node runs") };
     let messages = local.call::<MessageLog>(log).await.unwrap().messages;
+    assert_eq!((sent.state, messages[0].state), (MessageState::Read, MessageState::Read), "one word for a note");
     assert_eq!(messages.iter().map(|message| message.id).collect::<Vec<_>>(), [sent.id]);
     let invites = local.call::<InviteList>(Nothing {}).await.unwrap().invites;
     assert_eq!(invites.len(), 1);

@@ -127,7 +127,7 @@ reasons! {
     BadConfig = "bad-config", Usage, "the configuration file {path} is not understood: {detail}", "correct it, or remove it to return to the defaults";
     BadLink = "bad-link", Usage, "this is not a moim link", "a link begins with moim:1: and is made by moim invite";
     NoLink = "no-link", Usage, "there is no link in the input", "a link begins with moim:1: and is made by moim invite";
-    NotOneLink = "not-one-link", Usage, "the input holds more than one link, or one that is broken into parts", "give the link alone, on one line";
+    NotOneLink = "not-one-link", Usage, "the input holds more than one link", "give one at a time";
     LinkTruncated = "link-truncated", Usage, "the link is cut short", "copy it again, to the last character";
     LinkMistyped = "link-mistyped", Usage, "the link has a wrong character", "copy it again rather than typing it";
     LinkTooNew = "link-too-new", Usage, "the link is from a newer moim", "update this one, or ask for a link made by an older one";
@@ -149,14 +149,17 @@ reasons! {
     NotText = "not-text", Usage, "the input is not UTF-8 text", "convert it first, for example with iconv";
     NoSuchMethod = "no-such-method", Usage, "there is no method “{given}”", "";
     BadParams = "bad-params", Usage, "the parameters do not fit the method: {detail}", "";
+    BatchTooLong = "batch-too-long", Limit, "the answers of this batch are too long together; this was not done", "ask for it in a batch of its own";
     Ambiguous = "ambiguous", Ambiguous, "“{given}” means more than one: {candidates}", "use the id, or @name for a contact and #name for a group";
     // The home and its node
     NoHome = "no-home", NotFound, "there is no moim home in {home}", "moim init --name NAME makes one";
     HomeExists = "home-exists", Conflict, "there is a moim home in {home} already", "--home DIR chooses another";
+    FolderNotEmpty = "folder-not-empty", Conflict, "{home} holds other files", "--home DIR chooses an empty folder, or one to be made";
     HomeLocked = "home-locked", Locked, "another moim process is using {home}", "wait for it to end, or ask the running node with the same --home";
     NodeRuns = "node-runs", Conflict, "a node of this home runs already", "moim status shows it, moim down stops it";
     NeedsNode = "needs-node", NeedsNode, "this needs a running node", "start one in another terminal: moim up";
     NodeGone = "node-gone", NeedsNode, "the node stopped before it answered", "moim up starts it again; what was saved is kept";
+    NodeSilent = "node-silent", Timeout, "the node of this home has not answered within {after}", "it is suspended or very busy: look at the process of moim up. What was asked may still happen, so look before asking again";
     NotYourSocket = "not-your-socket", Auth, "the socket {path} belongs to another user, and nothing was said to it", "set XDG_RUNTIME_DIR, or choose a home with a shorter path";
     NoPassphrase = "no-passphrase", Auth, "the home is protected by a passphrase, and there is no terminal to ask for it", "--passphrase-file FILE reads it from a file";
     WrongPassphrase = "wrong-passphrase", Auth, "the passphrase is wrong", "";
@@ -202,6 +205,10 @@ reasons! {
     // The system
     DiskFull = "disk-full", Io, "the disk is full", "make room: the node goes on by itself";
     File = "file", Io, "{path}: {detail}", "";
+    BadAddress = "bad-address", Usage, "“{given}” is not an address to listen on", "one is like /ip4/0.0.0.0/tcp/4001 or /ip4/0.0.0.0/udp/4001/quic-v1; port 0 takes any that is free";
+    PortTaken = "port-taken", Conflict, "cannot listen on {address}: another process uses port {port}", "choose another port with --listen (0 takes any that is free), or stop the other process";
+    CannotListen = "cannot-listen", Io, "cannot listen on {address}: {detail}", "--listen takes an address that this machine has, and a port from 1024 on";
+    StillBusy = "still-busy", Io, "disk or network were still busy, and the node was cut off", "what was answered is kept: moim up starts it again";
     Network = "network", Io, "the network cannot be used: {detail}", "";
     StoreFailed = "store-failed", Io, "the store failed: {detail}; nothing was changed", "look at the disk, then try again";
     StoreDamaged = "store-damaged", Io, "the store is damaged: {detail}", "the damaged folder is kept; moim init --restore-words-file FILE starts anew with the same account";

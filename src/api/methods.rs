@@ -2,6 +2,7 @@
 
 use crate::api::types::*;
 use serde::{Serialize, de::DeserializeOwned};
+use std::time::Duration;
 
 /// A method of the API. The unit types of this module implement it; `M::Params` and `M::Result` tie the two ends.
 pub trait Method: Send + Sync + 'static {
@@ -11,10 +12,15 @@ pub trait Method: Send + Sync + 'static {
     type Params: Serialize + DeserializeOwned + Send + Sync + 'static;
     /// What comes back.
     type Result: Serialize + DeserializeOwned + Send + Sync + 'static;
+
+    /// How long the node is asked to wait before it answers.
+    fn waits(_: &Self::Params) -> Duration {
+        Duration::ZERO
+    }
 }
 
 macro_rules! methods {
-    ($($(#[$doc:meta])* $method:ident $name:literal ($params:ty) -> $result:ty;)*) => {
+    ($($(#[$doc:meta])* $method:ident $name:literal ($params:ty) -> $result:ty $(, waits $waits:path)?;)*) => {
         $(
             $(#[$doc])*
             #[derive(Debug, Clone, Copy)]
@@ -24,6 +30,10 @@ macro_rules! methods {
                 const NAME: &'static str = $name;
                 type Params = $params;
                 type Result = $result;
+
+                $(fn waits(params: &Self::Params) -> Duration {
+                    $waits(params)
+                })?
             }
         )*
 
@@ -76,13 +86,13 @@ methods! {
     /// Shows the safety number, or marks a contact as verified by it.
     ContactVerify "contact.verify" (VerifyParams) -> VerifyResult;
     /// Sends a message.
-    MessageSend "message.send" (SendParams) -> SendResult;
+    MessageSend "message.send" (SendParams) -> SendResult, waits SendParams::waits;
     /// The last messages of a chat, oldest first.
     MessageLog "message.log" (LogParams) -> LogResult;
     /// Marks messages as read.
     MessageRead "message.read" (ReadParams) -> ReadResult;
-    /// All chats, the latest first.
-    ChatList "chat.list" (Nothing) -> ChatsResult;
+    /// Chats, the latest first.
+    ChatList "chat.list" (ChatsParams) -> ChatsResult;
     /// Makes a group.
     GroupNew "group.new" (GroupNewParams) -> GroupResult;
     /// Invites contacts into a group.

@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod config;
+pub mod config_file;
 mod connection;
 pub mod dispatch;
 #[cfg(test)]

@@ -61,13 +61,14 @@ pub(crate) fn events(name: &str) -> Vec<Value> {
     let request = json!({"id": ID, "name": name, "fingerprint": DIGITS, "since": AT});
     vec![
         json!({"v": 1, "cursor": 1, "event": "message", "message": message(name, "received")}),
-        json!({"v": 1, "cursor": 2, "event": "receipt", "id": ID, "chat": ID, "state": "read",
-            "delivered": 1, "read": 1, "of": 1}),
+        json!({"v": 1, "cursor": 2, "event": "receipt", "id": ID, "chat": ID, "by": person, "state": "read"}),
         json!({"v": 1, "cursor": 3, "event": "contact", "contact": contact}),
+        json!({"v": 1, "cursor": 3, "event": "contact", "contact": contact, "notice": "link_used"}),
         json!({"v": 1, "cursor": 4, "event": "request", "request": request}),
         json!({"v": 1, "cursor": 5, "event": "group", "group": ID, "name": name, "state": "joined", "members": 3}),
         json!({"v": 1, "cursor": 6, "event": "peer", "contact": person, "online": true}),
         json!({"v": 1, "cursor": 7, "event": "peer", "contact": person, "online": false}),
+        json!({"v": 1, "cursor": 8, "event": "damaged"}),
     ]
 }
 

@@ -79,3 +79,15 @@ impl Served {
         Ok(self.node.shutdown().await?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{api::server::STOP_GRACE, node::STOP_WAIT};
+    use std::time::Duration;
+
+    /// What is left of the two seconds is for the end of the process itself.
+    #[test]
+    fn the_waits_of_a_stop_are_together_well_under_two_seconds() {
+        assert!(STOP_GRACE + STOP_WAIT <= Duration::from_millis(1_800));
+    }
+}

@@ -124,7 +124,7 @@ pub(super) enum Command {
         value: Option<String>,
     },
     Help {
-        topic: Option<String>,
+        topic: Vec<String>,
     },
 }
 

@@ -53,30 +53,40 @@ pub(super) fn command(texts: &Texts) -> clap::Command {
     with_texts(Line::command().max_term_width(100).styles(clap::builder::Styles::plain()), "moim", texts)
 }
 
-/// `moim help`, `moim help TOPIC`, `moim help COMMAND`.
-pub(super) fn print(out: &mut Out, topic: Option<&str>) -> Result<(), Stop> {
+/// `moim help`, `moim help TOPIC`, `moim help COMMAND`, `moim help group new`.
+pub(super) fn print(out: &mut Out, topic: &[String]) -> Result<(), Stop> {
     let mut command = command(&out.texts);
-    let Some(topic) = topic else {
+    let [first, below @ ..] = topic else {
         out.raw(command.render_help().to_string().trim_end())?;
         let topics: Vec<&str> = MANUAL.iter().map(|(name, _)| *name).collect();
         out.raw("")?;
         return out.tell("help-topics", &[("topics", topics.join(" ").into())]);
     };
-    if let Some((_, text)) = MANUAL.iter().find(|(name, _)| *name == topic) {
+    if let Some((_, text)) = MANUAL.iter().find(|(name, _)| name == first && below.is_empty()) {
         return out.raw(text.trim_end());
     }
     command.build();
-    if let Some(command) = command.find_subcommand_mut(topic) {
-        let page = command.render_help().to_string();
-        return out.raw(page.trim_end());
+    let mut found = &mut command;
+    for (at, word) in topic.iter().enumerate() {
+        let topics = MANUAL.iter().map(|(name, _)| *name).filter(|_| at == 0);
+        let known: Vec<String> =
+            topics.chain(found.get_subcommands().map(clap::Command::get_name)).map(str::to_owned).collect();
+        found = match found.find_subcommand_mut(word) {
+            Some(below) => below,
+            None => return Err(Stop::Failed(unknown_topic(&known, &topic.join(" "), word))),
+        };
     }
-    let known: Vec<&str> =
-        MANUAL.iter().map(|(name, _)| *name).chain(command.get_subcommands().map(clap::Command::get_name)).collect();
+    let page = found.render_help().to_string();
+    out.raw(page.trim_end())
+}
+
+fn unknown_topic(known: &[String], topic: &str, word: &str) -> ApiError {
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
     let error = ApiError::new(Reason::UnknownTopic).with("given", topic);
-    Err(Stop::Failed(match nearest(&known, topic).first() {
+    match nearest(&known, word).first() {
         Some(at) => error.suggesting(known[*at]),
         None => error,
-    }))
+    }
 }
 
 fn page(error: &clap::Error) -> String {

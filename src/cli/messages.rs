@@ -11,8 +11,8 @@ use crate::{
         Api, ApiError, Reason, methods,
         time::Span,
         types::{
-            ChatKind, Event, GroupState, LogParams, MAX_TEXT, Message, MessageKind, MessageState, Nothing, ReadParams,
-            SendParams, Wait, WatchEvent, WhyWaiting,
+            Chat, ChatKind, ChatsParams, ChatsResult, Event, GroupState, LogParams, LogResult, MAX_TEXT, Message,
+            MessageKind, MessageState, Notice, ReadParams, SendParams, Wait, WatchEvent, WhyWaiting,
         },
     },
     protocol::wire::text::SafeText,
@@ -22,6 +22,9 @@ use futures::StreamExt;
 
 /// How long `send --wait` waits where nothing is said.
 const WAIT: Span = Span::seconds(30);
+
+/// Messages that `log` shows where nothing is said, as the API does.
+const LINES: u32 = 50;
 
 pub(super) async fn send<R: Runtime>(session: &mut Session<'_, R>, send: Send) -> Result<(), Stop> {
     let text = match send.text.as_str() {
@@ -70,14 +73,47 @@ fn awaited(wait: Wait) -> MessageState {
 }
 
 pub(super) async fn log<R: Runtime>(session: &mut Session<'_, R>, log: Log) -> Result<(), Stop> {
-    let params = LogParams { chat: log.chat, limit: log.limit, before: log.before, search: log.search };
-    let result = session.ask::<methods::MessageLog>(params).await?;
+    let result = whole_log(session, log).await?;
     session.out.result(&result, |out| {
         if result.messages.is_empty() {
             out.say("log-none", &[]);
         }
         result.messages.iter().try_for_each(|message| show_message(out, message))
     })
+}
+
+/// As many messages as were asked for, in as many answers as they take.
+async fn whole_log<R: Runtime>(session: &mut Session<'_, R>, log: Log) -> Result<LogResult, Stop> {
+    let wanted = log.limit.unwrap_or(LINES) as usize;
+    let mut params = LogParams { chat: log.chat, limit: log.limit, before: log.before, search: log.search };
+    let mut api = session.connect().await?;
+    let mut result = api.call::<methods::MessageLog>(params.clone()).await?;
+    while result.more && result.messages.len() < wanted {
+        params.before = result.messages.first().map(|first| first.id.to_string());
+        params.limit = (wanted - result.messages.len()).try_into().ok();
+        let mut earlier = api.call::<methods::MessageLog>(params.clone()).await?;
+        result.more = earlier.more && !earlier.messages.is_empty();
+        earlier.messages.append(&mut result.messages);
+        result.messages = earlier.messages;
+    }
+    result.more = false;
+    Ok(result)
+}
+
+/// All chats, in as many answers as they take.
+async fn all_chats<R: Runtime>(session: &mut Session<'_, R>) -> Result<ChatsResult, Stop> {
+    let mut api = session.connect().await?;
+    let mut result = api.call::<methods::ChatList>(ChatsParams::default()).await?;
+    while std::mem::take(&mut result.more) {
+        let after = result.chats.last().map(|chat| chat.id);
+        let next = api.call::<methods::ChatList>(ChatsParams { limit: None, after }).await?;
+        result.more = next.more && !next.chats.is_empty();
+        // A chat that was spoken in meanwhile has moved up: it may be among those behind again.
+        let known = |chat: &Chat| result.chats.iter().any(|known| known.id == chat.id);
+        let new: Vec<Chat> = next.chats.into_iter().filter(|chat| !known(chat)).collect();
+        result.chats.extend(new);
+    }
+    Ok(result)
 }
 
 /// A line of id, time, name and text, its further lines indented; below one's own, what became of it.
@@ -112,6 +148,7 @@ fn body(out: &Out, message: &Message) -> String {
     match message.kind {
         MessageKind::Text => message.text.clone().unwrap_or_default(),
         MessageKind::File => out.texts.get("kind-file"),
+        MessageKind::Damaged => out.texts.get("kind-damaged"),
         MessageKind::Other => out.texts.get("kind-other"),
     }
 }
@@ -132,7 +169,7 @@ fn custody(out: &Out, state: MessageState, (delivered, read, of): (u32, u32, u32
 }
 
 pub(super) async fn chats<R: Runtime>(session: &mut Session<'_, R>) -> Result<(), Stop> {
-    let result = session.ask::<methods::ChatList>(Nothing {}).await?;
+    let result = all_chats(session).await?;
     session.out.result(&result, |out| {
         let mut rows = Vec::new();
         for chat in &result.chats {
@@ -195,11 +232,21 @@ pub(super) async fn watch<R: Runtime>(session: &mut Session<'_, R>, after: Optio
 fn show_event(out: &mut Out, event: &WatchEvent) -> Result<(), Stop> {
     match &event.event {
         Event::Message { message } => show_message(out, message),
-        Event::Receipt { id, state, delivered, read, of, chat: _ } => {
-            let custody = custody(out, *state, (*delivered, *read, *of));
-            out.tell("event-receipt", &[("id", short(id).into()), ("state", custody.into())])
+        Event::Receipt { id, by, state, chat: _ } => {
+            let state = out.texts.get(state_word(*state));
+            let args = [("id", short(id).into()), ("name", by.name.as_str().into()), ("state", state.into())];
+            out.tell("event-receipt", &args)
         }
-        Event::Contact { contact } => out.tell("event-contact", &[("name", contact.name.as_str().into())]),
+        Event::Contact { contact, notice } => {
+            let id = match notice {
+                None | Some(Notice::Other) => "event-contact",
+                Some(Notice::LinkUsed) => "event-link-used",
+                Some(Notice::LinkExpired) => "event-link-expired",
+                Some(Notice::SessionRestarted) => "event-session-restarted",
+            };
+            out.tell(id, &[("name", contact.name.as_str().into())])
+        }
+        Event::Damaged {} => out.tell("event-damaged", &[]),
         Event::Request { request } => out.tell("event-request", &[("name", request.name.as_str().into())]),
         Event::Group { name, state, members, group: _ } => {
             let state = out.texts.get(group_word(*state));

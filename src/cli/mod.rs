@@ -107,7 +107,7 @@ impl<R: Runtime> Session<'_, R> {
     }
 
     async fn perform(&mut self, command: Option<Command>) -> Result<(), Stop> {
-        let Some(command) = command else { return help::print(&mut self.out, None) };
+        let Some(command) = command else { return help::print(&mut self.out, &[]) };
         match command {
             Command::Init(init) => node::init(self, init).await,
             Command::Words => node::words(self).await,
@@ -139,7 +139,7 @@ impl<R: Runtime> Session<'_, R> {
             Command::Group(group) => groups::group(self, group).await,
             Command::Testnet(testnet) => testnet::testnet(self, testnet).await,
             Command::Gen(what) => generate::generate(&mut self.out, what),
-            Command::Help { topic } => help::print(&mut self.out, topic.as_deref()),
+            Command::Help { topic } => help::print(&mut self.out, &topic),
         }
     }
 

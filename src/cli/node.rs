@@ -12,7 +12,7 @@ use crate::{
     api::{
         ApiError, Reason,
         config::{Config, Key, Origin, with_value},
-        methods,
+        config_file, methods,
         types::{
             ConfigResult, DemoEnding, DemoStep, Identity, MessageState, Nothing, ProfileParams, Setting, StatusResult,
             V1,
@@ -20,7 +20,7 @@ use crate::{
     },
     ui::format::{grouped, size},
 };
-use std::{fs, io::Write, path::Path};
+use std::fs;
 use toml::Value;
 use zeroize::Zeroizing;
 
@@ -139,7 +139,7 @@ pub(super) fn config<R: Runtime>(
             return Err(ApiError::new(Reason::NoHome).with("home", session.home.display().to_string()).into());
         }
         text = with_value(&path, &text, key, &key.parse(value)?)?;
-        replace(&path, &text).map_err(|error| ApiError::file(&path, &error))?;
+        config_file::write(&path, &text)?;
     }
     let environment = session.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let flags = session.language.iter().map(|language| (Key::Language, Value::String(language.clone())));
@@ -180,15 +180,6 @@ fn show_settings(out: &mut Out, settings: &[Setting]) -> Result<(), Stop> {
         rows.push(vec![setting.key.name().to_owned(), value, out.texts.get(origin)]);
     }
     out.table(&["setting", "value", "origin"], rows)
-}
-
-/// Writes beside the file and renames, so that there is never half a file.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let beside = path.with_extension("toml.new");
-    let mut file = fs::File::create(&beside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(beside, path)
 }
 
 pub(super) async fn rpc<R: Runtime>(session: &mut Session<'_, R>) -> Result<(), Stop> {

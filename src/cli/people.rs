@@ -11,8 +11,8 @@ use crate::{
         ApiError, Reason,
         methods::{self, Method},
         types::{
-            AddParams, ContactResult, ContactState, GoneResult, InviteParams, InviteResult, Nothing, RenameParams,
-            MAX_TEXT, RevokeParams, VerifyParams, Who,
+            AddParams, ContactResult, ContactState, GoneResult, InviteParams, InviteResult, MAX_TEXT, Nothing,
+            RenameParams, RevokeParams, VerifyParams, Who,
         },
     },
     ui::{
@@ -24,6 +24,9 @@ use std::{fs, io::Read, path::Path};
 
 /// What is read of stdin at the most: more than any message, so that one that is a little too long is told its length.
 const MAX_STDIN: u64 = 1024 * 1024;
+
+/// What every link begins with.
+const LINK: &str = "moim:";
 
 pub(super) async fn id<R: Runtime>(session: &mut Session<'_, R>, picture: Picture) -> Result<(), Stop> {
     let own = session.ask::<methods::Id>(Nothing {}).await?;
@@ -109,14 +112,15 @@ impl<R: Runtime> Session<'_, R> {
         String::from_utf8(bytes).map_err(|_| ApiError::new(Reason::NotText).into())
     }
 
-    /// The one link that stdin holds. Whoever pipes more meant something else, or has a link that was broken into lines.
+    /// The one link that stdin holds, be it broken into lines by what it was sent with. Anything more that is no link makes
+    /// it a mistyped one.
     fn read_link(&mut self) -> Result<String, Stop> {
         let text = self.read_all()?;
-        let mut words = text.split_whitespace();
-        match (words.next(), words.next()) {
-            (Some(link), None) => Ok(link.to_owned()),
-            (None, _) => Err(ApiError::new(Reason::NoLink).into()),
-            (Some(_), Some(_)) => Err(ApiError::new(Reason::NotOneLink).into()),
+        let begins_link = |word: &&str| word.get(..LINK.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(LINK));
+        match text.split_whitespace().filter(begins_link).count() {
+            0 | 1 if !text.trim().is_empty() => Ok(text.split_whitespace().collect()),
+            0 => Err(ApiError::new(Reason::NoLink).into()),
+            _ => Err(ApiError::new(Reason::NotOneLink).into()),
         }
     }
 

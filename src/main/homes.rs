@@ -61,6 +61,14 @@ pub(crate) fn passphrase(home: &Path, ask: &AskPassphrase<'_>) -> Result<Option<
     }
 }
 
+/// The same to open the home with: nobody is asked for it in vain while another process has the home.
+pub(crate) fn passphrase_to_open(home: &Path, ask: &AskPassphrase<'_>) -> Result<Option<Passphrase>, ApiError> {
+    if Home::is_locked(home)? {
+        Home::check_free(home)?;
+    }
+    passphrase(home, ask)
+}
+
 /// Whether a node of this home answers.
 pub(crate) async fn is_served(home: &Path) -> Result<bool, ApiError> {
     Ok(Socket::connect(home).await?.is_some())

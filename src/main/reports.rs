@@ -50,6 +50,37 @@ pub(crate) fn panics() {
 #[cfg(test)]
 mod tests {
     use super::filter;
+    use std::{env, process::Command};
+
+    /// Run in a process of its own by the test below: it ends the process it is in.
+    #[test]
+    #[ignore = "it panics"]
+    fn dies() {
+        super::panics();
+        let secret = "what somebody wrote";
+        let died =
+            std::thread::Builder::new().name("engine".into()).spawn(move || match env::var_os("MOIM_TEST_FIXED") {
+                Some(_) => panic!("a fixed sentence"),
+                None => panic!("{secret}"),
+            });
+        let _ = died.unwrap().join();
+        unreachable!("the process has ended");
+    }
+
+    #[test]
+    fn a_panic_ends_the_process_with_a_report_that_holds_nothing_of_others() {
+        let die = |variables: &[(&str, &str)]| {
+            let mut test = Command::new(env::current_exe().unwrap());
+            test.args(["--exact", "reports::tests::dies", "--ignored", "--nocapture"]);
+            let out = test.envs(variables.iter().copied()).output().unwrap();
+            assert_eq!(out.status.code(), Some(1));
+            String::from_utf8(out.stderr).unwrap()
+        };
+        let said = die(&[]);
+        assert!(said.contains("has a fault and stops: (not shown)") && !said.contains("somebody"), "{said}");
+        assert!(said.contains("reports.rs:") && said.contains("thread engine"), "{said}");
+        assert!(die(&[("MOIM_TEST_FIXED", "1")]).contains("a fixed sentence"));
+    }
 
     #[test]
     fn a_bare_level_leaves_the_libraries_silent() {

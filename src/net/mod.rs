@@ -35,7 +35,7 @@ use crate::{
     protocol::{crypto::secret::Secret, ids::TransportKey},
 };
 use libp2p::{identity::Keypair, swarm::DialError};
-use std::fmt;
+use std::{error::Error, fmt, io};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -220,6 +220,8 @@ pub enum NetError {
         address: Multiaddr,
         /// What the system says.
         why: String,
+        /// The kind of that, where it is the system's.
+        kind: Option<io::ErrorKind>,
     },
     /// Gossip could not be set up.
     #[error(transparent)]
@@ -251,7 +253,7 @@ pub fn start(seed: &Secret, config: NetConfig) -> Result<(Net, mpsc::Receiver<Ne
     let me = address::transport_key(swarm.local_peer_id()).ok_or_else(|| NetError::transport("not an Ed25519 key"))?;
     for address in config.listen {
         let listening = swarm.listen_on(address.clone());
-        listening.map_err(|error| NetError::Listen { address, why: error.to_string() })?;
+        listening.map_err(|error| NetError::listen(address, &error))?;
     }
     let (commands, to_do) = mpsc::channel(MAX_COMMANDS);
     let (telling, events) = mpsc::channel(config.events.max(1));
@@ -315,6 +317,20 @@ impl fmt::Debug for Command {
 }
 
 impl NetError {
+    fn listen(address: Multiaddr, error: &(dyn Error + 'static)) -> Self {
+        // Each transport wraps the error of the one below it; what the system said is the innermost.
+        let (mut why, mut kind, mut next) = (error.to_string(), None, Some(error));
+        while let Some(error) = next {
+            let io = error.downcast_ref::<io::Error>();
+            if let Some(io) = io.filter(|io| io.kind() != io::ErrorKind::Other) {
+                (why, kind) = (io.to_string(), Some(io.kind()));
+            }
+            let wrapped = io.and_then(io::Error::get_ref).map(|inner| inner as &(dyn Error + 'static));
+            next = wrapped.or_else(|| error.source());
+        }
+        Self::Listen { address, why, kind }
+    }
+
     fn transport(error: impl fmt::Display) -> Self {
         Self::Transport(error.to_string())
     }

@@ -37,11 +37,14 @@ use crate::{
 use actor::{Actor, Nowhere, Outside, Views};
 use handle::Shelf;
 use heart::Heart;
-use limits::{COMMAND_QUEUE, FIRST_ADDRESS_WAIT, SHUTDOWN_WAIT};
-use std::{path::PathBuf, sync::Arc, thread};
+use limits::{COMMAND_QUEUE, ENGINE_STOP_WAIT, FIRST_ADDRESS_WAIT, NET_STOP_WAIT};
+use std::{path::PathBuf, sync::Arc, thread, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use wire::Wire;
+
+/// The longest that [`Node::shutdown`] takes, whatever its disk and its peers do.
+pub const STOP_WAIT: Duration = ENGINE_STOP_WAIT.saturating_add(NET_STOP_WAIT);
 
 /// How a node is set up.
 #[derive(Debug, Clone)]
@@ -110,7 +113,7 @@ pub enum NodeError {
     #[error("the engine's thread: {0}")]
     Thread(std::io::Error),
     /// It did not end in time; what was answered is durable all the same.
-    #[error("the node did not stop within {} ms", SHUTDOWN_WAIT.as_millis())]
+    #[error("the node did not stop within {} ms", STOP_WAIT.as_millis())]
     StillBusy,
 }
 
@@ -194,9 +197,9 @@ impl Node {
     /// Answers what was asked, then stops. Handles that are left refuse from here on.
     pub async fn shutdown(mut self) -> Result<(), NodeError> {
         self.handle.stop();
-        let ended = tokio::time::timeout(SHUTDOWN_WAIT, &mut self.ended).await;
+        let ended = tokio::time::timeout(ENGINE_STOP_WAIT, &mut self.ended).await;
         if let Some(net) = &self.net {
-            let _ = tokio::time::timeout(SHUTDOWN_WAIT, net.shutdown()).await;
+            let _ = tokio::time::timeout(NET_STOP_WAIT, net.shutdown()).await;
         }
         self.handle.close();
         match ended {

@@ -112,6 +112,9 @@ pub enum ViewError {
 /// Rows of one scope as a scan gives them: item bytes (the place for [`Item::At`], a blinded name otherwise) and value.
 pub type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
+/// The same with nothing in the place of a damaged row.
+pub type EachRow = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
 /// Reading, synchronous and snapshot-like: every staged write of the present drain is seen.
 pub trait View {
     /// One row.
@@ -128,4 +131,17 @@ pub trait View {
         direction: Direction,
         limit: usize,
     ) -> Result<Rows, ViewError>;
+
+    /// As [`scan`](Self::scan), with nothing in the place of a row that is damaged: for those who go on with the others.
+    fn scan_each(
+        &self,
+        table: Table,
+        scope: &[u8],
+        from: Option<&[u8]>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<EachRow, ViewError> {
+        let rows = self.scan(table, scope, from, direction, limit)?;
+        Ok(rows.into_iter().map(|(item, value)| (item, Some(value))).collect())
+    }
 }

@@ -122,14 +122,28 @@ impl Home {
 
     /// Opens a home. A passphrase that is given to a home without one is not looked at.
     pub fn open(dir: &Path, passphrase: Option<&Passphrase>) -> Result<Self, HomeError> {
-        check_whole(dir)?;
+        // Who has the home is found out before a second is spent on the passphrase, and a wrong passphrase never keeps the
+        // owner's own process out: the lock is taken for good only by one who can open.
+        Self::check_free(dir)?;
+        let before = slots_of(dir)?;
+        let mut root = root_of(&before, passphrase)?;
         let lock = lock(dir)?;
         check_whole(dir)?;
         files::private_dir(dir).map_err(|error| HomeError::io(dir, error))?;
         let keyslots = slots_of(dir)?;
-        let root = keyslots.secret(Purpose::Root, passphrase)?.ok_or(HomeError::Damaged("keyslots has no root key"))?;
+        if !keyslots.has_same(Purpose::Root, &before) {
+            // Another process changed the passphrase in between.
+            root = root_of(&keyslots, passphrase)?;
+        }
         finish(dir)?;
         Ok(Self { dir: dir.to_path_buf(), lock, keyslots, root })
+    }
+
+    /// Waits a moment for a process that is ending, and fails where another has the home: to be asked before a person is
+    /// asked for the passphrase. It may be taken right after; [`Home::open`] looks again.
+    pub fn check_free(dir: &Path) -> Result<(), HomeError> {
+        check_whole(dir)?;
+        wait_until_free(dir)
     }
 
     /// Whether a home asks for a passphrase. Its lock is not needed: the file is only ever replaced whole.
@@ -249,8 +263,10 @@ fn look(dir: &Path) -> Result<Found, HomeError> {
     }
     for entry in entries {
         let name = entry.map_err(|error| HomeError::io(dir, error))?.file_name();
-        // A configuration may be written, a testnet run before the home is made; `creating.new` is the first thing a crash can leave.
-        if !["lock", "config.toml", "creating.new", "testnet"].iter().any(|own| name == *own) {
+        // A configuration may be written, a testnet run before the home is made. `creating.new` is the first thing a crash can
+        // leave; `config.toml.…` is what one leaves of a configuration that was not finished.
+        let of_configuration = name.to_string_lossy().starts_with("config.toml");
+        if !of_configuration && !["lock", "creating.new", "testnet"].iter().any(|own| name == *own) {
             found = Found::OtherFiles;
         }
     }
@@ -280,13 +296,26 @@ fn check_whole(dir: &Path) -> Result<(), HomeError> {
     }
 }
 
+fn root_of(keyslots: &Keyslots, passphrase: Option<&Passphrase>) -> Result<Secret, HomeError> {
+    keyslots.secret(Purpose::Root, passphrase)?.ok_or(HomeError::Damaged("keyslots has no root key"))
+}
+
 fn lock(dir: &Path) -> Result<Arc<File>, HomeError> {
+    locked(dir, File::try_lock).map(Arc::new)
+}
+
+/// Looks whether another process has the home, without keeping others out who look too.
+fn wait_until_free(dir: &Path) -> Result<(), HomeError> {
+    locked(dir, File::try_lock_shared).map(drop)
+}
+
+fn locked(dir: &Path, try_lock: fn(&File) -> Result<(), TryLockError>) -> Result<File, HomeError> {
     let path = dir.join("lock");
     let file = files::private_file(&path).map_err(|error| HomeError::io(&path, error))?;
     let deadline = Instant::now() + LOCK_WAIT;
     loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(Arc::new(file)),
+        match try_lock(&file) {
+            Ok(()) => return Ok(file),
             Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(Duration::from_millis(10)),
             Err(TryLockError::WouldBlock) => return Err(HomeError::Locked(dir.to_path_buf())),
             Err(TryLockError::Error(error)) => return Err(HomeError::io(&path, error)),
@@ -380,6 +409,22 @@ mod tests {
     }
 
     #[test]
+    fn a_home_in_use_is_found_out_before_the_passphrase_is_tried_and_a_wrong_one_keeps_nobody_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = make(dir.path(), word("right").as_ref());
+        for passphrase in [None, word("wrong"), word("right")] {
+            let opened = Home::open(dir.path(), passphrase.as_ref());
+            assert!(matches!(opened, Err(HomeError::Locked(_))), "{opened:?}");
+        }
+        drop(home);
+        // Somebody who only looks, or guesses, holds the lock shared at the most.
+        let guessing = locked(dir.path(), File::try_lock_shared).unwrap();
+        assert!(matches!(Home::open(dir.path(), word("wrong").as_ref()), Err(HomeError::WrongPassphrase)));
+        drop(guessing);
+        Home::open(dir.path(), word("right").as_ref()).unwrap();
+    }
+
+    #[test]
     fn a_home_is_never_made_over_another_nor_among_other_files() {
         let dir = tempfile::tempdir().unwrap();
         drop(make(dir.path(), None));
@@ -387,6 +432,12 @@ mod tests {
         fs::remove_file(dir.path().join("keyslots")).unwrap();
         assert!(matches!(Home::create(dir.path(), None, Cost::FOR_TESTS), Err(HomeError::Damaged(_))));
         assert!(matches!(Home::open(dir.path(), None), Err(HomeError::Damaged(_))));
+
+        let prepared = tempfile::tempdir().unwrap();
+        for name in ["config.toml", "config.toml.123-0"] {
+            fs::write(prepared.path().join(name), b"").unwrap();
+        }
+        drop(make(prepared.path(), None));
 
         let other = tempfile::tempdir().unwrap();
         fs::write(other.path().join("thesis.txt"), b"mine").unwrap();

@@ -181,6 +181,15 @@ impl Keyslots {
         Ok(())
     }
 
+    /// Whether the slots for a purpose are those of another reading.
+    pub(super) fn has_same(&self, purpose: Purpose, other: &Self) -> bool {
+        self.contents(purpose).eq(other.contents(purpose))
+    }
+
+    fn contents(&self, purpose: Purpose) -> impl Iterator<Item = &[u8]> {
+        self.slots.iter().filter(move |slot| slot.purpose == purpose as u8).map(|slot| slot.content.as_slice())
+    }
+
     /// The secret for a purpose. `None`: there is none.
     pub(super) fn secret(
         &self,

@@ -11,7 +11,7 @@ use crate::protocol::{
 use crate::store::{
     Store, StoreError,
     ballast::Ballast,
-    blind::Blinder,
+    blind::{self, Blinder},
     disk::{Disk, io_error},
     migrate::{SCHEMA, Schema, migrate},
     overlay::Overlay,
@@ -202,6 +202,28 @@ impl View for Reader {
         limit: usize,
     ) -> Result<view::Rows, ViewError> {
         self.0.scan(&Overlay::default(), table, scope, from, direction, limit)
+    }
+
+    fn scan_each(
+        &self,
+        table: Table,
+        scope: &[u8],
+        from: Option<&[u8]>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<view::EachRow, ViewError> {
+        let state = self.0.shared();
+        let disk = state.disk()?;
+        let span = self.0.blinder.span(table, scope, from, direction);
+        let rows = disk.range(span, direction).take(limit).map(|pair| {
+            let (key, first) = pair.map_err(below)?;
+            match self.0.rows.value(disk, table, &key, &first) {
+                Ok(value) => Ok((blind::item(&key), Some(value))),
+                Err(ViewError::Damaged(_)) => Ok((blind::item(&key), None)),
+                Err(error) => Err(error),
+            }
+        });
+        rows.collect()
     }
 }
 

@@ -93,6 +93,23 @@ fn rows_put_in_each_others_place_are_refused() {
 }
 
 #[test]
+fn a_damaged_row_does_not_hide_the_others_from_those_who_go_on() {
+    let (dir, mut store) = new_home();
+    let place = |n: u8| Key::at(Table::Timeline, b"chat", [n]);
+    commit(&mut store, (1..=3).map(|n| Write::Put(place(n), vec![n])).collect());
+    drop(store);
+    let db = sled::Config::new().path(dir.path().join("store")).open().unwrap();
+    let rows: Vec<_> = db.range([Table::Timeline as u8]..[Table::Timeline as u8 + 1]).map(Result::unwrap).collect();
+    db.insert(&rows[1].0, &rows[0].1).unwrap();
+    drop((db, rows));
+    let reader = open(dir.path()).reader();
+    let each = reader.scan_each(Table::Timeline, b"chat", None, Direction::Backward, 9).unwrap();
+    assert_eq!(each, [(vec![3], Some(vec![3])), (vec![2], None), (vec![1], Some(vec![1]))]);
+    let first = reader.scan_each(Table::Timeline, b"chat", Some(&[2]), Direction::Forward, 1).unwrap();
+    assert_eq!(first, [(vec![2], None)]);
+}
+
+#[test]
 fn flipped_bytes_never_panic_and_never_give_wrong_plaintext() {
     let (dir, mut store) = new_home();
     let value = |n: u32| vec![n as u8; 300 + 700 * (n as usize % 9)];

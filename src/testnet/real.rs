@@ -13,8 +13,8 @@ use crate::{
         client::Socket,
         methods::{ChatList, Down, GroupInvite, GroupMembers, GroupNew, Id, Status},
         types::{
-            Chat, ChatKind, Contact, ContactState, Group, GroupInviteParams, GroupNewParams, Member, Nothing,
-            TestnetNode, TestnetResult, V1,
+            Chat, ChatKind, ChatsParams, Contact, ContactState, Group, GroupInviteParams, GroupNewParams, Member,
+            Nothing, TestnetNode, TestnetResult, V1,
         },
     },
     protocol::ids::{AccountId, ChatId},
@@ -216,7 +216,7 @@ impl Testnet {
             return Ok(None);
         };
         let is_ours = |chat: &Chat| chat.kind == ChatKind::Group && chat.name == GROUP;
-        let found = founder.ask::<ChatList>(Nothing {}).await?.chats.into_iter().find(is_ours);
+        let found = founder.ask::<ChatList>(ChatsParams::default()).await?.chats.into_iter().find(is_ours);
         let group = match found {
             Some(chat) => chat.id,
             None => founder.ask::<GroupNew>(GroupNewParams { name: GROUP.to_owned() }).await?.group,

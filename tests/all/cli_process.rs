@@ -158,6 +158,27 @@ fn the_demonstration_ends_well_within_half_a_minute() {
 }
 
 #[test]
+fn the_nodes_of_a_demonstration_stay_up_until_they_are_told_to_stop() {
+    let home = Home::new("nobody");
+    let mut demo = home.command(&["demo", "--keep", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(demo.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut steps = lines.map(|line| serde_json::from_str::<Value>(&line).unwrap());
+    let kept = steps.find(|step| step["step"] == "kept").expect("the nodes stay up");
+    let homes: Vec<String> =
+        kept["homes"].as_array().unwrap().iter().map(|kept| kept["home"].as_str().unwrap().to_owned()).collect();
+    let of = |at: usize, args: &[&str]| {
+        let out = Command::new(env!("CARGO_BIN_EXE_moim")).args(["--json", "--home", &homes[at]]).args(args).output();
+        serde_json::from_slice::<Value>(&out.unwrap().stdout).unwrap()
+    };
+    assert_eq!(of(0, &["status"])["running"], true);
+    assert_eq!(of(0, &["send", "jun", "still here?", "--wait", "delivered"])["state"], "delivered");
+    assert_eq!(of(1, &["log", "mina", "-n", "1"])["messages"][0]["text"], "still here?");
+    assert!(Command::new("kill").args(["-s", "INT", &demo.id().to_string()]).status().unwrap().success());
+    assert!(demo.wait().unwrap().success());
+    assert!(homes.iter().all(|home| !std::path::Path::new(home).exists()), "nothing is left behind");
+}
+
+#[test]
 fn a_testnet_goes_on_after_down_and_up() {
     let home = Home::new("nobody");
     let round = |texts_before: usize| {

@@ -5,6 +5,7 @@ use crate::{
     api::{
         ApiError,
         config::{Config as Settings, Key, with_value},
+        config_file,
         methods::*,
         types::*,
     },
@@ -88,7 +89,7 @@ fn settings(path: &Path, params: ConfigParams) -> Result<Vec<Setting>, ApiError>
     };
     if let (Some(key), Some(typed)) = (wanted, params.value) {
         text = with_value(path, &text, key, &key.parse(&typed)?)?;
-        replace(path, &text).map_err(|error| ApiError::file(path, &error))?;
+        config_file::write(path, &text)?;
     }
     let environment: Vec<(String, String)> = env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -101,14 +102,6 @@ fn settings(path: &Path, params: ConfigParams) -> Result<Vec<Setting>, ApiError>
         Ok(Setting { key: *key, value: serde_json::to_value(value).map_err(ApiError::internal)?, origin })
     })
     .collect()
-}
-
-/// Puts a text in a file's place, whole or not at all.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let new = path.with_extension("toml.new");
-    fs::write(&new, text)?;
-    fs::File::open(&new)?.sync_all()?;
-    fs::rename(&new, path)
 }
 
 /// What the files of a folder take, in bytes. What cannot be looked at counts nothing.

@@ -7,20 +7,21 @@ use super::{
     Dispatcher, Reading,
     contacts::request,
     groups,
-    messages::Shaped,
+    messages::{Line, Shaped},
     reading::{group_name, is_request},
 };
 use crate::{
     api::{
-        ApiError,
-        types::{Event, V1, WatchEvent, WatchResult},
+        ApiError, Reason,
+        types::{Event, MessageState, Notice, V1, WatchEvent, WatchResult},
     },
     protocol::{
         engine::{
-            feed::{FeedEntry, Presence},
+            feed::{ContactNotice, FeedEntry, Presence, Progress},
             rows,
         },
         ids::{ChatId, OpId},
+        time::Millis,
         view::{Direction, Table, ViewError},
     },
 };
@@ -51,7 +52,7 @@ impl Watcher {
         (WatchResult { v: V1, cursor }, watcher)
     }
 
-    /// The next event, as things are when it is read; `None` when the node stops. May be dropped while it waits.
+    /// The next event; `None` when the node stops. May be dropped while it waits.
     pub(crate) async fn next(&mut self) -> Option<Result<WatchEvent, ApiError>> {
         loop {
             if let Some(event) = self.ready.pop_front() {
@@ -75,12 +76,15 @@ impl Watcher {
 /// The events behind a cursor, and the cursor they go up to.
 fn page(reading: &Reading, after: u64) -> Result<(u64, Vec<WatchEvent>), ApiError> {
     let from = (after + 1).to_be_bytes();
-    let rows = reading.view.scan(Table::Feed, b"", Some(&from), Direction::Forward, PAGE)?;
+    let rows = reading.view.scan_each(Table::Feed, b"", Some(&from), Direction::Forward, PAGE)?;
     let (mut cursor, mut events) = (after, Vec::new());
     for (place, bytes) in rows {
         let place = place.try_into().map_err(|_| ViewError::Damaged(Table::Feed))?;
         let before = std::mem::replace(&mut cursor, u64::from_be_bytes(place));
-        let mut of_entry = shape(reading, rows::parse(&bytes)?)?;
+        let mut of_entry = match bytes.and_then(|bytes| rows::parse(&bytes).ok()) {
+            Some(entry) => readable(shape(reading, entry))?,
+            None => vec![Event::Damaged {}],
+        };
         let last = of_entry.pop();
         events.extend(of_entry.into_iter().map(|event| WatchEvent { v: V1, cursor: before, event }));
         events.extend(last.map(|event| WatchEvent { v: V1, cursor, event }));
@@ -88,32 +92,36 @@ fn page(reading: &Reading, after: u64) -> Result<(u64, Vec<WatchEvent>), ApiErro
     Ok((cursor, events))
 }
 
-/// What an entry says now. Nothing where what it names is gone, or is not for views any more.
+/// A damaged row is said in the place of what it held: it ends no stream.
+fn readable(shaped: Result<Vec<Event>, ApiError>) -> Result<Vec<Event>, ApiError> {
+    match shaped {
+        Err(error) if error.is(Reason::StoreDamaged) => Ok(vec![Event::Damaged {}]),
+        other => other,
+    }
+}
+
+/// What an entry says: of messages and receipts what happened then, of people and groups that they changed, and how they
+/// are now. Nothing where what it names is gone, or is not for views any more.
 fn shape(reading: &Reading, entry: FeedEntry) -> Result<Vec<Event>, ApiError> {
     let event = match entry {
-        FeedEntry::Message { chat, id } => match reading.event(id)? {
-            Some(event) => Some(Event::Message { message: Shaped::new(reading, chat)?.message(&event)? }),
+        FeedEntry::Message { chat, id } => match Line::of(reading, id, Millis(0))? {
+            Some(line) => Some(Event::Message { message: Shaped::as_saved(reading, chat)?.line(&line)? }),
             None => None,
         },
-        FeedEntry::Receipt { chat, ids, .. } => {
-            let shaped = Shaped::new(reading, chat)?;
-            let mut events = Vec::with_capacity(ids.len());
-            for id in ids {
-                let Some(row) = reading.event(id)? else { continue };
-                let progress = shaped.receipts().progress(&row);
-                events.push(Event::Receipt {
-                    id,
-                    chat,
-                    state: progress.state,
-                    delivered: progress.delivered,
-                    read: progress.read,
-                    of: progress.of,
-                });
-            }
-            return Ok(events);
+        FeedEntry::Receipt { chat, by, state, ids } => {
+            let by = Shaped::as_saved(reading, chat)?.person(by)?;
+            let state = match state {
+                Progress::Delivered => MessageState::Delivered,
+                Progress::Read => MessageState::Read,
+            };
+            let events = ids.into_iter().map(|id| Event::Receipt { id, chat, by: by.clone(), state });
+            return Ok(events.collect());
         }
-        FeedEntry::Contact { account, .. } => match reading.contact(account)? {
-            Some(row) => reading.as_contact(&row)?.map(|contact| Event::Contact { contact }),
+        FeedEntry::Contact { account, notice } => match reading.contact(account)? {
+            Some(row) => {
+                let notice = notice_of(notice);
+                reading.as_contact(&row)?.map(|contact| Event::Contact { contact, notice })
+            }
             None => None,
         },
         FeedEntry::Request { account } => match reading.contact(account)?.filter(is_request) {
@@ -126,6 +134,15 @@ fn shape(reading: &Reading, entry: FeedEntry) -> Result<Vec<Event>, ApiError> {
         }
     };
     Ok(event.into_iter().collect())
+}
+
+fn notice_of(notice: ContactNotice) -> Option<Notice> {
+    match notice {
+        ContactNotice::Changed => None,
+        ContactNotice::LinkUsed => Some(Notice::LinkUsed),
+        ContactNotice::LinkExpired => Some(Notice::LinkExpired),
+        ContactNotice::SessionRestarted => Some(Notice::SessionRestarted),
+    }
 }
 
 fn of_group(reading: &Reading, group: OpId) -> Result<Option<Event>, ApiError> {

@@ -4,35 +4,37 @@ use super::{
     Dispatcher, Reading, Serve,
     invites::unexpected,
     progress::{Receipts, waiting},
+    reading::line_id,
     refusal,
 };
 use crate::{
     api::{
-        ApiError,
+        ApiError, Reason,
         methods::*,
-        time::Span,
         types::{self, *},
     },
     protocol::{
         engine::{
             Command, Reply,
-            rows::{self, ChatKind, ChatRow, EventRow, TimelineRow},
+            rows::{self, ChatKind, ChatRow, EventRow},
         },
-        event::Content,
-        ids::{ChatId, EventId},
+        event::{Content, Place},
+        ids::{AccountId, ChatId, EventId},
+        time::Millis,
         view::{Direction, Key, Table, ViewError},
     },
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{cell::RefCell, cmp::Reverse, collections::BTreeMap, time::Duration};
 
 /// Messages that `log` gives where nothing is said.
 const PAGE: u32 = 50;
-/// Messages in one answer at the most: what fits the client's longest line.
+/// Messages, or chats, in one answer at the most.
 const LONGEST_PAGE: u32 = 1_000;
+/// Bytes of texts after which an answer ends, so that one is soon read and never fills a memory. One message always fits:
+/// the longest is a twentieth of it. JSON may write a byte as six; the client's longest line has room for that.
+const ANSWER_BYTES: usize = 1024 * 1024;
 /// Lines read at once while looking for a text.
 const SEARCH_STEP: usize = 256;
-/// How long `send` waits where nothing is said.
-const WAIT: Span = Span::seconds(30);
 
 impl Serve for MessageSend {
     async fn serve(at: &Dispatcher, params: SendParams) -> Result<SendResult, ApiError> {
@@ -40,7 +42,7 @@ impl Serve for MessageSend {
         if wanted > MessageState::Saved {
             at.need_network()?;
         }
-        let timeout: Duration = params.timeout.unwrap_or(WAIT).into();
+        let timeout = params.waits();
         let (text, reply, typed) = (params.text, params.reply_to, params.chat.clone());
         let sent = at.command(move |reading| {
             let chat = reading.chat_called(&typed)?;
@@ -89,8 +91,6 @@ fn sent(reading: &Reading, id: EventId) -> Result<SendResult, ApiError> {
     let event = reading.event(id)?.ok_or_else(|| ApiError::internal("the message is gone"))?;
     let kind = kind_of(reading, event.chat)?;
     let state = Receipts::of(reading, event.chat, kind)?.progress(&event).state;
-    // In a chat with nobody else there is nothing to wait for.
-    let state = if kind == ChatKind::Own { MessageState::Read } else { state };
     Ok(SendResult { v: V1, id, chat: event.chat, state })
 }
 
@@ -98,43 +98,87 @@ impl Serve for MessageLog {
     async fn serve(at: &Dispatcher, params: LogParams) -> Result<LogResult, ApiError> {
         at.read(move |reading| {
             let chat = reading.chat_called(&params.chat)?;
-            let before = params.before.as_deref().map(|typed| reading.message_called(chat, typed)).transpose()?;
-            let most = params.limit.unwrap_or(PAGE).min(LONGEST_PAGE) as usize;
+            let before = params.before.as_deref().map(|typed| reading.place_called(chat, typed)).transpose()?;
+            let asked = params.limit.unwrap_or(PAGE);
             let search = params.search.map(|text| text.to_lowercase());
-            let mut events = page(reading, chat, before, most, search.as_deref())?;
-            events.reverse();
+            let mut page = page(reading, chat, before, asked.min(LONGEST_PAGE) as usize, search.as_deref())?;
+            page.lines.reverse();
+            let more = page.is_cut || (asked > LONGEST_PAGE && page.lines.len() == LONGEST_PAGE as usize);
             let messages = Shaped::new(reading, chat)?;
-            let messages = events.iter().map(|event| messages.message(event)).collect::<Result<_, _>>()?;
-            Ok(LogResult { v: V1, messages })
+            let messages = page.lines.iter().map(|line| messages.line(line)).collect::<Result<_, _>>()?;
+            Ok(LogResult { v: V1, messages, more })
         })
         .await
     }
 }
 
-/// Up to `most` events of a chat that come before another (or the newest), newest first.
+/// A place of a conversation and what is there.
+pub(super) enum Line {
+    Whole(EventRow),
+    /// An event that is not what was written: only its place tells of it.
+    Damaged(EventId, Millis),
+}
+
+impl Line {
+    /// The event of an id; nothing where there is none.
+    pub(super) fn of(reading: &Reading, id: EventId, at: Millis) -> Result<Option<Self>, ViewError> {
+        match reading.event(id) {
+            Ok(event) => Ok(event.map(Self::Whole)),
+            Err(ViewError::Damaged(_)) => Ok(Some(Self::Damaged(id, at))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// When it came here.
+    fn moment(&self) -> Millis {
+        match self {
+            Self::Whole(event) => event.arrived,
+            Self::Damaged(_, at) => *at,
+        }
+    }
+
+    fn weight(&self) -> usize {
+        match self {
+            Self::Whole(event) => event.content.len(),
+            Self::Damaged(..) => 0,
+        }
+    }
+}
+
+/// Lines of a conversation, newest first.
+struct Page {
+    lines: Vec<Line>,
+    /// Whether it ended before its time, since the texts were long.
+    is_cut: bool,
+}
+
+/// Up to `most` events of a chat that come before a place (or the newest).
 fn page(
     reading: &Reading,
     chat: ChatId,
-    before: Option<EventRow>,
+    before: Option<Vec<u8>>,
     most: usize,
     search: Option<&str>,
-) -> Result<Vec<EventRow>, ViewError> {
-    let mut from = before.as_ref().map(|event| event.place.clone());
-    let mut last = before.map(|event| event.place);
-    let mut found = Vec::new();
+) -> Result<Page, ViewError> {
+    let mut from = before.clone();
+    let mut last = before;
+    let (mut found, mut bytes) = (Vec::new(), 0);
     while found.len() < most {
         // One more than wanted, since the place to go on from is among them.
         let step = if search.is_some() { SEARCH_STEP } else { most - found.len() } + 1;
-        let lines = reading.view.scan(Table::Timeline, &chat.0, from.as_deref(), Direction::Backward, step)?;
-        let ended = lines.len() < step;
-        for (place, bytes) in lines {
+        let places = reading.view.scan_each(Table::Timeline, &chat.0, from.as_deref(), Direction::Backward, step)?;
+        let ended = places.len() < step;
+        for (place, row) in places {
             if last.as_ref() == Some(&place) || found.len() == most {
                 continue;
             }
-            let TimelineRow(id) = rows::parse(&bytes)?;
-            let event = reading.event(id)?.ok_or(ViewError::Damaged(Table::Event))?;
-            if search.is_none_or(|search| holds(&event, search)) {
-                found.push(event);
+            let line = line_at(reading, &place, row.as_deref())?;
+            if let Some(line) = line.filter(|line| search.is_none_or(|search| holds(line, search))) {
+                bytes += line.weight();
+                if bytes > ANSWER_BYTES && !found.is_empty() {
+                    return Ok(Page { lines: found, is_cut: true });
+                }
+                found.push(line);
             }
             last = Some(place.clone());
             from = Some(place);
@@ -143,10 +187,18 @@ fn page(
             break;
         }
     }
-    Ok(found)
+    Ok(Page { lines: found, is_cut: false })
 }
 
-fn holds(event: &EventRow, search: &str) -> bool {
+/// What is at a place. A damaged row of the timeline hides nothing: the place names the event too.
+fn line_at(reading: &Reading, place: &[u8], row: Option<&[u8]>) -> Result<Option<Line>, ViewError> {
+    let Some(id) = line_id(place, row) else { return Ok(None) };
+    let at = Place::from_key(place).map_or(Millis(0), |place| place.effective);
+    Ok(Some(Line::of(reading, id, at)?.unwrap_or(Line::Damaged(id, at))))
+}
+
+fn holds(line: &Line, search: &str) -> bool {
+    let Line::Whole(event) = line else { return false };
     match Content::parse(&event.content) {
         Ok(Content::Text(text)) => text.as_str().to_lowercase().contains(search),
         _ => false,
@@ -170,23 +222,37 @@ impl Serve for MessageRead {
 }
 
 impl Serve for ChatList {
-    async fn serve(at: &Dispatcher, _: Nothing) -> Result<ChatsResult, ApiError> {
-        at.read(|reading| {
-            let mut chats = Vec::new();
+    async fn serve(at: &Dispatcher, params: ChatsParams) -> Result<ChatsResult, ApiError> {
+        at.read(move |reading| {
+            let mut order = Vec::new();
             for row in rows::all::<ChatRow>(reading.view, b"")? {
-                let last = last_of(reading, &row)?;
-                let latest = last.as_ref().map_or(row.since, |event| event.arrived);
-                chats.push((latest, shaped(reading, &row, last)?));
+                let latest = last_of(reading, &row)?.map_or(row.since, |line| line.moment());
+                order.push((Reverse(latest), row.chat, row));
             }
-            chats.sort_by(|(a, one), (b, other)| b.cmp(a).then(one.id.cmp(&other.id)));
-            Ok(ChatsResult { v: V1, chats: chats.into_iter().map(|(_, chat)| chat).collect() })
+            order.sort_by_key(|(latest, chat, _)| (*latest, *chat));
+            let begin = match params.after {
+                Some(after) => order.iter().position(|(_, chat, _)| *chat == after).map_or(0, |at| at + 1),
+                None => 0,
+            };
+            let most = params.limit.unwrap_or(LONGEST_PAGE).min(LONGEST_PAGE) as usize;
+            let (mut chats, mut bytes, mut more) = (Vec::new(), 0, false);
+            for (_, _, row) in order.iter().skip(begin) {
+                let last = last_of(reading, row)?;
+                bytes += last.as_ref().map_or(0, Line::weight);
+                more = chats.len() == most || (bytes > ANSWER_BYTES && !chats.is_empty());
+                if more {
+                    break;
+                }
+                chats.push(shaped(reading, row, last)?);
+            }
+            Ok(ChatsResult { v: V1, chats, more })
         })
         .await
     }
 }
 
-fn shaped(reading: &Reading, row: &ChatRow, last: Option<EventRow>) -> Result<Chat, ApiError> {
-    let last = last.map(|event| Shaped::new(reading, row.chat)?.message(&event)).transpose()?;
+fn shaped(reading: &Reading, row: &ChatRow, last: Option<Line>) -> Result<Chat, ApiError> {
+    let last = last.map(|line| Shaped::new(reading, row.chat)?.line(&line)).transpose()?;
     let kind = match row.kind {
         ChatKind::Direct(_) => types::ChatKind::Direct,
         ChatKind::Group(_) => types::ChatKind::Group,
@@ -195,35 +261,85 @@ fn shaped(reading: &Reading, row: &ChatRow, last: Option<EventRow>) -> Result<Ch
     Ok(Chat { id: row.chat, name: reading.name_of_chat(row.kind)?, kind, unread: row.unread, last })
 }
 
-fn last_of(reading: &Reading, row: &ChatRow) -> Result<Option<EventRow>, ViewError> {
+fn last_of(reading: &Reading, row: &ChatRow) -> Result<Option<Line>, ViewError> {
     let Some(place) = &row.last else { return Ok(None) };
-    let line: Option<TimelineRow> = rows::read(reading.view, &Key::at(Table::Timeline, row.chat, &place[..]))?;
-    match line {
-        Some(TimelineRow(id)) => reading.event(id),
-        None => Ok(None),
+    match reading.view.row(&Key::at(Table::Timeline, row.chat, &place[..])) {
+        Ok(None) => Ok(None),
+        Ok(Some(bytes)) => line_at(reading, place, Some(&bytes)),
+        Err(ViewError::Damaged(_)) => line_at(reading, place, None),
+        Err(error) => Err(error),
     }
 }
 
 /// Makes messages of one chat of its events; what is the same for all is read once.
 pub(super) struct Shaped<'r, 'v> {
     reading: &'r Reading<'v>,
+    chat: ChatId,
     kind: ChatKind,
     receipts: Receipts,
-    people: std::cell::RefCell<BTreeMap<crate::protocol::ids::AccountId, Person>>,
+    as_of: AsOf,
+    people: RefCell<BTreeMap<AccountId, Person>>,
+}
+
+/// The moment that messages are shown as of.
+enum AsOf {
+    Now,
+    Saving,
 }
 
 impl<'r, 'v> Shaped<'r, 'v> {
+    /// As they are now.
     pub(super) fn new(reading: &'r Reading<'v>, chat: ChatId) -> Result<Self, ViewError> {
         let kind = kind_of(reading, chat)?;
         let receipts = Receipts::of(reading, chat, kind)?;
-        Ok(Self { reading, kind, receipts, people: Default::default() })
+        Ok(Self { reading, chat, kind, receipts, as_of: AsOf::Now, people: Default::default() })
     }
 
-    pub(super) fn receipts(&self) -> &Receipts {
-        &self.receipts
+    /// As they were when they were saved: what became of them is told by later entries of the feed.
+    pub(super) fn as_saved(reading: &'r Reading<'v>, chat: ChatId) -> Result<Self, ViewError> {
+        let kind = kind_of(reading, chat)?;
+        let receipts = Receipts::none(reading, kind)?;
+        Ok(Self { reading, chat, kind, receipts, as_of: AsOf::Saving, people: Default::default() })
     }
 
-    pub(super) fn message(&self, event: &EventRow) -> Result<Message, ApiError> {
+    pub(super) fn line(&self, line: &Line) -> Result<Message, ApiError> {
+        match line {
+            Line::Whole(event) => match self.message(event) {
+                Err(error) if error.is(Reason::StoreDamaged) => Ok(self.damaged(event.id, event.shown_at())),
+                shaped => shaped,
+            },
+            Line::Damaged(id, at) => Ok(self.damaged(*id, *at)),
+        }
+    }
+
+    /// A message that is there and cannot be read: nothing but its id and about when it was is known.
+    fn damaged(&self, id: EventId, at: Millis) -> Message {
+        Message {
+            id,
+            chat: self.chat,
+            from: Person { id: AccountId([0; 32]), name: "?".to_owned() },
+            at: at.into(),
+            kind: MessageKind::Damaged,
+            text: None,
+            state: MessageState::Received,
+            delivered: 0,
+            read: 0,
+            of: 0,
+            reply_to: None,
+            waiting: None,
+        }
+    }
+
+    /// What somebody is called in this chat.
+    pub(super) fn person(&self, account: AccountId) -> Result<Person, ViewError> {
+        let group = match self.kind {
+            ChatKind::Group(group) => Some(group),
+            ChatKind::Direct(_) | ChatKind::Own => None,
+        };
+        self.reading.person(account, group)
+    }
+
+    fn message(&self, event: &EventRow) -> Result<Message, ApiError> {
         let progress = self.receipts.progress(event);
         let (kind, text, reply_to) = match Content::parse(&event.content) {
             Ok(Content::Text(text)) => (MessageKind::Text, Some(text.as_str().to_owned()), text.reply_to()),
@@ -242,7 +358,10 @@ impl<'r, 'v> Shaped<'r, 'v> {
             read: progress.read,
             of: progress.of,
             reply_to,
-            waiting: waiting(self.reading, self.kind, event, progress)?,
+            waiting: match self.as_of {
+                AsOf::Now => waiting(self.reading, self.kind, event, progress)?,
+                AsOf::Saving => None,
+            },
         })
     }
 
@@ -250,11 +369,7 @@ impl<'r, 'v> Shaped<'r, 'v> {
         if let Some(known) = self.people.borrow().get(&event.author) {
             return Ok(known.clone());
         }
-        let group = match self.kind {
-            ChatKind::Group(group) => Some(group),
-            ChatKind::Direct(_) | ChatKind::Own => None,
-        };
-        let person = self.reading.person(event.author, group)?;
+        let person = self.person(event.author)?;
         self.people.borrow_mut().insert(event.author, person.clone());
         Ok(person)
     }

@@ -8,13 +8,15 @@ use crate::{
         delivery::Numbers,
         engine::rows::{self, ChatKind, ContactRow, ContactState, EventRow, OutboxRow, ReceiptRow, Side},
         ids::{AccountId, ChatId},
-        view::ViewError,
+        view::{Direction, Table, ViewError},
     },
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What others confirmed of a conversation, read once for all its messages.
 pub(super) struct Receipts {
+    /// Whether the conversation is with oneself: whoever wrote has read.
+    own: bool,
     /// Those a message is for.
     recipients: BTreeSet<AccountId>,
     of_accounts: BTreeMap<AccountId, Vec<Confirmed>>,
@@ -36,8 +38,20 @@ pub(super) struct Progress {
 }
 
 impl Receipts {
-    /// The receipts of a conversation.
+    /// The receipts of a conversation. One that is damaged proves nothing.
     pub(super) fn of(reading: &Reading, chat: ChatId, kind: ChatKind) -> Result<Self, ViewError> {
+        let mut of_accounts: BTreeMap<AccountId, Vec<Confirmed>> = BTreeMap::new();
+        let scope = ReceiptRow::scope(chat, Side::Theirs);
+        let rows = reading.view.scan_each(Table::Receipt, &scope, None, Direction::Forward, usize::MAX)?;
+        for row in rows.into_iter().filter_map(|(_, bytes)| rows::parse::<ReceiptRow>(&bytes?).ok()) {
+            let Ok(held) = row.numbers() else { continue };
+            of_accounts.entry(row.account).or_default().push(Confirmed { held, read: row.read });
+        }
+        Ok(Self { of_accounts, ..Self::none(reading, kind)? })
+    }
+
+    /// As it is when a message has just been saved: nobody has confirmed anything.
+    pub(super) fn none(reading: &Reading, kind: ChatKind) -> Result<Self, ViewError> {
         let recipients = match kind {
             ChatKind::Own => BTreeSet::new(),
             ChatKind::Direct(account) => BTreeSet::from([account]),
@@ -46,12 +60,7 @@ impl Receipts {
                 members.filter(|account| *account != reading.own.account).collect()
             }
         };
-        let mut of_accounts: BTreeMap<AccountId, Vec<Confirmed>> = BTreeMap::new();
-        for row in rows::all::<ReceiptRow>(reading.view, ReceiptRow::scope(chat, Side::Theirs))? {
-            let confirmed = Confirmed { held: row.numbers()?, read: row.read };
-            of_accounts.entry(row.account).or_default().push(confirmed);
-        }
-        Ok(Self { recipients, of_accounts })
+        Ok(Self { own: kind == ChatKind::Own, recipients, of_accounts: BTreeMap::new() })
     }
 
     /// How far an event of this conversation is.
@@ -70,6 +79,7 @@ impl Receipts {
         let read = count(Confirmed::has_read);
         let of = number(self.recipients.len());
         let state = match of {
+            0 if self.own => MessageState::Read,
             0 => MessageState::Saved,
             _ if read == of => MessageState::Read,
             _ if delivered == of => MessageState::Delivered,

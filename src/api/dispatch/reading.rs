@@ -12,6 +12,7 @@ use crate::{
             self, ChatKind, ChatRow, ContactRow, ContactState, DeviceRow, EventRow, GroupRow, GroupState, MemberRow,
             OwnRow, TimelineRow,
         },
+        event::Place,
         identity::{Name, profile::OWN_CHAT},
         ids::{AccountId, ChatId, EventId, OpId},
         view::{Direction, Table, View, ViewError},
@@ -117,14 +118,9 @@ impl<'v> Reading<'v> {
         let (low, high) = names::id_range(typed).ok_or_else(|| {
             if typed.len() < MIN_PREFIX { ApiError::new(Reason::BadId).with("given", typed) } else { missing() }
         })?;
-        let lines = self.view.scan(Table::Timeline, &chat.0, None, Direction::Backward, PREFIX_SEARCH)?;
-        let mut found = Vec::new();
-        for (_, bytes) in lines {
-            let TimelineRow(id) = rows::parse(&bytes)?;
-            if (low..=high).contains(&id.0) {
-                found.push(id);
-            }
-        }
+        let lines = self.view.scan_each(Table::Timeline, &chat.0, None, Direction::Backward, PREFIX_SEARCH)?;
+        let ids = lines.iter().filter_map(|(place, row)| line_id(place, row.as_deref()));
+        let found: Vec<EventId> = ids.filter(|id| (low..=high).contains(&id.0)).collect();
         match found[..] {
             [] => Err(missing()),
             [id] => self.event(id)?.ok_or_else(missing),
@@ -133,6 +129,20 @@ impl<'v> Reading<'v> {
                 Err(ApiError::new(Reason::Ambiguous).with("given", typed).with("candidates", list.join(", ")))
             }
         }
+    }
+
+    /// The place of the message that was typed, be it damaged: one must be able to go on behind it.
+    pub(super) fn place_called(&self, chat: ChatId, typed: &str) -> Result<Vec<u8>, ApiError> {
+        let damaged = match self.message_called(chat, typed) {
+            Err(error) if error.is(Reason::StoreDamaged) => error,
+            found => return Ok(found?.place),
+        };
+        let wanted = typed.to_ascii_lowercase();
+        let lines = self.view.scan_each(Table::Timeline, &chat.0, None, Direction::Backward, PREFIX_SEARCH)?;
+        let is_wanted = |(place, row): &(Vec<u8>, Option<Vec<u8>>)| {
+            line_id(place, row.as_deref()).is_some_and(|id| id.to_string().starts_with(&wanted))
+        };
+        lines.into_iter().find(is_wanted).map(|(place, _)| place).ok_or(damaged)
     }
 
     // What there is
@@ -244,6 +254,12 @@ impl<'v> Reading<'v> {
 
 fn group_candidate(group: &GroupRow) -> Candidate {
     Candidate { kind: Kind::Group, id: group.group.to_string(), also: None, name: group_name(group) }
+}
+
+/// The event at a place of a timeline, by its row, or by the place itself where the row is damaged.
+pub(super) fn line_id(place: &[u8], row: Option<&[u8]>) -> Option<EventId> {
+    let named = row.and_then(|bytes| rows::parse::<TimelineRow>(bytes).ok());
+    named.map(|TimelineRow(id)| id).or_else(|| Place::from_key(place).map(|place| place.id))
 }
 
 /// The chat behind a candidate: a contact's is its second id.

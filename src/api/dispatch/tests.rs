@@ -1,5 +1,7 @@
 //! Answers over rows that are written by hand.
 
+mod pages;
+
 use super::Dispatcher;
 use crate::{
     api::types::MessageState,

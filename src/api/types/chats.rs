@@ -56,6 +56,9 @@ shapes! {
         pub v: V1,
         /// Oldest first.
         pub messages: Vec<Message>,
+        /// Whether not all that was asked for fits one answer: ask again with `before` the first of these.
+        #[serde(default, skip_serializing_if = "is_false")]
+        pub more: bool,
     }
 
     /// A person as messages name them.
@@ -126,12 +129,26 @@ shapes! {
         pub unread: u64,
     }
 
-    /// All chats.
+    /// Which chats to list.
+    #[derive(Default)]
+    pub struct ChatsParams {
+        /// How many at most; as many as fit one answer where nothing is said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub limit: Option<u32>,
+        /// Only those behind this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub after: Option<ChatId>,
+    }
+
+    /// Chats.
     pub struct ChatsResult {
         /// The version of the shape.
         pub v: V1,
         /// The one with the latest message first.
         pub chats: Vec<Chat>,
+        /// Whether there are more: ask again with `after` the last of these.
+        #[serde(default, skip_serializing_if = "is_false")]
+        pub more: bool,
     }
 
     /// A chat.
@@ -147,6 +164,19 @@ shapes! {
         /// The last message.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub last: Option<Message>,
+    }
+}
+
+impl SendParams {
+    /// How long `send` waits where nothing is said.
+    const WAIT: Span = Span::seconds(30);
+
+    /// How long the answer may be waited for: not at all for a message that only has to be saved.
+    pub fn waits(&self) -> std::time::Duration {
+        match self.wait.unwrap_or(Wait::Saved) {
+            Wait::Saved => std::time::Duration::ZERO,
+            _ => self.timeout.unwrap_or(Self::WAIT).into(),
+        }
     }
 }
 
@@ -183,6 +213,8 @@ words! {
         Text,
         /// A file.
         File,
+        /// One that cannot be read from the disk any more. Only its id and about when it was are known.
+        Damaged,
         /// Something a newer moim knows.
         #[serde(other)]
         Other,

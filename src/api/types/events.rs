@@ -35,30 +35,29 @@ shapes! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// A message was written here or came in.
+    /// A message was written here or came in. It is told as it was then; how it fared is told by receipts.
     Message {
         /// The message.
         message: Message,
     },
-    /// A message got further.
+    /// A message got further with one of those it is for.
     Receipt {
         /// The message.
         id: EventId,
         /// Its chat.
         chat: ChatId,
-        /// How far it is now.
+        /// Who has it.
+        by: Person,
+        /// How far it got with them: `delivered` or `read`.
         state: MessageState,
-        /// How many have it on a device.
-        delivered: u32,
-        /// How many have read it.
-        read: u32,
-        /// How many it is for.
-        of: u32,
     },
-    /// A contact is new or changed.
+    /// A contact is new or changed. It is told as it is now.
     Contact {
         /// The contact.
         contact: Contact,
+        /// What happened to it, where that is more than a change.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        notice: Option<Notice>,
     },
     /// Someone wants to become a contact.
     Request {
@@ -83,4 +82,21 @@ pub enum Event {
         /// Whether one is connected now.
         online: bool,
     },
+    /// Something happened that cannot be read from the disk any more. What comes behind it can.
+    Damaged {},
+}
+
+words! {
+    /// What happened to a contact.
+    pub enum Notice {
+        /// The link it was added by had been used by another.
+        LinkUsed,
+        /// The link it was added by ended before its maker was reached.
+        LinkExpired,
+        /// Its device, or this one, lost what they shared, and they began anew.
+        SessionRestarted,
+        /// Something a newer moim knows.
+        #[serde(other)]
+        Other,
+    }
 }

@@ -1,6 +1,7 @@
 //! Help pages, and the texts behind every command.
 
 use super::*;
+use crate::cli::help::command;
 
 fn every_command(command: &clap::Command, path: &str, each: &mut dyn FnMut(&str, &clap::Command)) {
     each(path, command);
@@ -11,7 +12,7 @@ fn every_command(command: &clap::Command, path: &str, each: &mut dyn FnMut(&str,
 
 fn help_pages(language: &str) -> String {
     let mut pages = String::new();
-    let mut command = help::command(&Texts::choose([language]));
+    let mut command = command(&Texts::choose([language]));
     command.build();
     every_command(&command, "moim", &mut |path, command| {
         pages.push_str(&format!("## {path}\n{}\n", command.clone().render_help()));
@@ -45,7 +46,7 @@ fn every_help_page_begins_with_examples() {
 
 #[test]
 fn every_command_and_argument_has_its_text() {
-    let mut command = help::command(&Texts::choose([]));
+    let mut command = command(&Texts::choose([]));
     command.build();
     every_command(&command, "moim", &mut |path, command| {
         let about = command.get_about().unwrap_or_else(|| panic!("{path}")).to_string();
@@ -120,6 +121,10 @@ fn without_a_command_there_is_help_on_stdout() {
     assert!(run_once(&["--version"]).stdout.starts_with("moim 0."));
     assert!(run_once(&["help", "send"]).stdout.contains("moim send juno"));
     assert!(run_once(&["help", "guide"]).stdout.starts_with('#'));
+    assert!(run_once(&["help", "group", "new"]).stdout.contains("moim group new hiking"));
+    for line in [&["help", "guide", "new"][..], &["help", "group", "nothing"], &["help", "send", "x"]] {
+        assert_eq!(run_once(line).code, 2, "{line:?}");
+    }
 }
 
 #[test]

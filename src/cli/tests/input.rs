@@ -27,12 +27,9 @@ fn send_reads_stdin_to_its_end_and_drops_one_newline() {
         assert_eq!(script.asked()[1].1["text"], text);
     }
     let too_long = [b"a".repeat(51_201), b"a".repeat(1024 * 1024)];
-    for (stdin, reason) in [
-        (&b"\xff"[..], "not UTF-8"),
-        (b"\n", "no text"),
-        (&too_long[0], "51201 bytes"),
-        (&too_long[1], "far longer"),
-    ] {
+    for (stdin, reason) in
+        [(&b"\xff"[..], "not UTF-8"), (b"\n", "no text"), (&too_long[0], "51201 bytes"), (&too_long[1], "far longer")]
+    {
         trial.stdin = stdin.into();
         let script = Script::with_names("mina");
         let ended = trial.run(&script, &["send", "mina", "-"]);
@@ -70,7 +67,7 @@ fn what_is_asked_is_what_was_typed() {
 #[test]
 fn add_takes_one_link_from_stdin_and_nothing_else() {
     let mut trial = Try::new();
-    for stdin in ["moim:1:abc", "\n\t moim:1:abc \r\n\n"] {
+    for stdin in ["moim:1:abc", "\n\t moim:1:abc \r\n\n", "moim:1:a\r\n  bc\n"] {
         trial.stdin = stdin.into();
         let script = Script::with_names("mina");
         assert_eq!(trial.run(&script, &["add", "-"]).code, 0);
@@ -78,7 +75,7 @@ fn add_takes_one_link_from_stdin_and_nothing_else() {
     }
     for (stdin, reason) in [
         (&b"moim:1:abc\nmoim:1:def\n"[..], "more than one link"),
-        (b"moim:1:abc please", "more than one link"),
+        (b"moim:1:abc MOIM:1:abc", "more than one link"),
         (b" \n", "no link"),
         (b"moim:1:\xff", "not UTF-8"),
     ] {

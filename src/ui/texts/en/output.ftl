@@ -113,6 +113,7 @@ waiting-away = they are away
 waiting-other = it waits
 waiting-since = {", "}{ $why }, since { $since }
 kind-file = [file]
+kind-damaged = [this message is damaged: the disk does not hold what was written]
 kind-other = [something that a newer moim shows]
 send-state = { $id }: { $state }
 log-none = No messages
@@ -133,8 +134,12 @@ read-unread =
        *[other] { $count } messages are still unread
     }
 watch-begins = Watching. Ctrl+C ends it.
-event-receipt = { $id }: { $state }
+event-receipt = { $id }: { $state } ({ $name })
 event-contact = Contact { $name } is new or changed
+event-link-used = The link of { $name } was used by somebody else before you. Ask for a new one
+event-link-expired = The link of { $name } expired before they were reached. Ask for a new one
+event-session-restarted = The connection with { $name } began anew: one of you lost what the two devices shared
+event-damaged = [something that happened cannot be read any more: the disk does not hold what was written]
 event-request = { $name } wants to become your contact: moim requests
 event-group =
     { $count ->

@@ -1,0 +1,149 @@
+//! Answers that would be long, or stand on damaged rows, and what a watcher is told of the past.
+
+use super::*;
+use crate::{
+    api::types::{Event, MessageKind},
+    protocol::{event::Place, view::Table},
+};
+
+/// A text of which twenty and a little fit one answer.
+fn long() -> String {
+    "가".repeat(50_000 / 3)
+}
+
+async fn events(mut at: Dispatcher, last: u64) -> Vec<Value> {
+    at.node = at.node.fed(last);
+    let (_, mut watcher) = at.watch(serde_json::from_value(json!({"after": 0})).unwrap()).await.unwrap();
+    let mut seen = Vec::new();
+    while seen.last().is_none_or(|event: &Value| event["cursor"] != last) {
+        seen.push(serde_json::to_value(watcher.next().await.unwrap().unwrap()).unwrap());
+    }
+    seen
+}
+
+#[tokio::test]
+async fn a_long_log_comes_in_pages_that_go_on_where_the_last_ended() {
+    let mut home = Home::new();
+    home.contact(MINA, "mina", ContactState::Connected);
+    let chat = ChatId::direct(ME, MINA);
+    home.chat(chat, ChatKind::Direct(MINA), 60, 0);
+    let mut ids: Vec<String> = (1..=60).map(|n| home.say(chat, MINA, n, &long()).to_string()).collect();
+    let at = home.dispatcher(&[]);
+    let mut before: Option<String> = None;
+    let mut pages = 0;
+    loop {
+        let log = ask(&at, "message.log", json!({"chat": "mina", "limit": 60, "before": before})).await;
+        assert!(log.to_string().len() < 2 * 1024 * 1024, "an answer is bounded by its bytes");
+        let got: Vec<&str> = log["messages"].as_array().unwrap().iter().map(|m| m["id"].as_str().unwrap()).collect();
+        assert_eq!(got, ids.split_off(ids.len() - got.len()), "no gap and nothing twice");
+        before = Some(got[0].to_owned());
+        pages += 1;
+        if log["more"] != true {
+            break;
+        }
+    }
+    assert!(ids.is_empty() && pages > 1, "{} are missing after {pages} pages", ids.len());
+    let few = ask(&at, "message.log", json!({"chat": "mina", "limit": 2})).await;
+    assert_eq!(few.get("more"), None, "all that was asked for is there");
+}
+
+#[tokio::test]
+async fn many_chats_come_in_pages_too() {
+    let mut home = Home::new();
+    for n in 0..60u8 {
+        let account = AccountId([n + 60; 32]);
+        home.contact(account, &format!("c{n}"), ContactState::Connected);
+        let chat = ChatId::direct(ME, account);
+        home.chat(chat, ChatKind::Direct(account), u64::from(n) + 1, 0);
+        home.say(chat, account, u64::from(n) + 1, &long());
+    }
+    let at = home.dispatcher(&[]);
+    let mut names = Vec::new();
+    let mut after: Option<Value> = None;
+    loop {
+        let list = ask(&at, "chat.list", json!({"after": after})).await;
+        assert!(list.to_string().len() < 2 * 1024 * 1024);
+        let chats = list["chats"].as_array().unwrap();
+        names.extend(chats.iter().map(|chat| chat["name"].as_str().unwrap().to_owned()));
+        after = chats.last().map(|chat| chat["id"].clone());
+        if list["more"] != true {
+            break;
+        }
+    }
+    let newest_first: Vec<String> = (0..60).rev().map(|n| format!("c{n}")).collect();
+    assert_eq!(names, newest_first);
+}
+
+#[tokio::test]
+async fn a_damaged_row_ends_neither_log_nor_watch_and_is_told_in_its_place() {
+    let mut home = Home::new();
+    home.contact(MINA, "mina", ContactState::Connected);
+    let chat = ChatId::direct(ME, MINA);
+    home.chat(chat, ChatKind::Direct(MINA), 3, 0);
+    let ids: Vec<_> = (1..=3).map(|n| home.say(chat, MINA, n, "x")).collect();
+    home.0.push(Write::Put(EventRow::key(ids[1]), vec![0xff]));
+    // A line of the timeline that does not decode still names its event by its place.
+    let place = Place { effective: Millis(u64::MAX), id: EventId([9; 32]) };
+    home.0.push(Write::Put(Key::at(Table::Timeline, chat, place.to_key()), vec![0xff]));
+    home.0.push(Write::Put(ReceiptRow::key(chat, Side::Theirs, device_of(MINA)), vec![0xff]));
+    for (cursor, id) in [(1, ids[0]), (2, ids[1]), (4, ids[2])] {
+        home.feed(cursor, FeedEntry::Message { chat, id });
+    }
+    home.0.push(Write::Put(Key::at(Table::Feed, b"", 3u64.to_be_bytes()), vec![0xff]));
+    let at = home.dispatcher(&[]);
+
+    let log = ask(&at, "message.log", json!({"chat": "mina"})).await;
+    let kinds: Vec<_> = log["messages"].as_array().unwrap().iter().map(|m| m["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["text", "damaged", "text", "damaged"]);
+    assert_eq!(log["messages"][1]["id"], ids[1].to_string());
+    assert_eq!(log["messages"][3]["id"], place.id.to_string());
+    let behind = ask(&at, "message.log", json!({"chat": "mina", "before": ids[1].to_string()})).await;
+    assert_eq!(behind["messages"][0]["id"], ids[0].to_string(), "one can go on behind a damaged one");
+
+    let seen: Vec<_> = events(at, 4).await.iter().map(|e| (e["event"].clone(), e["message"]["kind"].clone())).collect();
+    let message = |kind: MessageKind| (json!("message"), json!(kind));
+    assert_eq!(
+        seen,
+        [
+            message(MessageKind::Text),
+            message(MessageKind::Damaged),
+            (json!("damaged"), Value::Null),
+            message(MessageKind::Text)
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_replay_tells_what_happened_then_and_not_how_it_is_today() {
+    let mut home = Home::new();
+    home.contact(MINA, "mina", ContactState::Connected);
+    let chat = ChatId::direct(ME, MINA);
+    home.chat(chat, ChatKind::Direct(MINA), 1, 0);
+    let id = home.say(chat, ME, 1, "x");
+    home.receipt(chat, MINA, &[1], 1);
+    home.feed(1, FeedEntry::Message { chat, id });
+    home.feed(2, FeedEntry::Receipt { chat, by: MINA, state: Progress::Delivered, ids: vec![id] });
+    home.feed(3, FeedEntry::Receipt { chat, by: MINA, state: Progress::Read, ids: vec![id] });
+    home.feed(4, FeedEntry::Contact { account: MINA, notice: ContactNotice::LinkUsed });
+    let at = home.dispatcher(&[]);
+    assert_eq!(ask(&at, "message.log", json!({"chat": "mina"})).await["messages"][0]["state"], "read");
+    let seen = events(at, 4).await;
+    assert_eq!(seen[0]["message"]["state"], "saved");
+    assert_eq!((&seen[0]["message"]["delivered"], &seen[0]["message"]["of"]), (&json!(0), &json!(1)));
+    for (event, state) in [(&seen[1], "delivered"), (&seen[2], "read")] {
+        assert_eq!((&event["state"], &event["by"]["name"], &event["id"]), (&json!(state), &json!("mina"), &json!(id)));
+    }
+    assert_eq!(seen[3]["notice"], "link_used");
+    assert!(serde_json::from_value::<Event>(seen[3].clone()).is_ok());
+}
+
+#[tokio::test]
+async fn notes_to_oneself_are_read_as_soon_as_they_are_saved() {
+    let mut home = Home::new();
+    let chat = ChatId::direct(ME, ME);
+    home.chat(chat, ChatKind::Own, 1, 0);
+    home.say(chat, ME, 1, "buy milk");
+    let log = ask(&home.dispatcher(&[]), "message.log", json!({"chat": "me"})).await;
+    let note = &log["messages"][0];
+    assert_eq!((&note["state"], &note["of"], note.get("waiting")), (&json!("read"), &json!(0), None));
+}
