@@ -105,7 +105,7 @@ macro_rules! reasons {
                 match self { $(Self::$name => $message,)* }
             }
 
-            /// What to do next, with `{argument}`s; empty where there is nothing to do.
+            /// What to do next, with `{argument}`s.
             pub fn hint(self) -> &'static str {
                 match self { $(Self::$name => $hint,)* }
             }
@@ -123,7 +123,7 @@ reasons! {
     BadUsage = "bad-usage", Usage, "the command line is not understood", "{command} --help shows examples";
     UnknownTopic = "unknown-topic", Usage, "there is no help on “{given}”", "moim help lists the topics";
     UnknownSetting = "unknown-setting", Usage, "there is no setting “{given}”", "moim config lists the settings";
-    BadSetting = "bad-setting", Usage, "“{given}” is not a value of {key}: it takes {allowed}", "";
+    BadSetting = "bad-setting", Usage, "“{given}” is not a value of {key}: it takes {allowed}", "moim help guide explains the settings";
     BadConfig = "bad-config", Usage, "the configuration file {path} is not understood: {detail}", "correct it, or remove it to return to the defaults";
     BadLink = "bad-link", Usage, "this is not a moim link", "a link begins with moim:1: and is made by moim invite";
     NoLink = "no-link", Usage, "there is no link in the input", "a link begins with moim:1: and is made by moim invite";
@@ -132,7 +132,7 @@ reasons! {
     LinkMistyped = "link-mistyped", Usage, "the link has a wrong character", "copy it again rather than typing it";
     LinkTooNew = "link-too-new", Usage, "the link is from a newer moim", "update this one, or ask for a link made by an older one";
     LinkOfOtherKind = "link-of-other-kind", Usage, "the link is not for adding a contact", "ask for a link made by moim invite";
-    BadId = "bad-id", Usage, "“{given}” is not an id: ids are 52 letters and digits, of which the first 6 or more will do", "";
+    BadId = "bad-id", Usage, "“{given}” is not an id: ids are 52 letters and digits, of which the first 6 or more will do", "moim log CHAT --json shows the ids of messages, moim invite list those of links";
     NameEmpty = "name-empty", Usage, "a name needs something that can be seen", "give at least one letter, digit or emoji";
     NameTooLong = "name-too-long", Usage, "the name has {bytes} bytes, and at most {max} fit", "shorten it";
     NameLineBreak = "name-line-break", Usage, "a name is one line, and this has several", "leave out the line breaks";
@@ -147,8 +147,8 @@ reasons! {
     TextTooLong = "text-too-long", Usage, "the text has {bytes} bytes, and a message holds {max}", "send it in parts";
     InputTooLong = "input-too-long", Usage, "the input is far longer than a message, which holds {max} bytes", "send it in parts";
     NotText = "not-text", Usage, "the input is not UTF-8 text", "convert it first, for example with iconv";
-    NoSuchMethod = "no-such-method", Usage, "there is no method “{given}”", "";
-    BadParams = "bad-params", Usage, "the parameters do not fit the method: {detail}", "";
+    NoSuchMethod = "no-such-method", Usage, "there is no method “{given}”", "moim help guide lists the methods";
+    BadParams = "bad-params", Usage, "the parameters do not fit the method: {detail}", "moim help guide lists what each method takes";
     BatchTooLong = "batch-too-long", Limit, "the answers of this batch are too long together; this was not done", "ask for it in a batch of its own";
     Ambiguous = "ambiguous", Ambiguous, "“{given}” means more than one: {candidates}", "use the id, or @name for a contact and #name for a group";
     // The home and its node
@@ -162,11 +162,11 @@ reasons! {
     NodeSilent = "node-silent", Timeout, "the node of this home has not answered within {after}", "it is suspended or very busy: look at the process of moim up. What was asked may still happen, so look before asking again";
     NotYourSocket = "not-your-socket", Auth, "the socket {path} belongs to another user, and nothing was said to it", "set XDG_RUNTIME_DIR, or choose a home with a shorter path";
     NoPassphrase = "no-passphrase", Auth, "the home is protected by a passphrase, and there is no terminal to ask for it", "--passphrase-file FILE reads it from a file";
-    WrongPassphrase = "wrong-passphrase", Auth, "the passphrase is wrong", "";
+    WrongPassphrase = "wrong-passphrase", Auth, "the passphrase is wrong", "try again; it cannot be recovered, and moim init --restore-words-file FILE begins anew with the 24 words";
     EmptyPassphrase = "empty-passphrase", Auth, "the passphrase is empty", "to go without one: moim init --no-passphrase";
     PassphrasesDiffer = "passphrases-differ", Auth, "the two passphrases differ", "try again";
     WordsNotHere = "words-not-here", Permission, "the recovery words are not on this device", "ask on the first device of the account";
-    BadToken = "bad-token", Auth, "the access token is missing or wrong", "";
+    BadToken = "bad-token", Auth, "the access token is missing or wrong", "take the token from the address that moim printed";
     // People
     NoSuchContact = "no-such-contact", NotFound, "there is no contact “{given}”", "moim contacts lists them";
     NoSuchRequest = "no-such-request", NotFound, "nobody called “{given}” waits for an answer", "moim requests lists who does";
@@ -187,12 +187,12 @@ reasons! {
     NoSuchMessage = "no-such-message", NotFound, "there is no message “{given}” in this chat", "moim log CHAT --json shows the ids";
     NoSuchGroup = "no-such-group", NotFound, "there is no group “{given}”", "moim chats lists them";
     NotInvited = "not-invited", NotFound, "there is no invitation to a group “{given}”", "moim requests lists them";
-    NotMember = "not-member", Permission, "you are not a member of {name}", "";
-    NotAdmin = "not-admin", Permission, "only its founder and admins may do this in {name}", "";
+    NotMember = "not-member", Permission, "you are not a member of {name}", "ask a member who may invite you";
+    NotAdmin = "not-admin", Permission, "only its founder and admins may do this in {name}", "moim group members GROUP shows who they are";
     NotConnected = "not-connected", Conflict, "{name} is not a connected contact yet", "wait until they accept your request";
-    AlreadyMember = "already-member", Conflict, "{name} is a member already", "";
+    AlreadyMember = "already-member", Conflict, "{name} is a member already", "moim group members GROUP lists them";
     TooManyGroups = "too-many-groups", Limit, "this account is in {max} groups already, which is the most there can be", "leave one first";
-    GroupFull = "group-full", Limit, "the group has {max} members, which is the most there can be", "";
+    GroupFull = "group-full", Limit, "the group has {max} members, which is the most there can be", "somebody has to leave before another can join";
     Waited = "waited", Timeout, "not {state} within {after}", "the message stays saved and goes out by itself: do not send it again";
     TookTooLong = "took-too-long", Timeout, "no answer within {after}", "try again";
     // Testnets
@@ -201,18 +201,19 @@ reasons! {
     TestnetRuns = "testnet-runs", Conflict, "a testnet is up in {folder} already", "moim testnet list shows it, moim testnet down stops it";
     OtherTestnet = "other-testnet", Conflict, "{folder} holds a testnet of another seed", "give that seed, remove the folder, or choose another with --home";
     DidNotHappen = "did-not-happen", Timeout, "this did not happen in time: {what}", "please report it with the output of MOIM_LOG=debug";
-    Interrupted = "interrupted", Internal, "it was interrupted", "";
+    Interrupted = "interrupted", Internal, "it was interrupted", "start it again";
     // The system
     DiskFull = "disk-full", Io, "the disk is full", "make room: the node goes on by itself";
-    File = "file", Io, "{path}: {detail}", "";
+    NoAccess = "no-access", Permission, "{path} is not yours to read or write: {detail}", "run moim as the user it belongs to, or choose another home with --home";
+    File = "file", Io, "{path}: {detail}", "check the path, its permissions and the disk";
     BadAddress = "bad-address", Usage, "“{given}” is not an address to listen on", "one is like /ip4/0.0.0.0/tcp/4001 or /ip4/0.0.0.0/udp/4001/quic-v1; port 0 takes any that is free";
     PortTaken = "port-taken", Conflict, "cannot listen on {address}: another process uses port {port}", "choose another port with --listen (0 takes any that is free), or stop the other process";
     CannotListen = "cannot-listen", Io, "cannot listen on {address}: {detail}", "--listen takes an address that this machine has, and a port from 1024 on";
     StillBusy = "still-busy", Io, "disk or network were still busy, and the node was cut off", "what was answered is kept: moim up starts it again";
-    Network = "network", Io, "the network cannot be used: {detail}", "";
+    Network = "network", Io, "the network cannot be used: {detail}", "check the network of this machine and the settings listen and bootstrap: moim config";
     StoreFailed = "store-failed", Io, "the store failed: {detail}; nothing was changed", "look at the disk, then try again";
     StoreDamaged = "store-damaged", Io, "the store is damaged: {detail}", "the damaged folder is kept; moim init --restore-words-file FILE starts anew with the same account";
-    NotInThisBuild = "not-in-this-build", Internal, "this build of moim has no {given}", "";
+    NotInThisBuild = "not-in-this-build", Internal, "this build of moim has no {given}", "install moim with all its features";
     Internal = "internal", Internal, "something went wrong inside moim: {detail}", "please report it";
 }
 
@@ -337,7 +338,11 @@ impl ApiError {
 
     /// A file that could not be used.
     pub fn file(path: &std::path::Path, error: &std::io::Error) -> Self {
-        Self::new(Reason::File).with("path", path.display().to_string()).with("detail", error.to_string())
+        let reason = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => Reason::NoAccess,
+            _ => Reason::File,
+        };
+        Self::new(reason).with("path", path.display().to_string()).with("detail", error.to_string())
     }
 
     /// Whether this is that reason.
@@ -455,7 +460,8 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_has_a_name_of_its_own() {
+    fn every_reason_says_what_to_do_and_has_a_name_of_its_own() {
+        assert!(Reason::ALL.iter().all(|reason| !reason.hint().is_empty() && !reason.message().is_empty()));
         let ids: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.id()).collect();
         assert_eq!(ids.len(), Reason::ALL.len());
     }

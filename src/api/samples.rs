@@ -27,7 +27,8 @@ pub(crate) fn answer(method: &str, name: &str) -> Value {
         "invite.revoke" => json!({"v": 1, "id": "abcdefghij"}),
         "contact.add" | "contact.accept" | "contact.block" | "contact.unblock" | "contact.rename" => contact,
         "contact.list" => json!({"v": 1, "contacts":
-            [{"id": ID, "name": name, "state": "requested", "verified": false, "online": true}]}),
+            [{"id": ID, "name": name, "state": "requested", "verified": false, "online": true},
+            {"id": ID, "name": name, "state": "pending", "verified": false, "online": false, "problem": "link_used"}]}),
         "contact.requests" => {
             json!({"v": 1, "requests": [{"id": ID, "name": name, "fingerprint": DIGITS, "since": AT}],
             "groups": [{"id": ID, "name": name, "from": {"id": ID, "name": name}, "since": AT}]})

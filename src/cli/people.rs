@@ -11,8 +11,8 @@ use crate::{
         ApiError, Reason,
         methods::{self, Method},
         types::{
-            AddParams, ContactResult, ContactState, GoneResult, InviteParams, InviteResult, MAX_TEXT, Nothing,
-            RenameParams, RevokeParams, VerifyParams, Who,
+            AddParams, ContactResult, ContactState, GoneResult, InviteParams, InviteResult, LinkProblem, MAX_TEXT,
+            Nothing, RenameParams, RevokeParams, VerifyParams, Who,
         },
     },
     ui::{
@@ -155,6 +155,14 @@ fn contact_word(state: ContactState) -> &'static str {
     }
 }
 
+fn problem_word(problem: LinkProblem) -> &'static str {
+    match problem {
+        LinkProblem::LinkUsed => "contact-link-used",
+        LinkProblem::LinkExpired => "contact-link-expired",
+        LinkProblem::Other => "contact-link-useless",
+    }
+}
+
 pub(super) async fn contacts<R: Runtime>(session: &mut Session<'_, R>) -> Result<(), Stop> {
     let result = session.ask::<methods::ContactList>(Nothing {}).await?;
     session.out.result(&result, |out| {
@@ -162,7 +170,7 @@ pub(super) async fn contacts<R: Runtime>(session: &mut Session<'_, R>) -> Result
         for contact in &result.contacts {
             rows.push(vec![
                 contact.name.clone(),
-                out.texts.get(contact_word(contact.state)),
+                out.texts.get(contact.problem.map_or_else(|| contact_word(contact.state), problem_word)),
                 out.texts.get(if contact.online { "word-online" } else { "word-away" }),
                 out.texts.get(if contact.verified { "word-verified" } else { "word-unverified" }),
                 short(&contact.id),

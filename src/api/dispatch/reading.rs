@@ -9,8 +9,8 @@ use crate::{
     node::{Reach, Surroundings},
     protocol::{
         engine::rows::{
-            self, ChatKind, ChatRow, ContactRow, ContactState, DeviceRow, EventRow, GroupRow, GroupState, MemberRow,
-            OwnRow, TimelineRow,
+            self, ChatKind, ChatRow, ContactProblem, ContactRow, ContactState, DeviceRow, EventRow, GroupRow,
+            GroupState, MemberRow, OwnRow, TimelineRow,
         },
         event::Place,
         identity::{Name, profile::OWN_CHAT},
@@ -223,6 +223,10 @@ impl<'v> Reading<'v> {
             state,
             verified: row.verified,
             online: self.is_online(row)?,
+            problem: row.problem.map(|problem| match problem {
+                ContactProblem::LinkUsed => types::LinkProblem::LinkUsed,
+                ContactProblem::LinkExpired => types::LinkProblem::LinkExpired,
+            }),
         }))
     }
 

@@ -114,6 +114,9 @@ shapes! {
         pub verified: bool,
         /// Whether a device of it is connected now.
         pub online: bool,
+        /// Why the request came to nothing: add the contact by a new link.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub problem: Option<LinkProblem>,
     }
 
     /// Who and what waits for an answer.
@@ -182,6 +185,17 @@ shapes! {
 }
 
 words! {
+    /// Why a link led to nobody.
+    pub enum LinkProblem {
+        /// Another had used it before.
+        LinkUsed,
+        /// It ended before its maker was reached.
+        LinkExpired,
+        /// Something a newer moim knows.
+        #[serde(other)]
+        Other,
+    }
+
     /// How far an acquaintance is.
     pub enum ContactState {
         /// Asked, not reached yet.
