@@ -122,7 +122,9 @@ impl Asking {
             self.socket = Socket::connect(&self.home).await.ok()?;
         }
         let answer = self.socket.as_mut()?.call::<M>(params).await;
-        if answer.as_ref().is_err_and(|error| error.is(moim::api::Reason::NodeGone)) {
+        // A machine that tests may be so busy that an answer does not come in time: it is asked anew all the same.
+        let no_answer = [moim::api::Reason::NodeGone, moim::api::Reason::NodeSilent];
+        if answer.as_ref().is_err_and(|error| no_answer.iter().any(|reason| error.is(*reason))) {
             self.socket = None;
             return None;
         }
