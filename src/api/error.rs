@@ -162,6 +162,7 @@ reasons! {
     NodeSilent = "node-silent", Timeout, "the node of this home has not answered within {after}", "it is suspended or very busy: look at the process of moim up. What was asked may still happen, so look before asking again";
     NotYourSocket = "not-your-socket", Auth, "the socket {path} belongs to another user, and nothing was said to it", "set XDG_RUNTIME_DIR, or choose a home with a shorter path";
     NoPassphrase = "no-passphrase", Auth, "the home is protected by a passphrase, and there is no terminal to ask for it", "--passphrase-file FILE reads it from a file";
+    NoNewPassphrase = "no-new-passphrase", Auth, "a new home gets a passphrase, and there is no terminal to ask for one", "--passphrase-file FILE reads it from a file, --no-passphrase goes without";
     WrongPassphrase = "wrong-passphrase", Auth, "the passphrase is wrong", "try again; it cannot be recovered, and moim init --restore-words-file FILE begins anew with the 24 words";
     EmptyPassphrase = "empty-passphrase", Auth, "the passphrase is empty", "to go without one: moim init --no-passphrase";
     PassphrasesDiffer = "passphrases-differ", Auth, "the two passphrases differ", "try again";

@@ -32,6 +32,7 @@ pub(super) async fn init<R: Runtime>(session: &mut Session<'_, R>, init: Init) -
             return Err(conflict.with("other", "--passphrase-file").into());
         }
         (true, _) => None,
+        (false, PassphraseSource::Nobody) => return Err(ApiError::new(Reason::NoNewPassphrase).into()),
         (false, PassphraseSource::Prompt { .. }) => {
             let asked = PassphraseSource::Prompt { prompt: session.out.texts.get("ask-new-passphrase") };
             Some(asked.choose(&session.out.texts.get("ask-again"))?)

@@ -35,7 +35,7 @@ use crate::{
     protocol::{crypto::secret::Secret, ids::TransportKey},
 };
 use libp2p::{identity::Keypair, swarm::DialError};
-use std::{error::Error, fmt, io};
+use std::{fmt, io};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -251,9 +251,13 @@ pub fn start(seed: &Secret, config: NetConfig) -> Result<(Net, mpsc::Receiver<Ne
     let key = Keypair::ed25519_from_bytes(*seed.expose()).map_err(NetError::transport)?;
     let mut swarm = swarm::build(&key, config.mdns)?;
     let me = address::transport_key(swarm.local_peer_id()).ok_or_else(|| NetError::transport("not an Ed25519 key"))?;
+    // All before any: one that is listened on already would be in the way of the next.
+    for address in &config.listen {
+        ports::check_free(address)?;
+    }
     for address in config.listen {
         let listening = swarm.listen_on(address.clone());
-        listening.map_err(|error| NetError::listen(address, &error))?;
+        listening.map_err(|error| NetError::Listen { address, why: error.to_string(), kind: None })?;
     }
     let (commands, to_do) = mpsc::channel(MAX_COMMANDS);
     let (telling, events) = mpsc::channel(config.events.max(1));
@@ -317,20 +321,6 @@ impl fmt::Debug for Command {
 }
 
 impl NetError {
-    fn listen(address: Multiaddr, error: &(dyn Error + 'static)) -> Self {
-        // Each transport wraps the error of the one below it; what the system said is the innermost.
-        let (mut why, mut kind, mut next) = (error.to_string(), None, Some(error));
-        while let Some(error) = next {
-            let io = error.downcast_ref::<io::Error>();
-            if let Some(io) = io.filter(|io| io.kind() != io::ErrorKind::Other) {
-                (why, kind) = (io.to_string(), Some(io.kind()));
-            }
-            let wrapped = io.and_then(io::Error::get_ref).map(|inner| inner as &(dyn Error + 'static));
-            next = wrapped.or_else(|| error.source());
-        }
-        Self::Listen { address, why, kind }
-    }
-
     fn transport(error: impl fmt::Display) -> Self {
         Self::Transport(error.to_string())
     }

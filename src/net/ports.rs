@@ -1,7 +1,11 @@
 //! Port 0 means "last time's port where it is free, else a new one".
 
+use super::NetError;
 use libp2p::{Multiaddr, multiaddr::Protocol};
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
+};
 
 /// Listens on every interface, over TCP and QUIC.
 const EVERYWHERE: [&str; 4] =
@@ -34,6 +38,17 @@ pub fn with_memory(wanted: &[String], last: &[String]) -> Result<Vec<Multiaddr>,
             })
         })
         .collect()
+}
+
+/// Fails where the port that an address names cannot be had. libp2p shares ports among sockets of one user, so that two
+/// nodes on one port would take each other's connections and nobody would be told.
+pub(super) fn check_free(address: &Multiaddr) -> Result<(), NetError> {
+    let Some(socket) = Socket::of(address).filter(|socket| socket.port != 0) else { return Ok(()) };
+    socket.bind(socket.port).map_err(|error| NetError::Listen {
+        address: address.clone(),
+        why: error.to_string(),
+        kind: Some(error.kind()),
+    })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,10 +95,15 @@ impl Socket {
     }
 
     fn is_free(&self, port: u16) -> bool {
+        self.bind(port).is_ok()
+    }
+
+    /// Takes the port as a plain socket does, for a moment.
+    fn bind(&self, port: u16) -> io::Result<()> {
         let at = SocketAddr::new(self.ip, port);
         match self.transport {
-            Transport::Tcp => TcpListener::bind(at).is_ok(),
-            Transport::Udp => UdpSocket::bind(at).is_ok(),
+            Transport::Tcp => TcpListener::bind(at).map(drop),
+            Transport::Udp => UdpSocket::bind(at).map(drop),
         }
     }
 }
