@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 /// Connections at once: a person's views and bots. One more is told so and closed.
 pub const MAX_CONNECTIONS: usize = 64;
 /// How long requests under way may take to be answered when the server stops.
-pub(super) const STOP_GRACE: Duration = Duration::from_millis(300);
+pub(super) const STOP_GRACE: Duration = Duration::from_millis(200);
 /// How long accepting rests when the system refuses, out of file descriptors for example.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 

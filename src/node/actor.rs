@@ -253,8 +253,10 @@ impl<C: Core, S: Store, O: Outside> Actor<C, S, O> {
         self.heart.staged() < BYTES_PER_DRAIN
     }
 
+    /// Whether the network is heard now. Not once the node stops: what is not acknowledged comes again, and a stop must not
+    /// wait for a drain of everything that has arrived.
     fn listens(&self) -> bool {
-        self.net_rests_until.is_none_or(|until| until <= Instant::now())
+        !self.stop.is_cancelled() && self.net_rests_until.is_none_or(|until| until <= Instant::now())
     }
 
     fn ask(&mut self, ask: Ask) -> Result<(), Failure> {

@@ -19,8 +19,8 @@ pub(super) const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// Reads that api callers may do at once, each on a thread that may block.
 pub(super) const READS_AT_ONCE: usize = 16;
 /// How long a stop waits for the engine's thread: for the sync that is under way, on a busy disk.
-pub(super) const ENGINE_STOP_WAIT: Duration = Duration::from_millis(1_200);
+pub(super) const ENGINE_STOP_WAIT: Duration = Duration::from_millis(1_400);
 /// How long it then waits for the network, which has nothing to write.
-pub(super) const NET_STOP_WAIT: Duration = Duration::from_millis(300);
+pub(super) const NET_STOP_WAIT: Duration = Duration::from_millis(200);
 /// How long a start waits for the first address.
 pub(super) const FIRST_ADDRESS_WAIT: Duration = Duration::from_secs(2);

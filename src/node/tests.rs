@@ -307,11 +307,13 @@ fn stopping_answers_what_was_asked_and_an_engine_that_does_not_answer_leaves_nob
     let mut bench = Bench::new();
     let silent = bench.ask("unanswered");
     let asked: Vec<_> = (0..COMMAND_QUEUE - 1).map(|_| bench.ask("hiking")).collect();
+    bench.arrive(Input::Frame(PEER, vec![1]));
     bench.stop.cancel();
     let running = bench.start();
     assert!(silent.blocking_recv().is_err());
     asked.into_iter().for_each(|asked| assert_eq!(asked.blocking_recv().unwrap(), Ok(Reply::Done)));
     running.join().unwrap();
+    assert!(bench.log().iter().all(|line| line != "Frame"), "what peers sent is not waited for: they send it again");
     let (answer, _) = oneshot::channel();
     assert!(bench.commands.blocking_send(Ask { command: Command::NewGroup(String::new()), answer }).is_err());
 }
