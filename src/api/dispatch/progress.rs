@@ -11,14 +11,14 @@ use crate::{
         view::{Direction, Table, ViewError},
     },
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What others confirmed of a conversation, read once for all its messages.
 pub(super) struct Receipts {
     /// Whether the conversation is with oneself: whoever wrote has read.
     own: bool,
-    /// Those a message is for.
-    recipients: BTreeSet<AccountId>,
+    /// Those messages are for, and from which number on.
+    recipients: BTreeMap<AccountId, u64>,
     of_accounts: BTreeMap<AccountId, Vec<Confirmed>>,
 }
 
@@ -53,11 +53,11 @@ impl Receipts {
     /// As it is when a message has just been saved: nobody has confirmed anything.
     pub(super) fn none(reading: &Reading, kind: ChatKind) -> Result<Self, ViewError> {
         let recipients = match kind {
-            ChatKind::Own => BTreeSet::new(),
-            ChatKind::Direct(account) => BTreeSet::from([account]),
+            ChatKind::Own => BTreeMap::new(),
+            ChatKind::Direct(account) => BTreeMap::from([(account, 0)]),
             ChatKind::Group(group) => {
-                let members = reading.members(group)?.into_iter().map(|member| member.account);
-                members.filter(|account| *account != reading.own.account).collect()
+                let members = reading.members(group)?.into_iter().map(|member| (member.account, member.from_no));
+                members.filter(|(account, _)| *account != reading.own.account).collect()
             }
         };
         Ok(Self { own: kind == ChatKind::Own, recipients, of_accounts: BTreeMap::new() })
@@ -68,16 +68,17 @@ impl Receipts {
         if !event.own {
             return Progress { state: MessageState::Received, delivered: 0, read: 0, of: 0 };
         }
+        let meant = || self.recipients.iter().filter(|(_, from_no)| event.no >= **from_no).map(|(account, _)| account);
         let count = |got: fn(&Confirmed, u64) -> bool| {
             let has = |account: &&AccountId| {
                 let devices = self.of_accounts.get(account).map(Vec::as_slice).unwrap_or_default();
                 devices.iter().any(|confirmed| got(confirmed, event.no))
             };
-            number(self.recipients.iter().filter(has).count())
+            number(meant().filter(has).count())
         };
         let delivered = count(Confirmed::holds);
         let read = count(Confirmed::has_read);
-        let of = number(self.recipients.len());
+        let of = number(meant().count());
         let state = match of {
             0 if self.own => MessageState::Read,
             0 => MessageState::Saved,

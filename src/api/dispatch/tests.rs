@@ -93,6 +93,7 @@ impl Home {
             since: Millis(5),
             ticket_transport: None,
             own_name_chosen: Millis(0),
+            new_device: None,
         };
         self.put(ContactRow::key(account), &row);
         let device = DeviceRow {
@@ -159,6 +160,11 @@ impl Home {
     }
 
     fn member(&mut self, account: AccountId, role: Role, name: &str) {
+        self.member_since(account, role, name, 1);
+    }
+
+    /// A member for whom own messages are meant from this number on.
+    fn member_since(&mut self, account: AccountId, role: Role, name: &str, from_no: u64) {
         let row = MemberRow {
             account,
             role,
@@ -166,6 +172,8 @@ impl Home {
             current: true,
             devices: vec![device_of(account)],
             named_by: 1,
+            from_no,
+            joined: None,
         };
         self.put(MemberRow::key(HIKING, account), &row);
     }
@@ -183,6 +191,27 @@ impl Home {
 
 async fn ask(at: &Dispatcher, method: &str, params: Value) -> Value {
     at.dispatch(method, params).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_message_counts_only_members_it_was_meant_for() {
+    let mut home = Home::new();
+    let chat = ChatId::from(HIKING);
+    home.put(GroupRow::key(HIKING), &group(GroupState::Joined));
+    home.member(ME, Role::Founder, "me");
+    home.member(MINA, Role::Member, "mina");
+    home.member_since(JUNO, Role::Member, "juno", 2);
+    home.chat(chat, ChatKind::Group(HIKING), 2, 0);
+    home.say(chat, ME, 1, "before juno came");
+    home.say(chat, ME, 2, "after");
+    home.receipt(chat, MINA, &[1, 2], 1);
+    let log = ask(&home.dispatcher(&[]), "message.log", json!({"chat": "#hiking"})).await;
+    let far = |at: usize| {
+        let message = &log["messages"][at];
+        (message["state"].clone(), message["delivered"].clone(), message["of"].clone())
+    };
+    assert_eq!(far(0), (json!("read"), json!(1), json!(1)));
+    assert_eq!(far(1), (json!("saved"), json!(1), json!(2)));
 }
 
 #[tokio::test]

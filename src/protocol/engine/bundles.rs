@@ -9,9 +9,9 @@ use crate::protocol::{
     identity::{
         Bundle, SignedBundle,
         bundle::seal_bundle,
-        certificate::{Choice, choose},
+        certificate::{Choice, DeviceList, choose},
     },
-    ids::TransportKey,
+    ids::{AccountId, TransportKey},
     view::{Table, ViewError},
     wire::{encode, frame::Frame},
 };
@@ -48,15 +48,12 @@ impl Turn<'_> {
     /// Takes note of a device's bundle if it is newer than what is held. `None`: it is not believed, since its account has a
     /// newer list without the device, or the device is known with other keys.
     pub(super) fn learn_bundle(&mut self, bundle: &Verified<Bundle>, signed: &SignedBundle) -> Step<Option<DeviceRow>> {
-        let cert = &bundle.cert;
-        let held = self.read::<DeviceRow>(&DeviceRow::key(cert.device))?;
-        let same = held.as_ref().is_none_or(|held| {
-            held.account == cert.account && held.transport == cert.transport && held.noise == cert.noise
-        });
-        let peer = self.read::<PeerRow>(&PeerRow::key(cert.transport))?.and_then(|peer| peer.device);
-        if !same || peer.is_some_and(|device| device != cert.device) || !self.learn_list(bundle)? {
+        if !self.is_believed(bundle)? {
             return Ok(None);
         }
+        self.learn_list(bundle)?;
+        let cert = &bundle.cert;
+        let held = self.read::<DeviceRow>(&DeviceRow::key(cert.device))?;
         let named: Vec<String> = bundle.addresses.iter().map(ToString::to_string).collect();
         let mut device = held.unwrap_or_else(|| DeviceRow {
             device: cert.device,
@@ -80,21 +77,45 @@ impl Turn<'_> {
         Ok(Some(device))
     }
 
-    /// Keeps the newest device list of an account. Whether the bundle's device is on it.
-    fn learn_list(&mut self, bundle: &Bundle) -> Step<bool> {
-        let key = ListRow::key(bundle.list.account);
-        let held = self.read::<ListRow>(&key)?.and_then(|row| row.0.verify().ok());
-        let counts = match held.as_ref().and_then(|held| choose(held, &bundle.list)) {
-            None => true,
-            Some(Choice::Held) => false,
-            Some(Choice::Offered) => true,
-            Some(Choice::Fork(fork)) => fork.counts == *bundle.list.hash(),
-        };
-        if counts {
-            self.put(key, &ListRow(bundle.signed_list.clone()));
-            return Ok(true);
+    /// Whether the bundle's device is on the newest list of its account, and is not known with other keys.
+    pub(super) fn is_believed(&self, bundle: &Verified<Bundle>) -> Step<bool> {
+        let cert = &bundle.cert;
+        let held = self.read::<DeviceRow>(&DeviceRow::key(cert.device))?;
+        let same = held.is_none_or(|held| {
+            held.account == cert.account && held.transport == cert.transport && held.noise == cert.noise
+        });
+        let peer = self.read::<PeerRow>(&PeerRow::key(cert.transport))?.and_then(|peer| peer.device);
+        if !same || peer.is_some_and(|device| device != cert.device) {
+            return Ok(false);
         }
-        Ok(held.is_some_and(|held| held.holds(&bundle.cert)))
+        let held = self.held_list(cert.account)?;
+        Ok(counts(held.as_ref(), &bundle.list) || held.is_some_and(|held| held.holds(cert)))
+    }
+
+    /// Keeps the newest device list of an account, and acts on what it changes.
+    fn learn_list(&mut self, bundle: &Bundle) -> Step {
+        let held = self.held_list(bundle.list.account)?;
+        if !counts(held.as_ref(), &bundle.list) {
+            return Ok(());
+        }
+        self.put(ListRow::key(bundle.list.account), &ListRow(bundle.signed_list.clone()));
+        match held {
+            Some(held) => self.devices_changed(&held, &bundle.list),
+            None => Ok(()),
+        }
+    }
+
+    fn held_list(&self, account: AccountId) -> Step<Option<Verified<DeviceList>>> {
+        Ok(self.read::<ListRow>(&ListRow::key(account))?.and_then(|row| row.0.verify().ok()))
+    }
+}
+
+/// Whether a list is to replace the one that is held.
+fn counts(held: Option<&Verified<DeviceList>>, offered: &Verified<DeviceList>) -> bool {
+    match held.and_then(|held| choose(held, offered)) {
+        None | Some(Choice::Offered) => true,
+        Some(Choice::Held) => false,
+        Some(Choice::Fork(fork)) => fork.counts == *offered.hash(),
     }
 }
 

@@ -5,8 +5,7 @@ use super::{
     feed::{ContactNotice, FeedEntry},
     record::Record,
     rows::{
-        self, AuthorRow, ChatKind, ChatRow, ContactProblem, ContactRow, ContactState, DeviceRow, EventRow, PeerRow,
-        Row, SessionRow, TicketRow,
+        self, ChatKind, ChatRow, ContactProblem, ContactRow, ContactState, DeviceRow, PeerRow, SessionRow, TicketRow,
     },
     sessions::Heard,
     turn::{Answer, Step, Turn},
@@ -20,7 +19,6 @@ use crate::protocol::{
     },
     ids::{AccountId, ChatId, DeviceId, TransportKey},
     time::Millis,
-    view::{Direction, View},
     wire::frame::Frame,
 };
 use std::time::Duration;
@@ -205,24 +203,6 @@ impl Turn<'_> {
         self.tell_contact(account)
     }
 
-    /// Puts what was written before the contact was connected into its outbox.
-    fn post_unsent(&mut self, device: DeviceId, chat: ChatId) -> Step {
-        let own = self.own()?.device;
-        let written =
-            self.scan(AuthorRow::TABLE, &AuthorRow::scope(chat, own), None, Direction::Forward, usize::MAX)?;
-        for (_, bytes) in written {
-            let AuthorRow(id) = rows::parse(&bytes)?;
-            let Some(mut event) = self.read::<EventRow>(&EventRow::key(id))? else { continue };
-            if event.outbox.iter().any(|(to, _)| *to == device) || self.was_delivered(chat, device, event.no)? {
-                continue;
-            }
-            let place = self.post_event(device, chat, id)?;
-            event.outbox.push((device, place));
-            self.put(EventRow::key(id), &event);
-        }
-        Ok(())
-    }
-
     pub(super) fn decline(&mut self, account: AccountId) -> Answer {
         let contact = self.contact(account)?.filter(|contact| contact.state == ContactState::Incoming);
         let contact = contact.ok_or(Refusal::NoSuchRequest)?;
@@ -283,6 +263,7 @@ impl Turn<'_> {
     pub(super) fn mark_verified(&mut self, account: AccountId) -> Answer {
         let mut contact = self.contact(account)?.filter(is_listed).ok_or(Refusal::NoSuchContact)?;
         contact.verified = true;
+        contact.new_device = None;
         self.put(ContactRow::key(account), &contact);
         self.tell_contact(account)?;
         Ok(Reply::Contact(account))
@@ -304,12 +285,14 @@ impl Turn<'_> {
         contact.ticket = None;
         contact.ticket_transport = None;
         contact.verified = false;
+        contact.new_device = None;
         contact.problem = None;
         self.put(ContactRow::key(contact.account), &contact);
         self.tell_contact(contact.account)
     }
 
-    fn forget_device(&mut self, device: DeviceId, chat: ChatId) -> Step {
+    /// Nothing is owed to a contact's device any more, and it is heard as a member of common groups alone.
+    pub(super) fn forget_device(&mut self, device: DeviceId, chat: ChatId) -> Step {
         let Some(mut row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
         self.empty_outbox(&row, chat)?;
         if !row.groups.is_empty() {
@@ -498,6 +481,7 @@ impl Turn<'_> {
             since: self.now,
             ticket_transport: None,
             own_name_chosen: Millis(0),
+            new_device: None,
         }
     }
 

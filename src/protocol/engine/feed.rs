@@ -102,6 +102,9 @@ pub enum ContactNotice {
     /// The session with it was started anew: its device lost its state, or this one did.
     #[n(3)]
     SessionRestarted,
+    /// It has a device that it did not have: whoever has its 24 words made it.
+    #[n(4)]
+    NewDevice,
 }
 
 /// Whether a peer is connected.

@@ -6,7 +6,7 @@ use super::{
     feed::FeedEntry,
     intros::group_intro,
     record::Record,
-    rows::{ChatKind, ChatRow, DeviceRow, GossipSecretRow, GroupRow, GroupState, Intro, MemberRow, OpRow, Waits, all},
+    rows::{ChatKind, ChatRow, DeviceRow, GossipSecretRow, GroupRow, GroupState, Intro, OpRow, Waits, all},
     sessions::device_keys,
     turn::{Step, Turn},
 };
@@ -187,7 +187,7 @@ impl Turn<'_> {
             row.state = GroupState::Removed;
         }
         self.put(GroupRow::key(group), &row);
-        self.copy_members(group, &memory.membership)?;
+        self.copy_members(group, &memory)?;
         // Who comes back has the conversation still, and its intro was closed.
         if joined_now || (row.state == GroupState::Joined && !self.has_chat(group)?) {
             self.open_group(group)?;
@@ -207,27 +207,6 @@ impl Turn<'_> {
         }
         self.hear_early_starts(group)?;
         if before != Some(&memory.membership) { self.tell(&FeedEntry::Group { group }) } else { Ok(()) }
-    }
-
-    fn copy_members(&mut self, group: OpId, membership: &Membership) -> Step {
-        let rows: BTreeMap<_, _> = all::<MemberRow>(self, group)?.into_iter().map(|row| (row.account, row)).collect();
-        for (account, row) in &rows {
-            if row.current && !membership.members.contains_key(account) {
-                let former = MemberRow { current: false, devices: Vec::new(), ..row.clone() };
-                self.put(MemberRow::key(group, *account), &former);
-            }
-        }
-        for (account, member) in &membership.members {
-            let held = rows.get(account);
-            let name = held.and_then(|row| row.name.clone());
-            let devices = member.devices.iter().copied().collect();
-            let named_by = held.map_or(0, |row| row.named_by);
-            let row = MemberRow { account: *account, role: member.role, name, current: true, devices, named_by };
-            if held != Some(&row) {
-                self.put(MemberRow::key(group, *account), &row);
-            }
-        }
-        Ok(())
     }
 
     /// Notes which devices are in the group now, looks for those that are new, and lets go of those that went.

@@ -144,7 +144,8 @@ impl Turn<'_> {
     fn may_know_bundle(&self, device: &DeviceRow) -> Step<bool> {
         let contact = self.contact(device.account)?;
         let connected = contact.as_ref().is_some_and(|c| c.state == ContactState::Connected && !c.blocked);
-        Ok(connected || !device.groups.is_empty())
+        let contacts = connected && contact.is_some_and(|contact| contact.devices.contains(&device.device));
+        Ok(contacts || !device.groups.is_empty())
     }
 
     /// A peer's first connection is up.
@@ -164,7 +165,7 @@ impl Turn<'_> {
         }
         self.mem.lanes.remove(&device);
         let row = self.leave_stale_start(row)?;
-        self.tell_presence(row.account, Presence::Online)?;
+        self.tell_presence(&row, Presence::Online)?;
         if row.sending.is_some() && self.may_know_bundle(&row)? {
             let bundle = self.own()?.bundle;
             self.whisper(device, &Record::Bundle(bundle))?;
@@ -181,12 +182,14 @@ impl Turn<'_> {
         let Some(Some(device)) = self.mem.peers.remove(&peer) else { return Ok(()) };
         self.mem.lanes.remove(&device);
         let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
-        self.tell_presence(row.account, Presence::Offline)
+        self.tell_presence(&row, Presence::Offline)
     }
 
-    fn tell_presence(&mut self, account: AccountId, presence: Presence) -> Step {
+    fn tell_presence(&mut self, device: &DeviceRow, presence: Presence) -> Step {
+        let account = device.account;
         let Some(contact) = self.contact(account)? else { return Ok(()) };
-        if contact.state != ContactState::Connected || contact.blocked {
+        let is_its = contact.devices.contains(&device.device);
+        if contact.state != ContactState::Connected || contact.blocked || !is_its {
             return Ok(());
         }
         self.tell(&FeedEntry::Peer { account, presence })

@@ -3,7 +3,7 @@
 use super::{
     Timer,
     record::{ChatReceipt, Position, Receipt, Record},
-    rows::{ChatKind, ChatRow, DeviceRow, ReceiptRow, Side},
+    rows::{DeviceRow, ReceiptRow, Side},
     turn::{Step, Turn},
 };
 use crate::protocol::{
@@ -94,15 +94,6 @@ impl Turn<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Whether a device's receipts for this chat count: it is the contact's, or a member's.
-    pub(super) fn may_confirm(&self, device: &DeviceRow, chat: ChatId) -> Step<bool> {
-        Ok(match self.read::<ChatRow>(&ChatRow::key(chat))?.map(|row| row.kind) {
-            Some(ChatKind::Direct(account)) => account == device.account,
-            Some(ChatKind::Group(group)) => device.groups.contains(&group),
-            Some(ChatKind::Own) | None => false,
-        })
     }
 
     /// Notes that an event is here; whether it is new to the receipt.

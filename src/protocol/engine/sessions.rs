@@ -17,7 +17,7 @@ use crate::protocol::{
         start::{Begun, PrekeyPublic, PrekeySecret, Recipient, Responder, StartSeen, intro_tag},
     },
     identity::{Bundle, DeviceKeys, SignedBundle, ticket::Inv},
-    ids::{DeviceId, OpId, TransportKey},
+    ids::{ChatId, DeviceId, OpId, TransportKey},
     view::{Table, ViewError},
     wire::{
         decode,
@@ -133,12 +133,17 @@ impl Turn<'_> {
         let Ok(bundle) = signed.verify() else { return Ok(Hearing::Nothing) };
         let account = bundle.cert.account;
         let starts = all::<SeenRow>(self, prekey.id)?.iter().filter(|seen| seen.account == account).count();
-        if bundle.cert.device == own.device || starts >= MAX_STARTS_PER_ACCOUNT {
+        // Who is not believed is not let in: a device that is out, or one whose list is older than the one that is held.
+        if bundle.cert.device == own.device || starts >= MAX_STARTS_PER_ACCOUNT || !self.is_believed(&bundle)? {
             return Ok(Hearing::Nothing);
         }
         let Ok(begun) = read.accept(bundle.cert.noise, self.now) else { return Ok(Hearing::Nothing) };
         // The session is kept only together with a first record that opens: who saw the intro alone leaves no trace.
         let Ok(opened) = begun.session.open(&outer, &|_| None, self.now) else { return Ok(Hearing::Nothing) };
+        let is_connected = self.contact(account)?.is_some_and(|contact| contact.state == ContactState::Connected);
+        let is_new = matches!(intro, Intro::Again(_))
+            && is_connected
+            && !self.is_contacts_device(account, bundle.cert.device)?;
         let Some((origin, ticket)) = self.admit(peer, outer.tag(), intro, &bundle)? else {
             return Ok(if matches!(intro, Intro::Group(_)) { Hearing::Early } else { Hearing::Nothing });
         };
@@ -159,6 +164,10 @@ impl Turn<'_> {
         let seen = SeenRow { sid: outer.sid(), prekey: prekey.id, start, account };
         self.put(SeenRow::key(&prekey.id, &start), &seen);
         let device = self.add_session(device, row, &opened.session, begun.intro_again)?;
+        if is_new {
+            // It is owed what no other device of its account took.
+            self.post_unsent(device.device, ChatId::direct(own.account, account))?;
+        }
         let at = Position { sid: outer.sid().0, epoch: outer.epoch(), index: outer.index() };
         Ok(Hearing::Heard(Heard { record: opened.record, device, origin, at, ticket }))
     }

@@ -90,6 +90,9 @@ impl World {
         let own = self.event(written.from, id).ok_or_else(|| format!("{} lost its own {id:?}", author.name))?;
         let left =
             |who: &usize| self.left.contains(who) && written.chat == self.group.map_or(written.chat, ChatId::from);
+        if self.group_chat(written.chat) && !self.left.contains(&written.from) {
+            self.settled_meant(own.no, written)?;
+        }
         for to in written.to.iter().filter(|to| !self.group_chat(written.chat) || !left(to)) {
             let reader = &self.devices[*to];
             if self.event(*to, id).is_none() {
@@ -102,6 +105,20 @@ impl World {
             let held = receipt.is_some_and(|row| row.numbers().is_ok_and(|held| held.contains(own.no)));
             if !held {
                 return Err(format!("{} does not know that {} has {id:?} ({})", author.name, reader.name, own.no));
+            }
+        }
+        Ok(())
+    }
+
+    /// Of the members now, a group message counts those it was meant for, and no newcomer.
+    fn settled_meant(&self, no: u64, written: &Written) -> Result<(), String> {
+        let Some(group) = self.group else { return Ok(()) };
+        for row in self.members(written.from, group).into_iter().filter(|row| row.current) {
+            let Some(other) = self.devices.iter().find(|device| device.account == row.account) else { continue };
+            let (counts, meant) = (no >= row.from_no, written.to.contains(&other.index));
+            if other.index != written.from && counts != meant {
+                let (own, other) = (self.devices[written.from].name, other.name);
+                return Err(format!("{own} counts {other} for its message {no}: {counts}; it was meant: {meant}"));
             }
         }
         Ok(())

@@ -60,6 +60,9 @@ pub struct ContactRow {
     /// When it chose the name it gave itself, by its own clock.
     #[n(14)]
     pub own_name_chosen: Millis,
+    /// When a device of it was first seen that was not on its list before; until the owner compares numbers again.
+    #[n(15)]
+    pub new_device: Option<Millis>,
 }
 
 /// How far it is with a contact.

@@ -246,6 +246,13 @@ pub struct MemberRow {
     /// The number of its event that said the name; 0 where none did.
     #[n(5)]
     pub named_by: u64,
+    /// The first of this device's events that is meant for it: what was written before it came is not.
+    #[n(6)]
+    #[cbor(default)]
+    pub from_no: u64,
+    /// The op that made it a member; `from_no` is by this one.
+    #[n(7)]
+    pub joined: Option<OpId>,
 }
 
 impl Row for MemberRow {

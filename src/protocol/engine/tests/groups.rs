@@ -79,3 +79,41 @@ fn a_leaving_reaches_who_was_away_and_who_left_can_come_back() {
     world.pass(LATER);
     assert_eq!(world.texts(2, group), ["welcome back"]);
 }
+
+#[test]
+fn a_newcomer_counts_for_what_was_written_after_it_came() {
+    let mut world = World::new(4);
+    let group = world.group_with(&[1, 3]);
+    world.say(0, group, "before");
+    world.say(1, group, "before");
+    world.pass(SOON);
+    let written = |world: &World, at: usize| {
+        let chat: rows::ChatRow = world.row(at, &rows::ChatRow::key(ChatId::from(group))).unwrap();
+        chat.written
+    };
+    let (first, second) = (written(&world, 0), written(&world, 1));
+    world.invite(group, 2);
+    world.pass(LATER);
+    world.say(0, group, "after");
+    world.pass(SOON);
+    assert_eq!(world.texts(2, group), ["after"]);
+    assert_eq!(world.member(0, group, 2).from_no, first + 1);
+    assert_eq!(world.member(1, group, 2).from_no, second + 1);
+    assert_eq!(world.member(0, group, 1).from_no, 2, "the founder said its name before anybody came");
+}
+
+#[test]
+fn who_comes_back_counts_anew() {
+    let mut world = World::new(3);
+    let group = world.group();
+    world.command(2, Command::LeaveGroup(group)).unwrap();
+    world.pass(LATER);
+    world.say(0, group, "without the third");
+    world.invite(group, 2);
+    world.pass(SOON);
+    world.command(2, Command::AcceptGroup(group)).unwrap();
+    world.pass(LATER);
+    let said: rows::ChatRow = world.row(0, &rows::ChatRow::key(ChatId::from(group))).unwrap();
+    let (again, always) = (world.member(0, group, 2).from_no, world.member(0, group, 1).from_no);
+    assert!(again > always && again <= said.written + 1, "{again}, {always}");
+}

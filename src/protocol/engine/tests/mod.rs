@@ -1,5 +1,6 @@
 //! A few engines on one clock, without a network: frames arrive at once, gossip passes the gates.
 
+mod contacts;
 mod groups;
 mod names;
 
@@ -7,13 +8,14 @@ use super::{
     Command, Effect, Engine, Input, Refusal, Reply, Settings,
     begin::first_rows,
     command::Acceptance,
+    feed::FeedEntry,
     rows::{self, GroupRow, GroupState, TimelineRow},
 };
 use crate::protocol::{
     event::Content,
     group::{Gate, Topic, Verdict},
     identity::{AccountKey, Name, words::Words},
-    ids::{AccountId, ChatId, OpId, TransportKey},
+    ids::{AccountId, ChatId, DeviceId, OpId, TransportKey},
     time::Millis,
     view::{Direction, Item, Key, Rows, Table, View, ViewError, Write},
 };
@@ -60,6 +62,7 @@ impl View for Shelf {
 }
 
 struct Node {
+    words: Words,
     engine: Engine,
     shelf: Shelf,
     rng: ChaCha20Rng,
@@ -153,30 +156,84 @@ impl World {
         }
     }
 
+    /// The account of a node on another device, by its 24 words alone; a node of its own.
+    pub(super) fn restore(&mut self, at: usize) -> usize {
+        self.pass(Duration::from_secs(5));
+        let rng = ChaCha20Rng::seed_from_u64(1_000 + self.nodes.len() as u64);
+        let restored = begin(self.nodes[at].words.clone(), rng, "restored", self.now);
+        self.nodes.push(restored);
+        let new = self.nodes.len() - 1;
+        for other in 0..new {
+            self.apart.insert((other, new));
+        }
+        self.input(new, Input::Online);
+        new
+    }
+
+    /// One makes a link, and the other asks by it.
+    pub(super) fn add(&mut self, maker: usize, adder: usize, accept: Acceptance) -> Result<Reply, Refusal> {
+        let life = Duration::from_secs(3600);
+        let Ok(Reply::Ticket { link, .. }) = self.command(maker, Command::CreateTicket { life, accept }) else {
+            panic!("no link")
+        };
+        let answer = self.command(adder, Command::AddContact { link, alias: None });
+        self.connect(maker, adder);
+        answer
+    }
+
     pub(super) fn account(&self, at: usize) -> AccountId {
         self.nodes[at].account
     }
 
     /// A group of everybody, founded by the first.
     pub(super) fn group(&mut self) -> OpId {
+        let others: Vec<usize> = (1..self.nodes.len()).collect();
+        self.group_with(&others)
+    }
+
+    /// A group of these, founded by the first.
+    pub(super) fn group_with(&mut self, others: &[usize]) -> OpId {
         let Ok(Reply::Group(group)) = self.command(0, Command::NewGroup("friends".into())) else { panic!("no group") };
-        for at in 1..self.nodes.len() {
-            let account = self.account(at);
-            self.command(0, Command::InviteToGroup(group, account)).unwrap();
+        for at in others {
+            self.invite(group, *at);
         }
         self.pass(Duration::from_secs(10));
         group
     }
 
+    /// The first invites another.
+    pub(super) fn invite(&mut self, group: OpId, at: usize) {
+        let account = self.account(at);
+        self.command(0, Command::InviteToGroup(group, account)).unwrap();
+    }
+
     pub(super) fn say(&mut self, at: usize, group: OpId, text: &str) {
-        let chat = ChatId::from(group);
-        self.command(at, Command::Send { chat, text: text.into(), reply_to: None }).unwrap();
+        self.write(at, ChatId::from(group), text).unwrap();
+    }
+
+    /// Says something to another account.
+    pub(super) fn tell(&mut self, at: usize, to: usize, text: &str) {
+        let chat = self.direct(at, to);
+        self.write(at, chat, text).unwrap();
+    }
+
+    pub(super) fn write(&mut self, at: usize, chat: ChatId, text: &str) -> Result<Reply, Refusal> {
+        self.command(at, Command::Send { chat, text: text.into(), reply_to: None })
+    }
+
+    pub(super) fn direct(&self, a: usize, b: usize) -> ChatId {
+        ChatId::direct(self.account(a), self.account(b))
     }
 
     /// What is shown of a group, in its order.
     pub(super) fn texts(&self, at: usize, group: OpId) -> Vec<String> {
+        self.texts_of(at, ChatId::from(group))
+    }
+
+    /// The same of any chat.
+    pub(super) fn texts_of(&self, at: usize, chat: ChatId) -> Vec<String> {
         let shelf = &self.nodes[at].shelf;
-        let lines = shelf.scan(Table::Timeline, ChatId::from(group).as_ref(), None, Direction::Forward, 9_999).unwrap();
+        let lines = shelf.scan(Table::Timeline, chat.as_ref(), None, Direction::Forward, 9_999).unwrap();
         let event = |bytes: &[u8]| {
             let TimelineRow(id) = rows::parse(bytes).unwrap();
             let row: rows::EventRow = rows::read(shelf, &rows::EventRow::key(id)).unwrap().unwrap();
@@ -186,6 +243,33 @@ impl World {
             }
         };
         lines.iter().map(|(_, bytes)| event(bytes)).collect()
+    }
+
+    /// One row of a node.
+    pub(super) fn row<R: rows::Row>(&self, at: usize, key: &Key) -> Option<R> {
+        rows::read(&self.nodes[at].shelf, key).unwrap()
+    }
+
+    pub(super) fn contact(&self, at: usize, other: usize) -> rows::ContactRow {
+        self.row(at, &rows::ContactRow::key(self.account(other))).expect("it is or was a contact")
+    }
+
+    pub(super) fn device(&self, at: usize) -> DeviceId {
+        self.row::<rows::OwnRow>(at, &rows::OwnRow::key()).expect("every node has one").device
+    }
+
+    /// What a node waits for another device to confirm.
+    pub(super) fn outbox(&self, at: usize, to: usize) -> usize {
+        rows::all::<rows::OutboxRow>(&self.nodes[at].shelf, self.device(to)).unwrap().len()
+    }
+
+    /// Everything a node told its views.
+    pub(super) fn feed(&self, at: usize) -> Vec<FeedEntry> {
+        rows::all(&self.nodes[at].shelf, b"").unwrap()
+    }
+
+    pub(super) fn member(&self, at: usize, group: OpId, member: usize) -> rows::MemberRow {
+        self.row(at, &rows::MemberRow::key(group, self.account(member))).expect("it is or was a member")
     }
 
     pub(super) fn state(&self, at: usize, group: OpId) -> Option<GroupState> {
@@ -262,7 +346,12 @@ impl World {
 
 fn node(n: usize, name: &str, now: Millis) -> Node {
     let mut rng = ChaCha20Rng::seed_from_u64(n as u64);
-    let account = AccountKey::from_words(&Words::random(&mut rng));
+    let words = Words::random(&mut rng);
+    begin(words, rng, name, now)
+}
+
+fn begin(words: Words, mut rng: ChaCha20Rng, name: &str, now: Millis) -> Node {
+    let account = AccountKey::from_words(&words);
     let name: Name = name.parse().unwrap();
     let mut shelf = Shelf::default();
     for write in first_rows(&account, &name, now, &mut rng).unwrap() {
@@ -272,5 +361,5 @@ fn node(n: usize, name: &str, now: Millis) -> Node {
     }
     let own: rows::OwnRow = rows::read(&shelf, &rows::OwnRow::key()).unwrap().unwrap();
     let engine = Engine::new(Settings::default());
-    Node { engine, shelf, rng, account: own.account, transport: own.transport, gates: BTreeMap::new() }
+    Node { words, engine, shelf, rng, account: own.account, transport: own.transport, gates: BTreeMap::new() }
 }

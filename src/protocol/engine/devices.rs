@@ -1,0 +1,96 @@
+//! Which devices a contact has: those on its account's newest list.
+//!
+//! Whoever has an account's 24 words can sign a list with a device of their own. So a device that was not known before is
+//! told loudly, and it is given only what no device of the account has confirmed.
+
+use super::{
+    bundles::verified,
+    feed::ContactNotice,
+    rows::{self, AuthorRow, ChatKind, ContactRow, DeviceRow, EventRow, ReceiptRow, Row, Side},
+    turn::{Step, Turn},
+};
+use crate::protocol::{
+    delivery::Numbers,
+    identity::certificate::DeviceList,
+    ids::{AccountId, ChatId, DeviceId},
+    view::{Direction, View},
+};
+
+impl Turn<'_> {
+    /// An account has another list now. Devices of a contact that are not on it are out: nothing waits for them any more,
+    /// and what they say is not heard. What waited goes to the account's next device.
+    pub(super) fn devices_changed(&mut self, before: &DeviceList, now: &DeviceList) -> Step {
+        let Some(mut contact) = self.contact(now.account)? else { return Ok(()) };
+        let mut out = Vec::new();
+        for device in &contact.devices {
+            if !self.is_on(*device, now)? {
+                out.push(*device);
+            }
+        }
+        contact.devices.retain(|device| !out.contains(device));
+        let is_new = now.certs.iter().any(|cert| !before.certs.contains(cert));
+        if is_new {
+            // The number that was compared is the account's, which says nothing of who holds its words now.
+            contact.new_device = Some(self.now);
+            contact.verified = false;
+        }
+        self.put(ContactRow::key(contact.account), &contact);
+        let chat = ChatId::direct(self.own()?.account, contact.account);
+        for device in out {
+            self.forget_device(device, chat)?;
+        }
+        self.tell_contact_notice(
+            contact.account,
+            if is_new { ContactNotice::NewDevice } else { ContactNotice::Changed },
+        )
+    }
+
+    /// Whether a known device is on a list of its account; of one that is not known yet, its own bundle says so.
+    fn is_on(&self, device: DeviceId, list: &DeviceList) -> Step<bool> {
+        let row = self.read::<DeviceRow>(&DeviceRow::key(device))?;
+        let bundle = row.and_then(|row| verified(&row.bundle));
+        Ok(bundle.is_none_or(|(_, bundle)| list.holds(&bundle.cert)))
+    }
+
+    /// Whether this is a device of a contact, by the newest list.
+    pub(super) fn is_contacts_device(&self, account: AccountId, device: DeviceId) -> Step<bool> {
+        Ok(self.contact(account)?.is_some_and(|contact| contact.devices.contains(&device)))
+    }
+
+    /// Puts into a device's outbox what was written to its account and what none of the account's devices has confirmed.
+    pub(super) fn post_unsent(&mut self, device: DeviceId, chat: ChatId) -> Step {
+        let own = self.own()?.device;
+        let confirmed = self.confirmed_by_any(chat)?;
+        let written =
+            self.scan(AuthorRow::TABLE, &AuthorRow::scope(chat, own), None, Direction::Forward, usize::MAX)?;
+        for (_, bytes) in written {
+            let AuthorRow(id) = rows::parse(&bytes)?;
+            let Some(mut event) = self.read::<EventRow>(&EventRow::key(id))? else { continue };
+            let has = event.outbox.iter().any(|(to, _)| *to == device);
+            if has || confirmed.iter().any(|held| held.contains(event.no)) {
+                continue;
+            }
+            let place = self.post_event(device, chat, id)?;
+            event.outbox.push((device, place));
+            self.put(EventRow::key(id), &event);
+        }
+        Ok(())
+    }
+
+    /// What each device that ever was in a 1-on-1 chat has confirmed of it.
+    fn confirmed_by_any(&self, chat: ChatId) -> Step<Vec<Numbers>> {
+        let rows = rows::all::<ReceiptRow>(self, ReceiptRow::scope(chat, Side::Theirs))?;
+        rows.iter().map(ReceiptRow::numbers).collect()
+    }
+
+    /// Whether a device's receipts for this chat count: it is the contact's, or a member's.
+    pub(super) fn may_confirm(&self, device: &DeviceRow, chat: ChatId) -> Step<bool> {
+        match self.chat(chat)?.map(|row| row.kind) {
+            Some(ChatKind::Direct(account)) if account == device.account => {
+                self.is_contacts_device(account, device.device)
+            }
+            Some(ChatKind::Group(group)) => Ok(device.groups.contains(&group)),
+            Some(ChatKind::Direct(_) | ChatKind::Own) | None => Ok(false),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The members of a group as views read them: a copy of what the ops say, and from which own event on each is meant.
+
+use super::{
+    GroupMemory,
+    rows::{AuthorRow, MemberRow, RawRow, all},
+    turn::{Step, Turn},
+};
+use crate::protocol::{
+    group::GroupEvent,
+    ids::{ChatId, OpId},
+};
+use std::collections::BTreeMap;
+
+impl Turn<'_> {
+    /// Copies the members into rows. Rows of former ones stay for the names in the history.
+    pub(super) fn copy_members(&mut self, group: OpId, memory: &GroupMemory) -> Step {
+        let members = &memory.membership.members;
+        let rows: BTreeMap<_, _> = all::<MemberRow>(self, group)?.into_iter().map(|row| (row.account, row)).collect();
+        for (account, row) in &rows {
+            if row.current && !members.contains_key(account) {
+                let former = MemberRow { current: false, devices: Vec::new(), ..row.clone() };
+                self.put(MemberRow::key(group, *account), &former);
+            }
+        }
+        for (account, member) in members {
+            let held = rows.get(account);
+            let same = held.filter(|row| row.current && row.joined == Some(member.joined));
+            let from_no = match same {
+                Some(row) => row.from_no,
+                None => self.first_meant_for(group, memory, member.joined)?,
+            };
+            let row = MemberRow {
+                account: *account,
+                role: member.role,
+                name: held.and_then(|row| row.name.clone()),
+                current: true,
+                devices: member.devices.iter().copied().collect(),
+                named_by: held.map_or(0, |row| row.named_by),
+                from_no,
+                joined: Some(member.joined),
+            };
+            if held != Some(&row) {
+                self.put(MemberRow::key(group, *account), &row);
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of the first own event that knows of this joining, or of the next one. Heads only grow along an author's
+    /// events, so those that know of it are all behind those that do not.
+    fn first_meant_for(&self, group: OpId, memory: &GroupMemory, joined: OpId) -> Step<u64> {
+        let written = self.chat(ChatId::from(group))?.map_or(0, |chat| chat.written);
+        let (mut least, mut most) = (1, written.saturating_add(1));
+        while least < most {
+            let no = least + (most - least) / 2;
+            if self.knows_joining(group, memory, joined, no)? { most = no } else { least = no + 1 }
+        }
+        Ok(least)
+    }
+
+    fn knows_joining(&self, group: OpId, memory: &GroupMemory, joined: OpId, no: u64) -> Step<bool> {
+        let own = self.own()?.device;
+        let Some(AuthorRow(id)) = self.read(&AuthorRow::key(ChatId::from(group), own, no))? else { return Ok(false) };
+        let Some(RawRow(bytes)) = self.read(&RawRow::key(id))? else { return Ok(false) };
+        Ok(GroupEvent::parse(&bytes).is_ok_and(|event| memory.graph.within(&joined, &event.heads)))
+    }
+}
