@@ -243,6 +243,7 @@ fn show_event(out: &mut Out, event: &WatchEvent) -> Result<(), Stop> {
                 Some(Notice::LinkUsed) => "event-link-used",
                 Some(Notice::LinkExpired) => "event-link-expired",
                 Some(Notice::SessionRestarted) => "event-session-restarted",
+                Some(Notice::NewDevice) => "event-new-device",
             };
             out.tell(id, &[("name", contact.name.as_str().into())])
         }

@@ -11,8 +11,8 @@ use crate::{
         ApiError, Reason,
         methods::{self, Method},
         types::{
-            AddParams, ContactResult, ContactState, GoneResult, InviteParams, InviteResult, LinkProblem, MAX_TEXT,
-            Nothing, RenameParams, RevokeParams, VerifyParams, Who,
+            AddParams, Contact, ContactResult, ContactState, GoneResult, InviteParams, InviteResult, LinkProblem,
+            MAX_TEXT, Nothing, RenameParams, RevokeParams, VerifyParams, Who,
         },
     },
     ui::{
@@ -152,6 +152,18 @@ fn contact_word(state: ContactState) -> &'static str {
         ContactState::Requested => "contact-requested",
         ContactState::Connected => "contact-connected",
         ContactState::Blocked => "contact-blocked",
+        ContactState::NoContact => "contact-no-contact",
+    }
+}
+
+/// Whether numbers were compared, or that they have to be again.
+fn identity_word(out: &Out, contact: &Contact) -> String {
+    match contact.new_device {
+        Some(since) => {
+            let since = moment(since, &out.zone);
+            out.texts.with("word-new-device", &[("since".to_owned(), since.into())].into())
+        }
+        None => out.texts.get(if contact.verified { "word-verified" } else { "word-unverified" }),
     }
 }
 
@@ -172,7 +184,7 @@ pub(super) async fn contacts<R: Runtime>(session: &mut Session<'_, R>) -> Result
                 contact.name.clone(),
                 out.texts.get(contact.problem.map_or_else(|| contact_word(contact.state), problem_word)),
                 out.texts.get(if contact.online { "word-online" } else { "word-away" }),
-                out.texts.get(if contact.verified { "word-verified" } else { "word-unverified" }),
+                identity_word(out, contact),
                 short(&contact.id),
             ]);
         }

@@ -113,6 +113,9 @@ impl<C: Core, S: Store> Heart<C, S> {
                 Effect::Subscribe(topic, gate) => self.gathered.outgoing.push(Outgoing::Subscribe(topic, gate)),
                 Effect::Unsubscribe(topic) => self.gathered.outgoing.push(Outgoing::Unsubscribe(topic)),
                 Effect::Reach(peer, addresses) => self.gathered.outgoing.push(Outgoing::Reach(peer, addresses)),
+                Effect::Damaged(table) => {
+                    tracing::error!(?table, "rows are not what was written; whatever does not need them goes on");
+                }
                 Effect::Forget(peer) => self.gathered.outgoing.push(Outgoing::Forget(peer)),
             }
         }

@@ -19,6 +19,7 @@ use crate::store::{
 };
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use std::{
+    collections::BTreeSet,
     fmt,
     fs::File,
     path::{Path, PathBuf},
@@ -185,6 +186,34 @@ impl View for SledStore {
         limit: usize,
     ) -> Result<view::Rows, ViewError> {
         self.shared.scan(&self.staged, table, scope, from, direction, limit)
+    }
+
+    fn scan_each(
+        &self,
+        table: Table,
+        scope: &[u8],
+        from: Option<&[u8]>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<view::EachRow, ViewError> {
+        let state = self.shared.shared();
+        let disk = state.disk()?;
+        let span = self.shared.blinder.span(table, scope, from, direction);
+        let committed = disk.range(span.clone(), direction).map(|pair| pair.map_err(below));
+        let mut damaged = BTreeSet::new();
+        let rows = self.staged.scan(span, direction, limit, committed, |key, first| {
+            let value = self.shared.rows.value(disk, table, key, &first);
+            if let Err(ViewError::Damaged(_)) = value {
+                damaged.insert(blind::item(key));
+                return Ok(Vec::new());
+            }
+            value
+        })?;
+        let each = rows.into_iter().map(|(item, value)| {
+            let sound = !damaged.contains(&item);
+            (item, sound.then_some(value))
+        });
+        Ok(each.collect())
     }
 }
 

@@ -100,7 +100,12 @@ impl Serve for ContactDecline {
 
 impl Serve for ContactBlock {
     async fn serve(at: &Dispatcher, params: Who) -> Result<ContactResult, ApiError> {
-        let account = ask(at, params.who, |all, typed| all.anyone_called(typed), Command::Block).await?.account;
+        let given = params.who.clone();
+        let asked = at.command(move |reading| {
+            let account = reading.anyone_called(&params.who)?;
+            Ok((Command::Block(account), account))
+        });
+        let (_, account) = asked.await.map_err(|error| refusal::about(error, &given, &given))?;
         result(at, account).await
     }
 }
@@ -177,8 +182,8 @@ async fn result(at: &Dispatcher, account: AccountId) -> Result<ContactResult, Ap
     at.read(move |reading| {
         let row = reading.contact(account)?.ok_or_else(|| ApiError::internal("the contact is gone"))?;
         let name = reading.person(account, None)?.name;
-        // Whoever was unblocked and never was a contact is a stranger again: nothing was asked of it yet.
-        Ok(ContactResult { v: V1, contact: account, name, state: state_of(&row).unwrap_or(ContactState::Pending) })
+        // Whoever was unblocked may be one that was removed, or never was a contact.
+        Ok(ContactResult { v: V1, contact: account, name, state: state_of(&row).unwrap_or(ContactState::NoContact) })
     })
     .await
 }

@@ -142,6 +142,7 @@ fn notice_of(notice: ContactNotice) -> Option<Notice> {
         ContactNotice::LinkUsed => Some(Notice::LinkUsed),
         ContactNotice::LinkExpired => Some(Notice::LinkExpired),
         ContactNotice::SessionRestarted => Some(Notice::SessionRestarted),
+        ContactNotice::NewDevice => Some(Notice::NewDevice),
     }
 }
 

@@ -4,7 +4,7 @@ use super::{
     Dispatcher, Reading, Serve,
     invites::unexpected,
     progress::{Receipts, waiting},
-    reading::line_id,
+    reading::{is_past, line_id},
     refusal,
 };
 use crate::{
@@ -24,7 +24,12 @@ use crate::{
         view::{Direction, Key, Table, ViewError},
     },
 };
-use std::{cell::RefCell, cmp::Reverse, collections::BTreeMap, time::Duration};
+use std::{
+    cell::RefCell,
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// Messages that `log` gives where nothing is said.
 const PAGE: u32 = 50;
@@ -224,8 +229,12 @@ impl Serve for MessageRead {
 impl Serve for ChatList {
     async fn serve(at: &Dispatcher, params: ChatsParams) -> Result<ChatsResult, ApiError> {
         at.read(move |reading| {
+            let mut groups = reading.groups()?;
+            groups.retain(is_past);
+            let past: BTreeSet<ChatId> = groups.iter().map(|group| ChatId::from(group.group)).collect();
             let mut order = Vec::new();
-            for row in rows::all::<ChatRow>(reading.view, b"")? {
+            // Who left a group has done with it: its history stays and is found by its id.
+            for row in rows::all::<ChatRow>(reading.view, b"")?.into_iter().filter(|row| !past.contains(&row.chat)) {
                 let latest = last_of(reading, &row)?.map_or(row.since, |line| line.moment());
                 order.push((Reverse(latest), row.chat, row));
             }

@@ -19,7 +19,7 @@ use crate::{
         wire::text::SafeText,
     },
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Lines of a conversation that the beginning of an id is looked for in: the newest.
 const PREFIX_SEARCH: usize = 20_000;
@@ -54,10 +54,33 @@ impl<'v> Reading<'v> {
         self.pick(requests, typed, Reason::NoSuchRequest)
     }
 
-    /// The contact or requester that was typed.
-    pub(super) fn anyone_called(&self, typed: &str) -> Result<ContactRow, ApiError> {
-        let people: Vec<_> = self.contacts()?.into_iter().filter(|row| is_contact(row) || is_request(row)).collect();
-        self.pick(people, typed, Reason::NoSuchContact)
+    /// Whoever was typed: a contact or requester; else one that was a contact, or a member of a common group.
+    pub(super) fn anyone_called(&self, typed: &str) -> Result<AccountId, ApiError> {
+        let (people, others): (Vec<_>, Vec<_>) =
+            self.contacts()?.into_iter().partition(|row| is_contact(row) || is_request(row));
+        let known = self.pick(people, typed, Reason::NoSuchContact);
+        let Err(missing) = known else { return Ok(known?.account) };
+        if !missing.is(Reason::NoSuchContact) {
+            return Err(missing);
+        }
+        let mut candidates: BTreeMap<AccountId, Candidate> =
+            others.iter().map(|row| (row.account, self.as_candidate(row))).collect();
+        for group in self.groups()?.iter().filter(|group| is_member(group)) {
+            for member in self.members(group.group)?.into_iter().filter(|row| row.account != self.own.account) {
+                let name = member.name.unwrap_or_default();
+                let (kind, id) = (Kind::Contact, member.account.to_string());
+                candidates.entry(member.account).or_insert(Candidate { kind, id, also: None, name });
+            }
+        }
+        let (accounts, candidates): (Vec<_>, Vec<_>) = candidates.into_iter().unzip();
+        match names::resolve(&candidates, typed) {
+            Resolution::Nothing(_) => Err(missing),
+            found => {
+                let chosen = found.one(typed, Reason::NoSuchContact)?;
+                let place = candidates.iter().position(|candidate| std::ptr::eq(candidate, chosen));
+                place.and_then(|at| accounts.get(at).copied()).ok_or_else(|| ApiError::internal("a candidate is gone"))
+            }
+        }
     }
 
     fn pick(&self, contacts: Vec<ContactRow>, typed: &str, missing: Reason) -> Result<ContactRow, ApiError> {
@@ -75,7 +98,8 @@ impl<'v> Reading<'v> {
         missing: Reason,
     ) -> Result<GroupRow, ApiError> {
         let groups: Vec<GroupRow> = self.groups()?.into_iter().filter(|group| states.contains(&group.state)).collect();
-        let candidates: Vec<Candidate> = groups.iter().map(group_candidate).collect();
+        let as_meant = |group: &GroupRow| if is_past(group) { past_group(group) } else { group_candidate(group) };
+        let candidates: Vec<Candidate> = groups.iter().map(as_meant).collect();
         let chosen = names::resolve(&candidates, typed).one(typed, missing)?;
         let place = candidates.iter().position(|candidate| std::ptr::eq(candidate, chosen));
         place.and_then(|at| groups.into_iter().nth(at)).ok_or_else(|| ApiError::internal("a candidate is gone"))
@@ -101,7 +125,7 @@ impl<'v> Reading<'v> {
                     past.push(self.as_candidate(row));
                 }
             }
-            past.extend(other_groups.iter().map(group_candidate));
+            past.extend(other_groups.iter().map(past_group));
             if let Resolution::One(candidate) = names::resolve(&past, typed) {
                 return chat_of(candidate);
             }
@@ -227,6 +251,7 @@ impl<'v> Reading<'v> {
                 ContactProblem::LinkUsed => types::LinkProblem::LinkUsed,
                 ContactProblem::LinkExpired => types::LinkProblem::LinkExpired,
             }),
+            new_device: row.new_device.map(Into::into),
         }))
     }
 
@@ -254,6 +279,11 @@ impl<'v> Reading<'v> {
             name: if row.name.is_empty() { row.own_name.clone().unwrap_or_default() } else { row.name.clone() },
         }
     }
+}
+
+/// A group that one is not in: its history is found by its id, and its name is free for others.
+fn past_group(group: &GroupRow) -> Candidate {
+    Candidate { name: String::new(), ..group_candidate(group) }
 }
 
 fn group_candidate(group: &GroupRow) -> Candidate {
@@ -294,6 +324,11 @@ fn is_contact(row: &ContactRow) -> bool {
 
 pub(super) fn is_request(row: &ContactRow) -> bool {
     row.state == ContactState::Incoming && !row.blocked
+}
+
+/// Whether one was in a group and is not any more.
+pub(super) fn is_past(group: &GroupRow) -> bool {
+    matches!(group.state, GroupState::Left | GroupState::Removed)
 }
 
 fn is_member(group: &GroupRow) -> bool {

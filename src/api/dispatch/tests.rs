@@ -174,6 +174,7 @@ impl Home {
             named_by: 1,
             from_no,
             joined: None,
+            name_sure: true,
         };
         self.put(MemberRow::key(HIKING, account), &row);
     }
@@ -380,4 +381,44 @@ pub(in crate::api) fn with_feed(entries: u64) -> Dispatcher {
     let mut at = home.dispatcher(&[]);
     at.node = at.node.fed(entries);
     at
+}
+
+#[tokio::test]
+async fn a_left_group_is_gone_from_the_list_and_its_history_stays() {
+    let mut home = Home::new();
+    let chat = ChatId::from(HIKING);
+    let other = OpId([7; 32]);
+    home.put(GroupRow::key(HIKING), &group(GroupState::Left));
+    home.put(GroupRow::key(other), &GroupRow { group: other, ..group(GroupState::Joined) });
+    home.member(MINA, Role::Member, "mina");
+    home.chat(chat, ChatKind::Group(HIKING), 1, 1);
+    home.chat(ChatId::from(other), ChatKind::Group(other), 0, 0);
+    home.say(chat, MINA, 1, "up");
+    let at = home.dispatcher(&[]);
+    let chats = ask(&at, "chat.list", json!({})).await;
+    let ids: Vec<&Value> = chats["chats"].as_array().unwrap().iter().map(|chat| &chat["id"]).collect();
+    assert_eq!(ids, [&json!(ChatId::from(other).to_string())]);
+    let by_id = ask(&at, "message.log", json!({"chat": chat.to_string()})).await;
+    assert_eq!(by_id["messages"][0]["text"], "up");
+    let by_name = ask(&at, "message.log", json!({"chat": "#hiking"})).await;
+    assert_eq!(by_name["messages"], json!([]), "the name is the other's alone");
+}
+
+#[tokio::test]
+async fn a_new_device_is_told_to_watchers_and_in_the_list() {
+    let mut home = Home::new();
+    home.contact(MINA, "mina", ContactState::Connected);
+    let key = ContactRow::key(MINA);
+    let row = home.0.iter().rev().find_map(|write| match write {
+        Write::Put(at, bytes) if *at == key => Some(parse::<ContactRow>(bytes).unwrap()),
+        _ => None,
+    });
+    home.put(key, &ContactRow { new_device: Some(Millis(9)), ..row.unwrap() });
+    home.feed(1, FeedEntry::Contact { account: MINA, notice: ContactNotice::NewDevice });
+    let at = home.dispatcher(&[]);
+    let list = ask(&at, "contact.list", json!({})).await;
+    assert_eq!(list["contacts"][0]["new_device"], json!("1970-01-01T00:00:00.009Z"));
+    let watch = at.watch(crate::api::types::WatchParams { after: Some(0) }).await;
+    let event = serde_json::to_value(watch.unwrap().1.next().await.unwrap().unwrap()).unwrap();
+    assert_eq!(event["notice"], "new_device");
 }

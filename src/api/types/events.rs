@@ -95,6 +95,8 @@ words! {
         LinkExpired,
         /// Its device, or this one, lost what they shared, and they began anew.
         SessionRestarted,
+        /// It has a device that it did not have: whoever has its 24 words made it.
+        NewDevice,
         /// Something a newer moim knows.
         #[serde(other)]
         Other,

@@ -110,13 +110,17 @@ shapes! {
         pub name: String,
         /// How far the acquaintance is.
         pub state: ContactState,
-        /// Whether the safety number was compared.
+        /// Whether the safety number was compared, since its newest device came.
         pub verified: bool,
         /// Whether a device of it is connected now.
         pub online: bool,
         /// Why the request came to nothing: add the contact by a new link.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub problem: Option<LinkProblem>,
+        /// Since when it has a device that it did not have, until numbers are compared again: whoever has its 24 words
+        /// made it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub new_device: Option<Time>,
     }
 
     /// Who and what waits for an answer.
@@ -206,5 +210,7 @@ words! {
         Connected,
         /// Nothing is taken from it.
         Blocked,
+        /// It is no contact: it was removed, or it never was one.
+        NoContact,
     }
 }

@@ -4,8 +4,8 @@ use super::{
     command::{Refusal, Reply},
     feed::FeedEntry,
     rows::{
-        AuthorRow, ChatKind, ChatRow, ContactState, DeviceRow, EventRow, FollowerRow, OutboxRow, Parcel, RawRow,
-        ReceiptRow, Row, Side, TimelineRow, all, parse,
+        AuthorRow, ChatKind, ChatRow, ContactState, DeviceRow, EventRow, FollowerRow, RawRow, ReceiptRow, Row, Side,
+        TimelineRow, all, parse,
     },
     sessions::Heard,
     turn::{Answer, Step, Turn},
@@ -172,7 +172,7 @@ impl Turn<'_> {
         heads.arrive(self, new.id, &new.follows)?;
         chat.heads = encode(&heads);
         let place = arrival.place.to_key().to_vec();
-        let shown = new.content.is_shown();
+        let shown = new.content.is_shown() && (own || !self.is_blocked(new.author)?);
         let row = EventRow {
             chat: new.chat,
             id: new.id,
@@ -306,25 +306,8 @@ impl Turn<'_> {
 
     /// Takes a chat's events, and what is left of a contact's control records, out of a device's outbox.
     pub(super) fn empty_outbox(&mut self, device: &DeviceRow, chat: ChatId) -> Step {
-        let page = self.scan(OutboxRow::TABLE, device.device.as_ref(), None, Direction::Forward, usize::MAX)?;
-        for (place, bytes) in page {
-            let Ok(place) = place.try_into().map(u64::from_be_bytes) else { continue };
-            let row: OutboxRow = parse(&bytes)?;
-            let goes = match &row.what {
-                Parcel::Event(of, id) => {
-                    if let Some(mut event) = self.event(*id)? {
-                        event.outbox.retain(|(to, _)| *to != device.device);
-                        self.put(EventRow::key(*id), &event);
-                    }
-                    *of == chat
-                }
-                Parcel::Control(..) => device.groups.is_empty(),
-            };
-            if goes {
-                self.drop_parcel(device.device, place, &row)?;
-            }
-        }
-        Ok(())
+        self.unpost_events(device.device, chat)?;
+        if device.groups.is_empty() { self.drop_controls(device.device, &|_| true) } else { Ok(()) }
     }
 
     pub(super) fn chat(&self, chat: ChatId) -> Step<Option<ChatRow>> {

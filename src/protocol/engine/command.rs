@@ -134,6 +134,8 @@ pub enum Refusal {
     AlreadyContact { account: AccountId },
     #[error("this account is blocked")]
     Blocked { account: AccountId },
+    #[error("this account is not blocked")]
+    NotBlocked { account: AccountId },
     #[error("no contact is like that")]
     NoSuchContact,
     #[error("no request is like that")]

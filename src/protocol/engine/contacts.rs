@@ -33,14 +33,16 @@ impl Turn<'_> {
         own.name = name.to_string();
         own.name_chosen = self.now.max(own.name_chosen.plus(Duration::from_millis(1)));
         self.put(rows::OwnRow::key(), &own);
-        for contact in rows::all::<ContactRow>(self, b"")? {
+        for contact in self.sound::<ContactRow>(b"")? {
             if contact.state != ContactState::Connected {
                 continue;
             }
             for device in contact.devices {
-                // Only the newest name is of use.
-                self.drop_controls(device, &|record| matches!(record, Record::Profile(..)))?;
-                self.post(device, &Record::Profile(own.name.clone(), own.name_chosen))?;
+                self.attempt(|turn| {
+                    // Only the newest name is of use.
+                    turn.drop_controls(device, &|record| matches!(record, Record::Profile(..)))?;
+                    turn.post(device, &Record::Profile(own.name.clone(), own.name_chosen))
+                })?;
             }
         }
         self.tell_name_to_groups()?;
@@ -64,11 +66,10 @@ impl Turn<'_> {
         if known.as_ref().is_some_and(|contact| contact.blocked) {
             return Err(Refusal::Blocked { account }.into());
         }
-        let waits = match known.as_ref().map(|contact| contact.state) {
-            Some(ContactState::Connected) => return Err(Refusal::AlreadyContact { account }.into()),
-            Some(state) => state == ContactState::Incoming,
-            None => false,
-        };
+        if let Some(contact) = known.as_ref().filter(|contact| contact.state == ContactState::Connected) {
+            return self.ask_anew(contact.clone(), &ticket);
+        }
+        let waits = known.as_ref().is_some_and(|contact| contact.state == ContactState::Incoming);
         if let Some(alias) = &alias
             && self.name_owner(alias.as_str())?.is_some_and(|owner| owner != account)
         {
@@ -100,7 +101,7 @@ impl Turn<'_> {
         Ok(Reply::Contact(account))
     }
 
-    fn look_for_ticket_maker(&mut self, ticket: &Ticket) -> Step {
+    pub(super) fn look_for_ticket_maker(&mut self, ticket: &Ticket) -> Step {
         let transport = ticket.transport();
         let hints: Vec<String> = ticket.hints().iter().map(ToString::to_string).collect();
         let known = self.read::<PeerRow>(&PeerRow::key(transport))?;
@@ -118,12 +119,15 @@ impl Turn<'_> {
     /// The bundle of the one who made a link is here: ask to be a contact.
     pub(super) fn request_of(&mut self, account: AccountId, device: &DeviceRow) -> Step {
         let Some(mut contact) = self.contact(account)? else { return Ok(()) };
-        if contact.state != ContactState::Pending {
+        if contact.state != ContactState::Pending && !contact.is_asked_anew() {
             return Ok(());
         }
         if !contact.devices.contains(&device.device) {
             contact.devices.push(device.device);
             self.put(ContactRow::key(account), &contact);
+        }
+        if contact.is_asked_anew() {
+            return self.ask_beside(&contact, device.device);
         }
         // Asked in a session of its own under the link, not in one of a common group.
         let mut device = self.read::<DeviceRow>(&DeviceRow::key(device.device))?.unwrap_or_else(|| device.clone());
@@ -215,30 +219,6 @@ impl Turn<'_> {
         }
         self.forget_contact(contact)?;
         Ok(Reply::Done)
-    }
-
-    pub(super) fn block(&mut self, account: AccountId) -> Answer {
-        let mut contact = self.contact(account)?.ok_or(Refusal::NoSuchContact)?;
-        contact.blocked = true;
-        self.put(ContactRow::key(account), &contact);
-        for device in &contact.devices {
-            if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(*device))?
-                && row.groups.is_empty()
-            {
-                self.forget(row.transport);
-            }
-        }
-        self.tell_contact(account)?;
-        Ok(Reply::Contact(account))
-    }
-
-    pub(super) fn unblock(&mut self, account: AccountId) -> Answer {
-        let mut contact = self.contact(account)?.filter(|contact| contact.blocked).ok_or(Refusal::NoSuchContact)?;
-        contact.blocked = false;
-        self.put(ContactRow::key(account), &contact);
-        self.reach_contact(&contact)?;
-        self.tell_contact(account)?;
-        Ok(Reply::Contact(account))
     }
 
     pub(super) fn rename(&mut self, account: AccountId, name: &str) -> Answer {
@@ -394,13 +374,12 @@ impl Turn<'_> {
     /// "You are my contact now."
     pub(super) fn accepted_came(&mut self, heard: &Heard, name: &str, chosen: Millis) -> Step {
         let Some(mut contact) = self.contact(heard.device.account)? else { return Ok(()) };
-        if !matches!(contact.state, ContactState::Pending | ContactState::Requested) {
-            return Ok(());
-        }
-        if !contact.devices.contains(&heard.device.device) {
+        let was_asked = matches!(contact.state, ContactState::Pending | ContactState::Requested);
+        if !(was_asked || contact.is_asked_anew()) || !contact.devices.contains(&heard.device.device) {
             return Ok(());
         }
         self.take_own_name(&mut contact, name, chosen)?;
+        self.drop_controls(heard.device.device, &|record| matches!(record, Record::Request(..)))?;
         self.connect(contact)
     }
 
@@ -447,8 +426,9 @@ impl Turn<'_> {
     }
 
     /// The name, or the name with the least number behind it that no other contact has.
-    fn free_name(&self, name: &str, account: AccountId) -> Step<String> {
-        let taken: Vec<String> = rows::all::<ContactRow>(self, b"")?
+    pub(super) fn free_name(&self, name: &str, account: AccountId) -> Step<String> {
+        let taken: Vec<String> = rows::sound::<ContactRow>(self, b"")?
+            .0
             .into_iter()
             .filter(|contact| contact.account != account)
             .map(|contact| contact.name)
@@ -460,11 +440,11 @@ impl Turn<'_> {
     }
 
     fn name_owner(&self, name: &str) -> Step<Option<AccountId>> {
-        let mut contacts = rows::all::<ContactRow>(self, b"")?.into_iter().filter(is_listed);
+        let mut contacts = rows::sound::<ContactRow>(self, b"")?.0.into_iter().filter(is_listed);
         Ok(contacts.find(|contact| contact.name == name).map(|contact| contact.account))
     }
 
-    fn new_contact(&self, account: AccountId, state: ContactState) -> ContactRow {
+    pub(super) fn new_contact(&self, account: AccountId, state: ContactState) -> ContactRow {
         ContactRow {
             account,
             name: String::new(),
@@ -522,7 +502,7 @@ fn is_listed(contact: &ContactRow) -> bool {
 }
 
 /// What a contact is called until it says its name.
-fn provisional_name(account: AccountId) -> String {
+pub(super) fn provisional_name(account: AccountId) -> String {
     account.to_string().chars().take(8).collect()
 }
 

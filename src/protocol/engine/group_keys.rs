@@ -6,7 +6,9 @@ use super::{
     bundles::verified,
     group_ops::{Bundles, member_devices},
     record::Record,
-    rows::{ChainRow, GossipSecretRow, GroupRow, GroupState, OwnChainRow, Row, SkippedRow, Waits, all, parse},
+    rows::{
+        ChainRow, GossipSecretRow, GroupRow, GroupState, OwnChainRow, Row, SkippedRow, VoucherRow, Waits, all, parse,
+    },
     sessions::{Heard, device_keys},
     turn::{Step, Turn},
 };
@@ -96,6 +98,8 @@ impl Turn<'_> {
         if self.is_joined(group)? && self.settle_secrets(group)? {
             self.refresh_gossip(group)?;
         }
+        let kept = self.mem.secrets_aside.get(&group).and_then(|aside| aside.get(&from));
+        self.in_memory |= kept.is_some_and(|held| held.op == id);
         if !self.has_graph(group)? || !self.group(group)?.graph.contains(&id) {
             self.ask_missing(group, Some(from));
         }
@@ -298,10 +302,10 @@ impl Turn<'_> {
             clock,
             follows: follows(&event),
             content: content.clone(),
-            key: Some(key),
+            key: Some(key.clone()),
             raw: bytes.clone(),
         })?;
-        self.take_profile(group, own.account, no, &content)?;
+        self.take_profile(group, own.account, no, &content, VoucherRow { event: bytes.clone(), key })?;
         if !self.gossip(group, &FrameContent::Event(bytes.clone()))? {
             self.whisper_event(group, &memory, bytes)?;
         }
@@ -345,6 +349,7 @@ impl Turn<'_> {
         let aside = self.mem.chains_aside.entry(group).or_default();
         if aside.len() < MAX_KEYS_ASIDE || aside.contains_key(&from) {
             aside.insert(from, key);
+            self.in_memory = true;
         }
         Ok(())
     }

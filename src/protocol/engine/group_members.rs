@@ -15,6 +15,7 @@ impl Turn<'_> {
     /// Copies the members into rows. Rows of former ones stay for the names in the history.
     pub(super) fn copy_members(&mut self, group: OpId, memory: &GroupMemory) -> Step {
         let members = &memory.membership.members;
+        let own = self.own()?.account;
         let rows: BTreeMap<_, _> = all::<MemberRow>(self, group)?.into_iter().map(|row| (row.account, row)).collect();
         for (account, row) in &rows {
             if row.current && !members.contains_key(account) {
@@ -22,6 +23,8 @@ impl Turn<'_> {
                 self.put(MemberRow::key(group, *account), &former);
             }
         }
+        // What was said before the own joining was not meant for this account, names among it.
+        let came_anew = rows.get(&own).and_then(|row| row.joined) != members.get(&own).map(|own| own.joined);
         for (account, member) in members {
             let held = rows.get(account);
             let same = held.filter(|row| row.current && row.joined == Some(member.joined));
@@ -38,6 +41,7 @@ impl Turn<'_> {
                 named_by: held.map_or(0, |row| row.named_by),
                 from_no,
                 joined: Some(member.joined),
+                name_sure: !came_anew && held.is_some_and(|row| row.name_sure),
             };
             if held != Some(&row) {
                 self.put(MemberRow::key(group, *account), &row);

@@ -83,7 +83,10 @@ impl Turn<'_> {
             }
             fresh.extend(op.verify(&Bundles));
         }
+        let ids: Vec<OpId> = fresh.iter().map(|op| op.id()).collect();
         self.take_ops(group, from, fresh)?;
+        let aside = self.mem.ops_aside.get(&group);
+        self.in_memory |= aside.is_some_and(|aside| aside.iter().any(|(_, op)| ids.contains(&op.id())));
         if self.mem.ops_aside.get(&group).is_some_and(|aside| !aside.is_empty()) {
             self.ask_missing(group, Some(from));
         }
@@ -204,6 +207,8 @@ impl Turn<'_> {
         }
         if joined_now {
             self.tell_name_to(group)?;
+            // What the others are called was said before.
+            self.ask_missing(group, None);
         }
         self.hear_early_starts(group)?;
         if before != Some(&memory.membership) { self.tell(&FeedEntry::Group { group }) } else { Ok(()) }

@@ -9,7 +9,7 @@ use super::{
     group_keys::follows,
     group_ops::member_devices,
     record::{Have, Record},
-    rows::{DeviceRow, GroupRow, GroupState, MemberRow, ReceiptRow, Side, SkippedRow, Waits, all},
+    rows::{DeviceRow, GroupRow, GroupState, ReceiptRow, Side, SkippedRow, VoucherRow, Waits, all},
     sessions::Heard,
     turn::{Step, Turn},
 };
@@ -195,7 +195,8 @@ impl Turn<'_> {
         if gap {
             self.ask_missing(group, None);
         }
-        self.take_profile(group, author, event.no, &content)?;
+        let voucher = VoucherRow { event: event.to_bytes(), key: key.clone() };
+        self.take_profile(group, author, event.no, &content, voucher)?;
         self.place(NewEvent {
             chat: ChatId::from(group),
             id: event.id(),
@@ -208,21 +209,6 @@ impl Turn<'_> {
             key: Some(key),
             raw: event.to_bytes(),
         })
-    }
-
-    /// A member says its name.
-    pub(super) fn take_profile(&mut self, group: OpId, author: AccountId, no: u64, content: &Content) -> Step {
-        let Content::Profile(name) = content else { return Ok(()) };
-        let key = MemberRow::key(group, author);
-        let Some(mut row) = self.read::<MemberRow>(&key)? else { return Ok(()) };
-        // What was lost on the way comes later than what was said after it.
-        if row.name.is_some() && no < row.named_by {
-            return Ok(());
-        }
-        row.named_by = no;
-        row.name = Some(name.to_string());
-        self.put(key, &row);
-        self.tell(&super::feed::FeedEntry::Group { group })
     }
 
     /// Something of this group is missing: soon, unless it comes by itself, members are asked.
@@ -325,7 +311,10 @@ impl Turn<'_> {
             self.whisper(device, &Record::Have(part))?;
         }
         let lacking = self.keys_to_ask(group)?;
-        if lacking.is_empty() { Ok(()) } else { self.whisper(device, &Record::KeysWanted(group, lacking)) }
+        if !lacking.is_empty() {
+            self.whisper(device, &Record::KeysWanted(group, lacking))?;
+        }
+        self.ask_names(group, device)
     }
 
     pub(super) fn written_here(&self, chat: ChatId) -> Step<Numbers> {
@@ -337,13 +326,13 @@ impl Turn<'_> {
     /// A member's or an inviter's device is connected: compare at once.
     pub(super) fn groups_meet(&mut self, device: &DeviceRow) -> Step {
         for group in device.groups.clone() {
-            match self.read::<GroupRow>(&GroupRow::key(group))?.map(|row| row.state) {
-                Some(GroupState::Joined) => self.tell_have(group, device.device, false)?,
-                Some(GroupState::Left | GroupState::Removed) => self.part_from(group, device.device)?,
-                _ => {}
-            }
+            self.attempt(|turn| match turn.read::<GroupRow>(&GroupRow::key(group))?.map(|row| row.state) {
+                Some(GroupState::Joined) => turn.tell_have(group, device.device, false),
+                Some(GroupState::Left | GroupState::Removed) => turn.part_from(group, device.device),
+                _ => Ok(()),
+            })?;
         }
-        for row in all::<GroupRow>(self, b"")? {
+        for row in self.sound::<GroupRow>(b"")? {
             if row.state == GroupState::Joining && row.inviter == Some(device.account) {
                 self.ask_all(row.group, device.device)?;
             }

@@ -246,32 +246,44 @@ impl Turn<'_> {
 
     /// Takes part in all groups again after a start.
     pub(super) fn groups_online(&mut self) -> Step {
-        for row in all::<GroupRow>(self, b"")? {
-            match row.state {
-                GroupState::Joined if self.has_graph(row.group)? => {
-                    let memory = self.group(row.group)?;
-                    let own = self.own()?.device;
-                    for device in member_devices(&memory.membership).filter(|device| *device != own) {
-                        if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? {
-                            self.reach(row.transport, row.addresses);
-                        }
-                    }
-                    self.reach_leavers(row.group)?;
-                    self.refresh_gossip(row.group)?;
+        for row in self.sound::<GroupRow>(b"")? {
+            self.attempt(|turn| turn.group_online(&row))?;
+        }
+        Ok(())
+    }
+
+    fn group_online(&mut self, row: &GroupRow) -> Step {
+        match row.state {
+            GroupState::Joined if self.has_graph(row.group)? => {
+                let memory = self.group(row.group)?;
+                let own = self.own()?.device;
+                for device in member_devices(&memory.membership).filter(|device| *device != own) {
+                    self.attempt(|turn| turn.reach_device(device))?;
                 }
-                GroupState::Joining => self.start_repair(row.group),
-                GroupState::Left => self.part(row.group)?,
-                _ => {}
+                self.reach_leavers(row.group)?;
+                self.refresh_gossip(row.group)
             }
+            GroupState::Joining => {
+                self.start_repair(row.group);
+                Ok(())
+            }
+            GroupState::Left => self.part(row.group),
+            _ => Ok(()),
+        }
+    }
+
+    fn reach_device(&mut self, device: DeviceId) -> Step {
+        if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? {
+            self.reach(row.transport, row.addresses);
         }
         Ok(())
     }
 
     /// The own name changed: groups learn it by an event.
     pub(super) fn tell_name_to_groups(&mut self) -> Step {
-        for row in all::<GroupRow>(self, b"")? {
+        for row in self.sound::<GroupRow>(b"")? {
             if row.state == GroupState::Joined {
-                self.tell_name_to(row.group)?;
+                self.attempt(|turn| turn.tell_name_to(row.group))?;
             }
         }
         Ok(())

@@ -29,7 +29,8 @@ impl Turn<'_> {
             match contact.state {
                 ContactState::Pending => intros.extend(ticket),
                 ContactState::Requested => intros.extend(again.chain(ticket)),
-                ContactState::Connected => intros.extend(again),
+                // A link of it, where it is asked anew, is used by whoever asks for it.
+                ContactState::Connected => intros.extend(again.chain(ticket)),
                 ContactState::Incoming | ContactState::Removed | ContactState::Stranger => {}
             }
         }
@@ -49,7 +50,9 @@ impl Turn<'_> {
     /// Remembers the intro secret of a session that began under a link, for later starts with that contact.
     pub(super) fn keep_intro(&mut self, device: &DeviceRow, row: &SessionRow, secret: Secret) -> Step {
         let Some(mut contact) = self.contact(device.account)? else { return Ok(()) };
-        let by_link = row.ticket.is_some() || contact.state == ContactState::Pending;
+        let asked_anew = contact.is_asked_anew()
+            && contact.ticket.as_ref().is_some_and(|inv| intro_tag(&inv.intro()).0 == row.intro_tag);
+        let by_link = row.ticket.is_some() || contact.state == ContactState::Pending || asked_anew;
         if row.origin == Origin::Group || !by_link {
             return Ok(());
         }

@@ -6,16 +6,19 @@
 //! one. Same inputs, same view, same seed: same effects, byte for byte.
 
 pub mod begin;
+mod blocks;
 mod bundles;
 mod chats;
 pub mod command;
 mod contacts;
+mod contacts_anew;
 mod devices;
 pub mod feed;
 mod group_give;
 mod group_held;
 mod group_keys;
 mod group_members;
+mod group_names;
 mod group_ops;
 mod group_part;
 mod group_sync;
@@ -38,7 +41,7 @@ use crate::protocol::{
     group::{ChainKey, FrameContent, Gate, Graph, Membership, Missing, Topic, keys::HeldSecret},
     ids::{AccountId, ChatId, DeviceId, OpId, TransportKey},
     time::Millis,
-    view::{View, ViewError, Write},
+    view::{Table, View, ViewError, Write},
 };
 use group_give::Given;
 use group_held::HeldIndex;
@@ -110,6 +113,8 @@ pub enum Effect {
     Reply(Token, Result<Reply, Refusal>),
     /// The feed has entries up to and including this cursor: tell the views.
     Feed(u64),
+    /// Rows of this table are not what was written. What does not need them goes on; the owner should know.
+    Damaged(Table),
 }
 
 /// What the owner chose in the configuration, as far as the engine must know.
@@ -176,6 +181,8 @@ struct Memory {
     /// When a gossip secret was handed over on request.
     secrets_handed: BTreeMap<(OpId, DeviceId, OpId), Millis>,
     timers: BTreeSet<(Millis, Timer)>,
+    /// Tables of which damage was told.
+    damage_told: BTreeSet<Table>,
 }
 
 /// A group's ops, resolved.
@@ -254,9 +261,10 @@ impl Turn<'_> {
             Input::Command(token, command) => self.command(token, command),
             Input::Online => self.come_online(),
             Input::Listening(addresses) => self.listening(addresses),
-            Input::Connected { peer, address } => self.connected(peer, address),
-            Input::Disconnected(peer) => self.disconnected(peer),
-            Input::Frame(peer, bytes) => self.frame(peer, &bytes),
+            Input::Connected { peer, address } => self.attempt(|turn| turn.connected(peer, address)),
+            Input::Disconnected(peer) => self.attempt(|turn| turn.disconnected(peer)),
+            // What rests on a damaged row is not confirmed, and is no hindrance to others.
+            Input::Frame(peer, bytes) => self.attempt(|turn| turn.frame(peer, &bytes)),
             Input::Overflow(peer) => {
                 self.mem.timers.insert((self.now.plus(outbox::OVERFLOW_WAIT), Timer::AskBundle(peer)));
                 if let Some(device) = self.device_of(peer)? {
@@ -264,7 +272,7 @@ impl Turn<'_> {
                 }
                 Ok(())
             }
-            Input::Gossip(topic, content) => self.gossip_came(&topic, content),
+            Input::Gossip(topic, content) => self.attempt(|turn| turn.gossip_came(&topic, content)),
             Input::DrainEnd => self.tell_receipts(),
             Input::Tick => self.tick(),
         }
@@ -306,7 +314,7 @@ impl Turn<'_> {
     fn record(&mut self, heard: Heard) -> Step {
         let Some(record) = Record::parse(&heard.record) else { return Ok(()) };
         let contact = self.contact(heard.device.account)?;
-        if contact.as_ref().is_some_and(|contact| contact.blocked) {
+        if contact.as_ref().is_some_and(|contact| contact.blocked) && !record.passes_a_block() {
             return Ok(());
         }
         let wanted = contact.is_some_and(|contact| contact.wants_to_hear());
@@ -329,6 +337,8 @@ impl Turn<'_> {
             Record::Events(group, events) => self.events_came(&heard, group, &events),
             Record::KeysWanted(group, ids) => self.keys_wanted(&heard, group, &ids),
             Record::Keys(group, keys) => self.keys_came(&heard, group, keys),
+            Record::NamesWanted(group, accounts) => self.names_wanted(&heard, group, &accounts),
+            Record::Names(group, names) => self.names_came(&heard, group, &names),
         }
     }
 
@@ -338,17 +348,24 @@ impl Turn<'_> {
                 break;
             }
             self.mem.timers.pop_first();
-            match timer {
-                Timer::Lane(device) => self.lane_due(device)?,
-                Timer::AskBundle(peer) => self.ask_bundle_again(peer)?,
-                Timer::GroupReceipts => self.group_receipts_due(),
-                Timer::Ask(group) => self.ask_now(group)?,
-                Timer::Repair(group) => self.repair(group)?,
-                Timer::Rotate(group) => self.rotate_if_due(group)?,
-                Timer::Part(group) => self.part(group)?,
-                Timer::Upkeep => self.upkeep()?,
-            }
+            self.attempt(|turn| turn.due(timer))?;
         }
         Ok(())
+    }
+
+    fn due(&mut self, timer: Timer) -> Step {
+        match timer {
+            Timer::Lane(device) => self.lane_due(device),
+            Timer::AskBundle(peer) => self.ask_bundle_again(peer),
+            Timer::GroupReceipts => {
+                self.group_receipts_due();
+                Ok(())
+            }
+            Timer::Ask(group) => self.ask_now(group),
+            Timer::Repair(group) => self.repair(group),
+            Timer::Rotate(group) => self.rotate_if_due(group),
+            Timer::Part(group) => self.part(group),
+            Timer::Upkeep => self.upkeep(),
+        }
     }
 }

@@ -9,14 +9,17 @@ use super::{
     feed::{ContactNotice, FeedEntry, MAX_RECEIPT_IDS, Progress},
     record::{ChatReceipt, Position, Receipt, Record, control_id},
     rows::{
-        self, AuthorRow, ContactRow, ContactState, ControlRow, CounterRow, DeviceRow, EventRow, OutboxRow, Parcel,
-        RawRow, ReceiptRow, Row, SealedAt, SessionRow, Side,
+        self, AuthorRow, ContactRow, ContactState, ControlRow, CounterRow, DeviceRow, EventRow, Origin, OutboxRow,
+        Parcel, RawRow, ReceiptRow, Row, SealedAt, SessionRow, Side,
     },
     sessions::load,
     turn::{Step, Turn},
 };
 use crate::protocol::{
-    crypto::envelope::{Sid, Tag, peek},
+    crypto::{
+        envelope::{Sid, Tag, peek},
+        session::Sealed,
+    },
     delivery::Numbers,
     ids::{ChatId, DeviceId, EventId, TransportKey},
     time::Millis,
@@ -99,6 +102,46 @@ impl Turn<'_> {
         let place = self.put_parcel(device, Parcel::Control(id, bytes))?;
         self.put(ControlRow::key(device, &id), &ControlRow(place));
         self.pump(device)
+    }
+
+    /// Whether a control record waits in a device's outbox.
+    pub(super) fn is_posted(&self, device: DeviceId, record: &Record) -> Step<bool> {
+        let id = control_id(&record.to_bytes());
+        Ok(self.read::<ControlRow>(&ControlRow::key(device, &id))?.is_some())
+    }
+
+    /// Puts a control record that is sealed already into a device's outbox, and sends it.
+    pub(super) fn post_sealed(&mut self, device: &mut DeviceRow, record: &Record, sealed: Sealed) -> Step {
+        let bytes = record.to_bytes();
+        let id = control_id(&bytes);
+        let place = self.put_parcel(device.device, Parcel::Control(id, bytes.clone()))?;
+        self.put(ControlRow::key(device.device, &id), &ControlRow(place));
+        let at = Position { sid: sealed.sid.0, epoch: sealed.epoch, index: sealed.index };
+        let sealed = Some(SealedAt { at, wire: sealed.wire, sealed: self.now });
+        let row = OutboxRow { what: Parcel::Control(id, bytes), since: self.now, sealed };
+        self.put(OutboxRow::key(device.device, place), &row);
+        if self.mem.peers.contains_key(&device.transport) {
+            self.send_parcel(device, place, row)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a chat's events out of a device's outbox; they stay written.
+    pub(super) fn unpost_events(&mut self, device: DeviceId, chat: ChatId) -> Step {
+        for (place, bytes) in self.scan(OutboxRow::TABLE, device.as_ref(), None, Direction::Forward, usize::MAX)? {
+            let Ok(place) = place.try_into().map(u64::from_be_bytes) else { continue };
+            let row: OutboxRow = rows::parse(&bytes)?;
+            let Parcel::Event(of, id) = row.what else { continue };
+            if of != chat {
+                continue;
+            }
+            if let Some(mut event) = self.read::<EventRow>(&EventRow::key(id))? {
+                event.outbox.retain(|(to, _)| *to != device);
+                self.put(EventRow::key(id), &event);
+            }
+            self.drop_parcel(device, place, &row)?;
+        }
+        Ok(())
     }
 
     /// Puts an event into a device's outbox and gives its place there.
@@ -274,13 +317,14 @@ impl Turn<'_> {
             return Ok(Lost::Nothing);
         }
         let account = device.account;
-        self.leave_session(device, sid)?;
-        if !session.answered() {
-            self.try_other_intro(account)?;
-            return Ok(Lost::Unanswered);
+        let device = self.leave_session(device, sid)?;
+        match self.asked_under_link(&device)? {
+            // A start as members that comes too early says nothing of what is between contacts.
+            Some(contact) if row.origin == Origin::Contact => self.begin_anew(contact)?,
+            _ if session.answered() => self.tell_contact_notice(account, ContactNotice::SessionRestarted)?,
+            _ => self.try_other_intro(account)?,
         }
-        self.tell_contact_notice(account, ContactNotice::SessionRestarted)?;
-        Ok(Lost::Live)
+        Ok(if session.answered() { Lost::Live } else { Lost::Unanswered })
     }
 
     /// Forgets the envelopes of a session that is gone: they are sealed anew.

@@ -31,6 +31,8 @@ use std::time::Duration;
 
 /// The first wait for a bundle that was asked for; it doubles up to 64 times that.
 const BUNDLE_WAIT: Duration = Duration::from_secs(5);
+/// How often a contact is asked for the bundle of a link that it may have accepted us by: then it does not answer.
+const ASKS_ANEW: u32 = 5;
 /// How often prekeys and open links are looked over.
 const UPKEEP_EVERY: Duration = Duration::from_secs(3600);
 
@@ -48,8 +50,8 @@ impl Turn<'_> {
     pub(super) fn come_online(&mut self) -> Step {
         self.mem.online = true;
         self.upkeep()?;
-        for contact in rows::all::<ContactRow>(self, b"")? {
-            self.reach_contact(&contact)?;
+        for contact in self.sound::<ContactRow>(b"")? {
+            self.attempt(|turn| turn.reach_contact(&contact))?;
         }
         self.reach_awaited()?;
         self.groups_online()
@@ -57,14 +59,19 @@ impl Turn<'_> {
 
     /// Dials whoever something waits for: of a group that was left, the members who do not know yet.
     fn reach_awaited(&mut self) -> Step {
-        for device in rows::all::<DeviceRow>(self, b"")? {
-            if self.contact(device.account)?.is_some_and(|contact| contact.blocked) {
-                continue;
-            }
-            let waiting = self.scan(Table::Outbox, device.device.as_ref(), None, Direction::Forward, 1)?;
-            if !waiting.is_empty() {
-                self.reach(device.transport, device.addresses);
-            }
+        for device in self.sound::<DeviceRow>(b"")? {
+            self.attempt(|turn| turn.reach_if_awaited(device))?;
+        }
+        Ok(())
+    }
+
+    fn reach_if_awaited(&mut self, device: DeviceRow) -> Step {
+        if device.groups.is_empty() && self.is_blocked(device.account)? {
+            return Ok(());
+        }
+        let waiting = self.scan(Table::Outbox, device.device.as_ref(), None, Direction::Forward, 1)?;
+        if !waiting.is_empty() {
+            self.reach(device.transport, device.addresses);
         }
         Ok(())
     }
@@ -210,14 +217,22 @@ impl Turn<'_> {
     fn envelope(&mut self, peer: TransportKey, wire: &[u8]) -> Step {
         match self.hear(peer, wire)? {
             Hearing::Heard(heard) => {
-                self.bind_peer(peer, heard.device.device)?;
-                if wants_receipt(&heard.record) {
-                    self.owe_position(heard.device.device, heard.at);
+                let (device, at, wants) = (heard.device.device, heard.at, wants_receipt(&heard.record));
+                self.bind_peer(peer, device)?;
+                let outer = std::mem::replace(&mut self.in_memory, false);
+                self.record(heard)?;
+                let in_memory = std::mem::replace(&mut self.in_memory, outer);
+                match (wants, in_memory) {
+                    (true, true) => self.note_unsettled(device, at),
+                    (true, false) => {
+                        self.owe_position(device, at);
+                        Ok(())
+                    }
+                    (false, _) => Ok(()),
                 }
-                self.record(heard)
             }
             Hearing::Again(device, at) => {
-                self.owe_position(device, at);
+                self.settle_again(device, at)?;
                 let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
                 self.owe_all(&row)
             }
@@ -307,8 +322,12 @@ impl Turn<'_> {
         let Some(contact) = self.contact(account)? else { return Ok(()) };
         let waits = matches!(contact.state, ContactState::Pending | ContactState::Requested);
         let by_this_link = contact.ticket.as_ref().is_some_and(|inv| intro_tag(&inv.intro()).0 == tag);
-        if !waits || !by_this_link || contact.ticket_transport != Some(peer) {
+        let anew = contact.is_asked_anew();
+        if !(waits || anew) || !by_this_link || contact.ticket_transport != Some(peer) {
             return Ok(());
+        }
+        if anew {
+            return self.end_asking_anew(contact, ContactNotice::LinkUsed);
         }
         self.fail_request(contact, ContactProblem::LinkUsed, ContactNotice::LinkUsed)
     }
@@ -316,9 +335,13 @@ impl Turn<'_> {
     /// Asks the maker of the link by which a contact is being added for its bundle.
     pub(super) fn ask_ticket_bundle(&mut self, account: AccountId, peer: TransportKey) -> Step {
         let Some(contact) = self.contact(account)? else { return Ok(()) };
-        if contact.state != ContactState::Pending || contact.ticket_transport != Some(peer) || contact.problem.is_some()
-        {
+        let asks = contact.state == ContactState::Pending || contact.is_asked_anew();
+        if !asks || contact.ticket_transport != Some(peer) || contact.problem.is_some() {
             return Ok(());
+        }
+        let asked = self.mem.bundles_wanted.get(&peer).map_or(0, |wanted| wanted.asked);
+        if contact.is_asked_anew() && asked >= ASKS_ANEW {
+            return self.end_asking_anew(contact, ContactNotice::Changed);
         }
         let Some(inv) = contact.ticket else { return Ok(()) };
         let (tag, _) = intro_tag(&inv.intro());
@@ -396,7 +419,7 @@ impl Turn<'_> {
             self.tell_bundle()?;
         }
         let present = self.own()?.prekey;
-        for prekey in rows::all::<PrekeyRow>(self, b"")? {
+        for prekey in self.sound::<PrekeyRow>(b"")? {
             let old = self.now.since(prekey.made) >= PREKEY_KEPT;
             if prekey.ticket.is_none() && prekey.id != present && old {
                 self.erase_prekey(&prekey.id)?;
@@ -416,8 +439,8 @@ impl Turn<'_> {
     }
 
     fn expire_sessions(&mut self) -> Step {
-        for row in rows::all::<rows::SessionRow>(self, b"")? {
-            self.expire_session(row)?;
+        for row in self.sound::<rows::SessionRow>(b"")? {
+            self.attempt(|turn| turn.expire_session(row))?;
         }
         Ok(())
     }

@@ -3,11 +3,12 @@
 use super::{
     Timer,
     record::{ChatReceipt, Position, Receipt, Record},
-    rows::{DeviceRow, ReceiptRow, Side},
+    rows::{DeviceRow, ReceiptRow, Side, UnsettledRow},
     turn::{Step, Turn},
 };
 use crate::protocol::{
     ids::{ChatId, DeviceId},
+    view::{Direction, Table, View},
     wire::encode,
 };
 use std::{collections::BTreeSet, time::Duration};
@@ -16,6 +17,8 @@ use std::{collections::BTreeSet, time::Duration};
 const GROUP_RECEIPTS_WAIT: Duration = Duration::from_millis(150);
 /// Positions in one receipt: what one drain can bring, and small enough for one envelope.
 const MAX_POSITIONS: usize = 1_000;
+/// Records of one device that wait to be said again; what is more is confirmed, and asked for by comparison.
+const MAX_UNSETTLED: usize = 256;
 /// Conversations in one receipt.
 const MAX_CHATS: usize = 64;
 
@@ -31,6 +34,29 @@ impl Turn<'_> {
     /// A record of this device is durable here (with this drain).
     pub(super) fn owe_position(&mut self, device: DeviceId, at: Position) {
         self.mem.owed.entry(device).or_default().positions.insert(at);
+    }
+
+    /// A record of this device was heard, and what came of it is in memory alone: it is not confirmed.
+    pub(super) fn note_unsettled(&mut self, device: DeviceId, at: Position) -> Step {
+        let held = self.scan(Table::Unsettled, device.as_ref(), None, Direction::Forward, MAX_UNSETTLED)?;
+        if held.len() < MAX_UNSETTLED {
+            self.put(UnsettledRow::key(device, at), &UnsettledRow(self.now));
+        } else {
+            self.owe_position(device, at);
+        }
+        Ok(())
+    }
+
+    /// It came again at the same position, where it cannot be read twice: what was in memory alone is to be sealed anew.
+    pub(super) fn settle_again(&mut self, device: DeviceId, at: Position) -> Step {
+        let key = UnsettledRow::key(device, at);
+        if self.read::<UnsettledRow>(&key)?.is_none() {
+            self.owe_position(device, at);
+            return Ok(());
+        }
+        self.delete(key);
+        self.owe_lost(device, at);
+        Ok(())
     }
 
     /// A record of this device cannot be opened any more.
@@ -61,7 +87,7 @@ impl Turn<'_> {
     /// Tells every device what it is owed. Who is not connected asks again by sending again.
     pub(super) fn tell_receipts(&mut self) -> Step {
         for (device, owed) in std::mem::take(&mut self.mem.owed) {
-            self.tell_owed(device, owed)?;
+            self.attempt(|turn| turn.tell_owed(device, owed))?;
         }
         Ok(())
     }

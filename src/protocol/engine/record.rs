@@ -4,7 +4,7 @@
 
 use crate::protocol::{
     crypto::{kdf::hash, secret::Secret},
-    ids::{ChatId, DeviceId, EventId, OpId},
+    ids::{AccountId, ChatId, DeviceId, EventId, OpId},
     time::Millis,
     wire::{decode, encode},
 };
@@ -59,6 +59,12 @@ pub enum Record {
     /// The keys of single events.
     #[n(14)]
     Keys(#[n(0)] OpId, #[n(1)] Vec<(EventId, Secret)>),
+    /// "What are these members called?"
+    #[n(48)]
+    NamesWanted(#[n(0)] OpId, #[n(1)] Vec<AccountId>),
+    /// Events in which members said their names, and the keys that open them.
+    #[n(49)]
+    Names(#[n(0)] OpId, #[n(1)] Vec<(ByteVec, Secret)>),
 }
 
 /// What is durable here of the other's (or, in a group, of the author's) events.
@@ -143,10 +149,25 @@ impl Record {
         !matches!(self, Self::Request(..) | Self::Accepted(..) | Self::Profile(..) | Self::Event(_) | Self::Invite(..))
     }
 
+    /// Whether it is taken from a blocked account too: what the members of a common group owe each other, so that the
+    /// group's order stays whole. Nothing of this is shown.
+    pub fn passes_a_block(&self) -> bool {
+        self.is_of_a_group() && !matches!(self, Self::Join(..))
+    }
+
     /// Whether its sender may keep it in an outbox until it is confirmed. The others are said once, and a receipt of a
     /// receipt would never end.
     pub fn is_kept(&self) -> bool {
-        !matches!(self, Self::Receipt(_) | Self::Bundle(_) | Self::Have(_) | Self::KeysWanted(..) | Self::Keys(..))
+        !matches!(
+            self,
+            Self::Receipt(_)
+                | Self::Bundle(_)
+                | Self::Have(_)
+                | Self::KeysWanted(..)
+                | Self::Keys(..)
+                | Self::NamesWanted(..)
+                | Self::Names(..)
+        )
     }
 
     /// Its bytes.

@@ -82,7 +82,8 @@ impl Turn<'_> {
 
     fn hear_in(&mut self, row: SessionRow, outer: &Outer) -> Step<Hearing> {
         let Some(device) = self.read::<DeviceRow>(&DeviceRow::key(row.device))? else { return Ok(Hearing::Nothing) };
-        if self.contact(device.account)?.is_some_and(|contact| contact.blocked) {
+        let blocked = self.is_blocked(device.account)?;
+        if blocked && device.groups.is_empty() {
             return Ok(Hearing::Nothing);
         }
         let session = load(&row)?;
@@ -98,6 +99,10 @@ impl Turn<'_> {
             Err(OpenError::KeyGone { .. }) => return Ok(Hearing::Lost(device.device, at)),
             Err(_) => return Ok(Hearing::Nothing),
         };
+        // Not read, so that it is not confirmed: it comes again after the block.
+        if blocked && !passes_a_block(&opened.record) {
+            return Ok(Hearing::Nothing);
+        }
         for id in opened.forget {
             self.delete(SkippedRow::key(sid, id.epoch, id.index));
         }
@@ -140,6 +145,9 @@ impl Turn<'_> {
         let Ok(begun) = read.accept(bundle.cert.noise, self.now) else { return Ok(Hearing::Nothing) };
         // The session is kept only together with a first record that opens: who saw the intro alone leaves no trace.
         let Ok(opened) = begun.session.open(&outer, &|_| None, self.now) else { return Ok(Hearing::Nothing) };
+        if self.is_blocked(account)? && !passes_a_block(&opened.record) {
+            return Ok(Hearing::Nothing);
+        }
         let is_connected = self.contact(account)?.is_some_and(|contact| contact.state == ContactState::Connected);
         let is_new = matches!(intro, Intro::Again(_))
             && is_connected
@@ -194,7 +202,7 @@ impl Turn<'_> {
     ) -> Step<Option<(Origin, Option<Inv>)>> {
         let account = bundle.cert.account;
         let contact = self.contact(account)?;
-        if contact.as_ref().is_some_and(|contact| contact.blocked) {
+        if contact.as_ref().is_some_and(|contact| contact.blocked) && !matches!(intro, Intro::Group(_)) {
             return Ok(None);
         }
         match intro {
@@ -253,9 +261,29 @@ impl Turn<'_> {
         }
     }
 
+    /// Seals a record in a session that is started for it under this intro, and sent on from then on.
+    pub(super) fn seal_in_new_session(
+        &mut self,
+        device: &mut DeviceRow,
+        intro: &Secret,
+        record: &[u8],
+    ) -> Step<Option<Sealed>> {
+        device.sending = None;
+        if !self.start_session_under(device, intro.clone(), Origin::Contact)? {
+            return Ok(None);
+        }
+        self.seal_for(device, record)
+    }
+
     /// Starts a session by the intro this account shares with the device's. Whether one is there now.
     fn start_session(&mut self, device: &mut DeviceRow) -> Step<bool> {
-        let Some((intro, origin)) = self.intro_to(device)? else { return Ok(false) };
+        match self.intro_to(device)? {
+            Some((intro, origin)) => self.start_session_under(device, intro, origin),
+            None => Ok(false),
+        }
+    }
+
+    fn start_session_under(&mut self, device: &mut DeviceRow, intro: Secret, origin: Origin) -> Step<bool> {
         let (tag, _) = intro_tag(&intro);
         let Some((_, bundle)) = verified(&device.bundle) else {
             self.want_bundle(device.transport, tag);
@@ -435,6 +463,10 @@ pub(super) fn device_keys(own: &OwnRow) -> Step<DeviceKeys> {
 
 pub(super) fn load(row: &SessionRow) -> Step<Session> {
     Session::from_row(&row.session).map_err(|_| ViewError::Damaged(Table::Session))
+}
+
+fn passes_a_block(record: &[u8]) -> bool {
+    Record::parse(record).is_some_and(|record| record.passes_a_block())
 }
 
 fn is_fresh(session: &Session) -> bool {

@@ -118,7 +118,7 @@ impl Turn<'_> {
 
     /// Removes links whose time is over, and gives up requests whose link ended before its maker was reached.
     pub(super) fn end_tickets(&mut self) -> Step {
-        for ticket in rows::all::<TicketRow>(self, b"")? {
+        for ticket in self.sound::<TicketRow>(b"")? {
             if ticket.expires > self.now {
                 continue;
             }
@@ -131,8 +131,12 @@ impl Turn<'_> {
             }
             self.delete(TicketRow::key(ticket.inv.ticket_box()));
         }
-        for contact in rows::all::<ContactRow>(self, b"")? {
+        for contact in self.sound::<ContactRow>(b"")? {
             let over = contact.state == ContactState::Pending && contact.problem.is_none();
+            if contact.is_asked_anew() && contact.ticket_ends <= self.now {
+                self.end_asking_anew(contact, super::feed::ContactNotice::LinkExpired)?;
+                continue;
+            }
             if over && contact.ticket_ends <= self.now {
                 self.fail_request(contact, rows::ContactProblem::LinkExpired, super::feed::ContactNotice::LinkExpired)?;
             }

@@ -12,11 +12,11 @@ use crate::protocol::{
     group::gossip::{Gate, Topic},
     ids::TransportKey,
     time::Millis,
-    view::{Direction, Item, Key, Rows, Table, View, ViewError, Write},
+    view::{Direction, EachRow, Item, Key, Rows, Table, View, ViewError, Write},
     wire::{encode, frame::Frame},
 };
 use rand_core::CryptoRng;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a step of a command ended early.
 #[derive(Debug)]
@@ -56,6 +56,9 @@ pub(super) struct Turn<'a> {
     network: Vec<Effect>,
     replies: Vec<Effect>,
     feed: Option<u64>,
+    damaged: BTreeSet<Table>,
+    /// Whether something of the record that is being heard is in memory alone.
+    pub(super) in_memory: bool,
 }
 
 impl<'a> Turn<'a> {
@@ -67,7 +70,21 @@ impl<'a> Turn<'a> {
         view: &'a dyn View,
     ) -> Self {
         let staged = BTreeMap::new();
-        Self { mem, settings, now, rng, view, staged, frames: vec![], network: vec![], replies: vec![], feed: None }
+        let (frames, network, replies) = (vec![], vec![], vec![]);
+        Self {
+            mem,
+            settings,
+            now,
+            rng,
+            view,
+            staged,
+            frames,
+            network,
+            replies,
+            feed: None,
+            damaged: BTreeSet::new(),
+            in_memory: false,
+        }
     }
 
     /// The effects in the order in which they must be carried out.
@@ -91,6 +108,7 @@ impl<'a> Turn<'a> {
         effects.extend(self.network);
         effects.extend(self.replies);
         effects.extend(self.feed.map(Effect::Feed));
+        effects.extend(self.damaged.into_iter().map(Effect::Damaged));
         effects
     }
 
@@ -100,6 +118,41 @@ impl<'a> Turn<'a> {
         self.frames.clear();
         self.network.clear();
         self.feed = None;
+    }
+
+    /// Does one of several things that do not need each other. Where a damaged row ends it, it leaves no trace, and the
+    /// others are done all the same.
+    pub(super) fn attempt(&mut self, thing: impl FnOnce(&mut Self) -> Step) -> Step {
+        let (staged, feed) = (self.staged.clone(), self.feed);
+        let (frames, network, replies) = (self.frames.len(), self.network.len(), self.replies.len());
+        match thing(self) {
+            Err(ViewError::Damaged(table)) => {
+                self.staged = staged;
+                self.feed = feed;
+                self.frames.truncate(frames);
+                self.network.truncate(network);
+                self.replies.truncate(replies);
+                self.note_damage(table);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// The rows of a scope that can be read, where each stands for itself.
+    pub(super) fn sound<R: Row>(&mut self, scope: impl AsRef<[u8]>) -> Step<Vec<R>> {
+        let (rows, damaged) = rows::sound(self, scope)?;
+        if damaged > 0 {
+            self.note_damage(R::TABLE);
+        }
+        Ok(rows)
+    }
+
+    /// Tells of damage, once for each table while this engine lives.
+    fn note_damage(&mut self, table: Table) {
+        if self.mem.damage_told.insert(table) {
+            self.damaged.insert(table);
+        }
     }
 
     /// One row, decoded, this turn's writes included.
@@ -185,11 +238,7 @@ impl View for Turn<'_> {
         direction: Direction,
         limit: usize,
     ) -> Result<Rows, ViewError> {
-        let staged: Vec<(&Key, &Option<Vec<u8>>)> = self
-            .staged
-            .range(Key::named(table, scope, b"")..)
-            .take_while(|(key, _)| key.table == table && key.scope == scope)
-            .collect();
+        let staged = self.staged_in(table, scope);
         if staged.is_empty() {
             return self.view.scan(table, scope, from, direction, limit);
         }
@@ -200,9 +249,35 @@ impl View for Turn<'_> {
             _ => self.merge_named(stored, &staged, limit),
         }
     }
+
+    fn scan_each(
+        &self,
+        table: Table,
+        scope: &[u8],
+        from: Option<&[u8]>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<EachRow, ViewError> {
+        let stored = self.view.scan_each(table, scope, from, direction, usize::MAX)?;
+        let (sound, damaged): (EachRow, EachRow) = stored.into_iter().partition(|(_, value)| value.is_some());
+        let sound: Rows = sound.into_iter().filter_map(|(item, value)| Some((item, value?))).collect();
+        let staged = self.staged_in(table, scope);
+        let merged = match staged.first().map(|(key, _)| &key.item) {
+            None => sound,
+            Some(Item::At(_)) => merge_ordered(sound, &staged, from, direction, usize::MAX),
+            Some(Item::Named(_)) => self.merge_named(sound, &staged, usize::MAX)?,
+        };
+        // Order is asked for by those who read whole rows; a damaged one comes behind them.
+        Ok(merged.into_iter().map(|(item, value)| (item, Some(value))).chain(damaged).take(limit).collect())
+    }
 }
 
 impl Turn<'_> {
+    fn staged_in(&self, table: Table, scope: &[u8]) -> Vec<(&Key, &Option<Vec<u8>>)> {
+        let from = self.staged.range(Key::named(table, scope, b"")..);
+        from.take_while(|(key, _)| key.table == table && key.scope == scope).collect()
+    }
+
     /// Names in the store are blinded, so a replaced row is recognised by its stored value; values hold their own ids.
     fn merge_named(&self, mut stored: Rows, staged: &[(&Key, &Option<Vec<u8>>)], limit: usize) -> Step<Rows> {
         for (key, value) in staged {

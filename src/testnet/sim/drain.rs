@@ -318,7 +318,7 @@ impl World {
                     self.outcomes.insert(token, Outcome::Answered(answer));
                 }
                 Effect::Feed(cursor) => self.note(who, format_args!("has a feed up to {cursor}")),
-                Effect::Persist(_) => {}
+                Effect::Persist(_) | Effect::Damaged(_) => {}
             }
         }
     }

@@ -65,6 +65,13 @@ pub(super) enum Wish {
     Leave {
         who: usize,
     },
+    /// To take nothing from another for a while.
+    Shun {
+        who: usize,
+        other: usize,
+        until: u64,
+        blocked: bool,
+    },
 }
 
 /// A wish and how far it is.
@@ -125,6 +132,13 @@ pub(super) fn draw(chance: &mut Chance, devices: usize) -> Vec<Goal> {
     }
     if devices > 2 || chance.permille(300) {
         group(chance, devices, &mut want);
+    }
+    if chance.permille(250) {
+        let (a, b) = pairs[chance.index(pairs.len())];
+        let (who, other) = if chance.permille(500) { (a, b) } else { (b, a) };
+        let after = chance.between(5_000, 30_000);
+        let until = after + chance.between(1_000, 20_000);
+        want(after, Wish::Shun { who, other, until, blocked: false });
     }
     goals
 }
@@ -206,6 +220,16 @@ impl World {
                 None if self.left.contains(who) => Next::Done,
                 None => Next::Wait,
             },
+            Wish::Shun { who, other, until, blocked } => {
+                let account = self.devices[*other].account;
+                let connected = self.contact(*who, *other).is_some_and(|row| row.state == ContactState::Connected);
+                match (blocked, connected) {
+                    (false, false) => Next::Wait,
+                    (false, true) => Next::Ask(*who, Command::Block(account)),
+                    (true, _) if self.now < *until => Next::Wait,
+                    (true, _) => Next::Ask(*who, Command::Unblock(account)),
+                }
+            }
             Wish::Leave { who } => match self.joined_group(*who) {
                 Some(group) if *who != HUB || !inviting => Next::Ask(*who, Command::LeaveGroup(group)),
                 _ => Next::Wait,
@@ -285,6 +309,10 @@ impl World {
                 }
                 left
             }
+            (Wish::Shun { blocked, .. }, Outcome::Answered(Ok(_))) => std::mem::replace(blocked, true),
+            (Wish::Shun { .. }, Outcome::Answered(Err(Refusal::NotBlocked { .. }))) => true,
+            // Whoever is blocked may be spoken to again.
+            (Wish::Say { .. } | Wish::Meet { .. }, Outcome::Answered(Err(Refusal::Blocked { .. }))) => false,
             (Wish::Invite { .. }, Outcome::Answered(Ok(_) | Err(Refusal::NoSuchInvitation))) => false,
             (Wish::Say { .. }, Outcome::Answered(Err(Refusal::NotAMember | Refusal::NotConnected { .. }))) => false,
             (Wish::NameGroup { .. }, Outcome::Answered(Err(Refusal::NotAMember))) => false,

@@ -199,7 +199,7 @@ impl World {
                 let row = members.iter().find(|row| row.account == self.devices[*other].account);
                 let name = row.and_then(|row| row.name.clone());
                 let called = self.own_name(*other);
-                if name.is_some() && name != called {
+                if name != called {
                     let (own, other) = (self.devices[*who].name, self.devices[*other].name);
                     return Err(format!("{own} knows the member {other} as {name:?}, which is {called:?} now"));
                 }

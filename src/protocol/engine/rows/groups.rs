@@ -253,6 +253,11 @@ pub struct MemberRow {
     /// The op that made it a member; `from_no` is by this one.
     #[n(7)]
     pub joined: Option<OpId>,
+    /// Whether its own device said the name to this account, and so says any later one. Else others said it, and there may
+    /// be a newer one that was not meant for this account.
+    #[n(8)]
+    #[cbor(default)]
+    pub name_sure: bool,
 }
 
 impl Row for MemberRow {
@@ -260,6 +265,29 @@ impl Row for MemberRow {
 }
 
 impl MemberRow {
+    /// By group and account.
+    pub fn key(group: OpId, account: AccountId) -> Key {
+        Key::named(Self::TABLE, group, account)
+    }
+}
+
+/// The event in which a member said the name it has here, and the key that opens it: its owner's word, to pass on.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct VoucherRow {
+    /// The signed event.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub event: Vec<u8>,
+    /// Its key.
+    #[n(1)]
+    pub key: Secret,
+}
+
+impl Row for VoucherRow {
+    const TABLE: Table = Table::Voucher;
+}
+
+impl VoucherRow {
     /// By group and account.
     pub fn key(group: OpId, account: AccountId) -> Key {
         Key::named(Self::TABLE, group, account)

@@ -44,6 +44,15 @@ pub fn all<R: Row>(view: &dyn View, scope: impl AsRef<[u8]>) -> Result<Vec<R>, V
         .collect()
 }
 
+/// The rows of a scope that can be read, and how many cannot: for rows that stand each for itself.
+pub fn sound<R: Row>(view: &dyn View, scope: impl AsRef<[u8]>) -> Result<(Vec<R>, usize), ViewError> {
+    let each = view.scan_each(R::TABLE, scope.as_ref(), None, Direction::Forward, usize::MAX)?;
+    let count = each.len();
+    let sound: Vec<R> = each.into_iter().filter_map(|(_, bytes)| parse(&bytes?).ok()).collect();
+    let damaged = count - sound.len();
+    Ok((sound, damaged))
+}
+
 /// The entries of the feed are rows too.
 impl Row for crate::protocol::engine::feed::FeedEntry {
     const TABLE: Table = Table::Feed;

@@ -6,6 +6,7 @@ use crate::protocol::{
         envelope::{HeaderKey, Sid, Tag},
         secret::Secret,
     },
+    engine::record::Position,
     identity::{bundle::BoxId, ticket::Inv},
     ids::{AccountId, DeviceId, OpId},
     time::Millis,
@@ -160,5 +161,23 @@ impl TagRow {
     /// By tag.
     pub fn key(tag: Tag) -> Key {
         Key::named(Self::TABLE, b"", tag.0)
+    }
+}
+
+/// A record that was read and is kept in memory alone, since what it rests on is not here yet. Its position is not
+/// confirmed: it must come again.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(transparent)]
+pub struct UnsettledRow(#[n(0)] pub Millis);
+
+impl Row for UnsettledRow {
+    const TABLE: Table = Table::Unsettled;
+}
+
+impl UnsettledRow {
+    /// By device and position.
+    pub fn key(device: DeviceId, at: Position) -> Key {
+        let place = [&at.sid[..], &at.epoch.to_be_bytes(), &at.index.to_be_bytes()].concat();
+        Key::at(Self::TABLE, device, place)
     }
 }

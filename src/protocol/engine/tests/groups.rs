@@ -117,3 +117,61 @@ fn who_comes_back_counts_anew() {
     let (again, always) = (world.member(0, group, 2).from_no, world.member(0, group, 1).from_no);
     assert!(again > always && again <= said.written + 1, "{again}, {always}");
 }
+
+#[test]
+fn a_newcomer_learns_what_the_others_are_called_from_their_own_words() {
+    let mut world = World::new(4);
+    let group = world.group_with(&[1, 2]);
+    world.command(2, Command::SetName("two".into())).unwrap();
+    world.pass(SOON);
+    // The one whose name it is is away: others hand on what it said.
+    (0..2).for_each(|at| world.part(at, 2));
+    world.part(2, 3);
+    world.invite(group, 3);
+    world.pass(SOON);
+    let called = |world: &World, member: usize| world.member(3, group, member).name;
+    assert_eq!(called(&world, 0).as_deref(), Some("p0"));
+    assert_eq!(called(&world, 1).as_deref(), Some("p1"));
+    assert_eq!(called(&world, 2).as_deref(), Some("two"));
+    assert_eq!(world.member(0, group, 3).name.as_deref(), Some("p3"));
+    assert!(world.texts(3, group).is_empty(), "nothing else of the past comes with it");
+}
+
+#[test]
+fn a_name_that_is_handed_on_out_of_date_is_mended_by_its_owner() {
+    let mut world = World::new(4);
+    let group = world.group_with(&[1, 2]);
+    (0..2).for_each(|at| world.part(at, 2));
+    world.part(2, 3);
+    world.command(2, Command::SetName("newer".into())).unwrap();
+    world.invite(group, 3);
+    world.pass(SOON);
+    assert_eq!(world.member(3, group, 2).name.as_deref(), Some("p2"), "all that the others know");
+    world.connect(2, 3);
+    world.connect(0, 2);
+    world.pass(LATER);
+    assert_eq!(world.member(3, group, 2).name.as_deref(), Some("newer"));
+    world.command(2, Command::SetName("newest".into())).unwrap();
+    world.pass(SOON);
+    assert_eq!(world.member(3, group, 2).name.as_deref(), Some("newest"));
+}
+
+#[test]
+fn a_key_that_came_before_its_owner_was_known_survives_a_crash() {
+    let mut world = World::new(4);
+    let group = world.group_with(&[1, 2]);
+    (0..2).for_each(|at| world.part(at, 2));
+    world.part(1, 3);
+    world.invite(group, 3);
+    world.pass(SOON);
+    world.part(0, 3);
+    // Only the one who does not know the newcomer hears it, and forgets what was in memory alone.
+    world.say(3, group, "last words");
+    world.pass(Duration::from_secs(1));
+    world.restart_alone(2);
+    world.connect(2, 3);
+    world.command(3, Command::LeaveGroup(group)).unwrap();
+    world.pass(Duration::from_secs(3600));
+    assert_eq!(world.texts(2, group), ["last words"]);
+    assert_eq!(world.outbox(3, 2), 0);
+}

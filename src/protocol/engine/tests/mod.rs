@@ -1,6 +1,7 @@
 //! A few engines on one clock, without a network: frames arrive at once, gossip passes the gates.
 
 mod contacts;
+mod damage;
 mod groups;
 mod names;
 
@@ -78,6 +79,7 @@ pub(super) struct World {
     replies: Vec<Result<Reply, Refusal>>,
     inputs: VecDeque<(usize, Input)>,
     apart: BTreeSet<(usize, usize)>,
+    damaged: Vec<(usize, Table)>,
 }
 
 impl World {
@@ -91,7 +93,8 @@ impl World {
     pub(super) fn of(names: &[&str]) -> Self {
         let (now, count) = (Millis(1_800_000_000_000), names.len());
         let nodes = names.iter().enumerate().map(|(n, name)| node(n, name, now)).collect();
-        let mut world = Self { nodes, now, replies: vec![], inputs: VecDeque::new(), apart: BTreeSet::new() };
+        let mut world =
+            Self { nodes, now, replies: vec![], inputs: VecDeque::new(), apart: BTreeSet::new(), damaged: vec![] };
         for at in 0..count {
             world.input(at, Input::Online);
         }
@@ -145,15 +148,20 @@ impl World {
 
     /// A process killed and started again.
     pub(super) fn restart(&mut self, at: usize) {
+        self.restart_alone(at);
+        for other in (0..self.nodes.len()).filter(|other| *other != at) {
+            self.connect(at, other);
+        }
+    }
+
+    /// The same, connected to nobody.
+    pub(super) fn restart_alone(&mut self, at: usize) {
         for other in (0..self.nodes.len()).filter(|other| *other != at) {
             self.part(at, other);
         }
         self.nodes[at].engine = Engine::new(Settings::default());
         self.nodes[at].gates.clear();
         self.input(at, Input::Online);
-        for other in (0..self.nodes.len()).filter(|other| *other != at) {
-            self.connect(at, other);
-        }
     }
 
     /// The account of a node on another device, by its 24 words alone; a node of its own.
@@ -243,6 +251,16 @@ impl World {
             }
         };
         lines.iter().map(|(_, bytes)| event(bytes)).collect()
+    }
+
+    /// Puts something else in the place of a row.
+    pub(super) fn damage(&mut self, at: usize, key: Key) {
+        self.nodes[at].shelf.0.insert(key, b"not a row".to_vec()).expect("there was a row");
+    }
+
+    /// Tables of which a node said that they are damaged.
+    pub(super) fn damaged(&self, at: usize) -> BTreeSet<Table> {
+        self.damaged.iter().filter(|(of, _)| *of == at).map(|(_, table)| *table).collect()
     }
 
     /// One row of a node.
@@ -335,6 +353,7 @@ impl World {
                 self.nodes[at].gates.remove(&topic);
             }
             Effect::Reply(_, reply) => self.replies.push(reply),
+            Effect::Damaged(table) => self.damaged.push((at, table)),
             Effect::Reach(..) | Effect::Forget(_) | Effect::Feed(_) => {}
         }
     }

@@ -11,6 +11,7 @@ word-online = online
 word-away = away
 word-verified = verified
 word-unverified = not verified
+word-new-device = NEW DEVICE since { $since }: compare numbers again
 
 column-name = NAME
 column-state = STATE
@@ -94,6 +95,7 @@ contact-blocked = blocked
 contact-link-used = the link was used by another: ask for a new one
 contact-link-expired = the link expired: ask for a new one
 contact-link-useless = the link leads to nobody: ask for a new one
+contact-no-contact = not a contact
 contact-declined = { $name } is declined
 contact-removed = { $name } is removed; the history stays
 contacts-none = No contacts yet. Invite someone: moim invite --qr
@@ -143,6 +145,7 @@ event-link-used = The link of { $name } was used by somebody else before you. As
 event-link-expired = The link of { $name } expired before they were reached. Ask for a new one
 event-session-restarted = The connection with { $name } began anew: one of you lost what the two devices shared
 event-damaged = [something that happened cannot be read any more: the disk does not hold what was written]
+event-new-device = WARNING: { $name } has a new device. If they did not restore their account, somebody else has their 24 words. Ask them in a call, then: moim verify "{ $name }"
 event-request = { $name } wants to become your contact: moim requests
 event-group =
     { $count ->
