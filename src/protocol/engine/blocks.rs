@@ -39,6 +39,11 @@ impl Turn<'_> {
         contact.blocked = false;
         self.put(ContactRow::key(account), &contact);
         self.reach_contact(&contact)?;
+        for device in &contact.devices {
+            if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(*device))? {
+                self.greet(&row)?;
+            }
+        }
         self.tell_contact(account)?;
         Ok(Reply::Contact(account))
     }

@@ -173,14 +173,21 @@ impl Turn<'_> {
         self.mem.lanes.remove(&device);
         let row = self.leave_stale_start(row)?;
         self.tell_presence(&row, Presence::Online)?;
-        if row.sending.is_some() && self.may_know_bundle(&row)? {
-            let bundle = self.own()?.bundle;
-            self.whisper(device, &Record::Bundle(bundle))?;
-            self.owe_all(&row)?;
-        }
+        self.greet(&row)?;
         self.ask_ticket_bundle(row.account, peer)?;
         self.pump(device)?;
         self.groups_meet(&row)
+    }
+
+    /// Tells a device that is there where this one is, and what it may have missed of receipts.
+    pub(super) fn greet(&mut self, device: &DeviceRow) -> Step {
+        let is_there = self.mem.peers.contains_key(&device.transport);
+        if !is_there || device.sending.is_none() || !self.may_know_bundle(device)? {
+            return Ok(());
+        }
+        let bundle = self.own()?.bundle;
+        self.whisper(device.device, &Record::Bundle(bundle))?;
+        self.owe_all(device)
     }
 
     /// A peer's last connection is gone.

@@ -215,3 +215,24 @@ fn a_link_that_is_added_once_more_after_it_was_used_changes_nothing() {
     assert!(contact.state == rows::ContactState::Connected && contact.ticket.is_none());
     assert!(!is_told(&world, 1, 0, ContactNotice::LinkUsed));
 }
+
+#[test]
+fn what_was_read_before_a_block_is_told_after_it() {
+    let mut world = World::new(2);
+    let chat = world.direct(0, 1);
+    world.tell(1, 0, "read, then blocked");
+    world.pass(SOON);
+    world.part(0, 1);
+    world.command(0, Command::MarkRead { chat, up_to: None }).unwrap();
+    world.command(0, Command::Block(world.account(1))).unwrap();
+    world.connect(0, 1);
+    let read = |world: &World| {
+        let key = rows::ReceiptRow::key(chat, rows::Side::Theirs, world.device(0));
+        world.row::<rows::ReceiptRow>(1, &key).map(|row| row.read)
+    };
+    world.pass(SOON);
+    assert_eq!(read(&world), Some(0));
+    world.command(0, Command::Unblock(world.account(1))).unwrap();
+    world.pass(SOON);
+    assert_eq!(read(&world), Some(1));
+}
