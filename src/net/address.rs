@@ -39,10 +39,11 @@ pub(super) fn dialable(texts: &[String], peer: Option<&PeerId>) -> Vec<Multiaddr
     texts.iter().filter_map(|text| parse(text, peer)).take(MAX_PEER_ADDRESSES).collect()
 }
 
-/// The addresses to tell others: concrete ones, loopback only where there is nothing else.
+/// The addresses to tell others: concrete ones that mean the same to them, loopback only where there is nothing else.
 pub(super) fn to_tell<'a>(listening: impl Iterator<Item = &'a Multiaddr>) -> Vec<String> {
-    let (loopback, mut others): (Vec<_>, Vec<_>) =
-        listening.filter(|address| !is_unspecified(address)).partition(|address| is_loopback(address));
+    let (loopback, mut others): (Vec<_>, Vec<_>) = listening
+        .filter(|address| !is_unspecified(address) && !is_link_local(address))
+        .partition(|address| is_loopback(address));
     if others.is_empty() {
         others = loopback;
     }
@@ -72,6 +73,11 @@ fn parse(text: &str, peer: Option<&PeerId>) -> Option<Multiaddr> {
 
 fn is_unspecified(address: &Multiaddr) -> bool {
     ip(address).is_some_and(|ip| ip.is_unspecified())
+}
+
+/// Whether it means something on one cable only, and there only with the name of the interface.
+fn is_link_local(address: &Multiaddr) -> bool {
+    matches!(ip(address), Some(IpAddr::V6(ip)) if ip.is_unicast_link_local())
 }
 
 fn is_loopback(address: &Multiaddr) -> bool {
@@ -120,11 +126,12 @@ mod tests {
 
     #[test]
     fn loopback_is_told_only_where_there_is_nothing_else() {
-        let all: Vec<Multiaddr> = ["/ip4/127.0.0.1/tcp/1", "/ip4/10.0.0.1/tcp/1", "/ip4/0.0.0.0/tcp/1"]
-            .iter()
-            .map(|text| text.parse().unwrap())
-            .collect();
+        let all: Vec<Multiaddr> =
+            ["/ip4/127.0.0.1/tcp/1", "/ip6/fe80::1/tcp/1", "/ip4/10.0.0.1/tcp/1", "/ip4/0.0.0.0/tcp/1"]
+                .iter()
+                .map(|text| text.parse().unwrap())
+                .collect();
         assert_eq!(to_tell(all.iter()), ["/ip4/10.0.0.1/tcp/1"]);
-        assert_eq!(to_tell(all.iter().take(1)), ["/ip4/127.0.0.1/tcp/1"]);
+        assert_eq!(to_tell(all.iter().take(2)), ["/ip4/127.0.0.1/tcp/1"]);
     }
 }

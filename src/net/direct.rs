@@ -17,6 +17,7 @@ use crate::net::{
 use libp2p::{
     Multiaddr, PeerId, Stream, StreamProtocol,
     core::{Endpoint, transport::PortUse, upgrade::ReadyUpgrade},
+    multiaddr::Protocol,
     swarm::{
         CloseConnection, ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm,
         NetworkBehaviour, NotifyHandler, SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
@@ -90,6 +91,11 @@ impl Behaviour {
     }
 }
 
+/// An address without the PeerId that the swarm adds to it: with it, it would be remembered as another one.
+fn plain(address: &Multiaddr) -> Multiaddr {
+    address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect()
+}
+
 impl NetworkBehaviour for Behaviour {
     type ConnectionHandler = Handler;
     type ToSwarm = Event;
@@ -118,7 +124,7 @@ impl NetworkBehaviour for Behaviour {
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
             FromSwarm::ConnectionEstablished(new) => {
-                let dialled = new.endpoint.is_dialer().then(|| new.endpoint.get_remote_address().clone());
+                let dialled = new.endpoint.is_dialer().then(|| plain(new.endpoint.get_remote_address()));
                 let current = Current { connection: new.connection_id, dialled };
                 self.current.insert(new.peer_id, current);
             }

@@ -8,8 +8,8 @@ use crate::{
     net::{
         Command, Gate, NetEvent, QueueLimits, Topic, Unreached, Verdict, address, direct,
         gossip::{acceptance, topic_score},
-        limits::{MAX_DIALS, MAX_HELD_EVENTS, MAX_HELD_GOSSIP, MAX_NEARBY, MAX_NEARBY_ADDRESSES},
-        link::{Ended, Ends, Link, Why},
+        limits::{MAX_DIALS, MAX_HELD_EVENTS, MAX_HELD_GOSSIP, MAX_NEARBY, MAX_NEARBY_ADDRESSES, MAX_REACHED},
+        link::{Ended, Ends, Link, Standing, Why},
         offences::Offences,
         reach::{Dial, Reach},
         swarm::{Behaviour, BehaviourEvent},
@@ -41,6 +41,8 @@ pub(super) struct Driver {
     links: HashMap<PeerId, Link>,
     tasks: JoinSet<Ended>,
     queue: QueueLimits,
+    /// How long a stranger may be silent.
+    silence: Duration,
     reach: Reach,
     dialling: HashMap<ConnectionId, Dialled>,
     gates: HashMap<gossipsub::TopicHash, (Topic, Gate)>,
@@ -65,6 +67,7 @@ impl Driver {
         commands: mpsc::Receiver<Command>,
         events: mpsc::Sender<NetEvent>,
         queue: QueueLimits,
+        silence: Duration,
     ) -> Self {
         let reach = Reach::new(*swarm.local_peer_id());
         Self {
@@ -76,6 +79,7 @@ impl Driver {
             links: HashMap::new(),
             tasks: JoinSet::new(),
             queue,
+            silence,
             reach,
             dialling: HashMap::new(),
             gates: HashMap::new(),
@@ -120,13 +124,20 @@ impl Driver {
             Command::Subscribe { topic, gate } => self.subscribe(topic, gate),
             Command::Unsubscribe { topic } => {
                 self.gates.remove(&topic.ident().hash());
-                self.swarm.behaviour_mut().gossip.unsubscribe(&topic.ident());
+                self.swarm.behaviour_mut().circle.gossip().unsubscribe(&topic.ident());
+            }
+            Command::Circle { peers } => {
+                let circle = peers.iter().take(MAX_REACHED).filter_map(address::peer_id).collect();
+                self.swarm.behaviour_mut().circle.draw(circle);
             }
             Command::Reach { peer, addresses } => self.want(&peer, &addresses),
             Command::Forget { peer } => {
                 let Some(peer) = address::peer_id(&peer) else { return };
                 self.reach.forget(&peer);
-                self.swarm.behaviour_mut().limits.remove_peer_id(&peer);
+                self.swarm.behaviour_mut().door.forget(&peer);
+                if let Some(link) = self.links.get(&peer) {
+                    link.standing(Standing::Stranger);
+                }
             }
             Command::Disconnect { peer } => {
                 let Some(peer) = address::peer_id(&peer) else { return };
@@ -169,10 +180,11 @@ impl Driver {
                 self.reach.connected(&peer, dialled.as_ref(), Instant::now());
                 let Some(key) = address::transport_key(&peer) else { return };
                 let address = dialled.as_ref().map(Multiaddr::to_string);
-                let (events, queue) = (self.events.clone(), self.queue);
+                let (events, queue, silence) = (self.events.clone(), self.queue, self.silence);
                 let before = self.links.remove(&peer).and_then(Link::end);
-                let ends = Ends { peer, key, connection, address, inbound, outbound, events, queue };
-                let (link, task) = Link::new(ends, before);
+                let ends = Ends { peer, key, connection, address, inbound, outbound, events, queue, silence };
+                let standing = if self.reach.wants(&peer) { Standing::Wanted } else { Standing::Stranger };
+                let (link, task) = Link::new(ends, standing, before);
                 self.links.insert(peer, link);
                 self.tasks.spawn(task);
             }
@@ -181,7 +193,7 @@ impl Driver {
             BehaviourEvent::Ping(ping) if ping.result.is_err() => {
                 self.swarm.close_connection(ping.connection);
             }
-            BehaviourEvent::Gossip(gossipsub::Event::Message { propagation_source, message_id, message }) => {
+            BehaviourEvent::Circle(gossipsub::Event::Message { propagation_source, message_id, message }) => {
                 self.judge(&propagation_source, &message_id, message);
             }
             BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => self.on_discovered(found),
@@ -239,7 +251,10 @@ impl Driver {
             return;
         }
         // Strangers never take the place of someone this node wants.
-        self.swarm.behaviour_mut().limits.bypass_peer_id(&peer);
+        self.swarm.behaviour_mut().door.welcome(peer);
+        if let Some(link) = self.links.get(&peer) {
+            link.standing(Standing::Wanted);
+        }
         if self.swarm.is_connected(&peer) {
             self.reach.connected(&peer, None, now);
         }
@@ -311,8 +326,9 @@ impl Driver {
         for (peer, mut addresses) in peers {
             // A few, so that made-up ones do not push out those that a peer gave itself.
             addresses.truncate(MAX_NEARBY_ADDRESSES);
-            // Named by anyone on the network: nothing is dialled, and nothing held back, on that word alone.
+            // Named by anyone on the network: no stranger is dialled, and nothing held back, on that word alone.
             let Some(key) = address::transport_key(&peer) else { continue };
+            self.reach.appeared(&peer, address::dialable(&addresses, Some(&peer)), Instant::now());
             if self.nearby.len() < MAX_NEARBY || self.nearby.contains_key(&peer) {
                 self.nearby.insert(peer, addresses.clone());
             }
@@ -325,7 +341,7 @@ impl Driver {
     // Gossip
 
     fn subscribe(&mut self, topic: Topic, gate: Gate) {
-        let gossip = &mut self.swarm.behaviour_mut().gossip;
+        let gossip = self.swarm.behaviour_mut().circle.gossip();
         if let Err(error) = gossip.set_topic_params(topic.ident(), topic_score()) {
             tracing::error!(error, "gossip is not scored");
         }
@@ -339,7 +355,7 @@ impl Driver {
         if frame.len() > MAX_GOSSIP_FRAME {
             return tracing::error!(size = frame.len(), "a gossip frame of ours is too long; dropped");
         }
-        match self.swarm.behaviour_mut().gossip.publish(topic.ident(), frame) {
+        match self.swarm.behaviour_mut().circle.gossip().publish(topic.ident(), frame) {
             // Alone on the topic, or said before: what gossip does not carry, sync does.
             Ok(_) | Err(gossipsub::PublishError::NoPeersSubscribedToTopic | gossipsub::PublishError::Duplicate) => {}
             Err(error) => tracing::debug!(%error, "a gossip frame did not leave"),
@@ -350,7 +366,7 @@ impl Driver {
         let gate = self.gates.get(&message.topic);
         let verdict = gate.map_or(Verdict::Ignore(None), |(_, gate)| gate(&message.data));
         let topic = gate.map(|(topic, _)| *topic);
-        let gossip = &mut self.swarm.behaviour_mut().gossip;
+        let gossip = self.swarm.behaviour_mut().circle.gossip();
         gossip.report_message_validation_result(id, from, acceptance(&verdict));
         let (payload, forwarded) = match verdict {
             Verdict::Accept(payload) => (payload, true),
@@ -370,6 +386,10 @@ impl Driver {
     fn tell_addresses(&mut self) {
         let addresses = address::to_tell(self.swarm.listeners());
         if addresses != self.told_addresses {
+            // Whoever moved to another network may reach there what it did not reach here.
+            if !self.told_addresses.is_empty() {
+                self.reach.try_now(Instant::now());
+            }
             self.told_addresses.clone_from(&addresses);
             self.held.push_back(NetEvent::Listening { addresses });
         }

@@ -5,19 +5,61 @@ use std::time::Duration;
 
 // Connections
 
-/// Connections others may have open to this node: a large group's members and some strangers. People that this node
-/// wants to reach come on top, so that strangers cannot take their places.
-pub const MAX_INCOMING: u32 = 512;
-/// Handshakes others may have under way: each costs a Diffie-Hellman and a few KiB.
-pub const MAX_PENDING_INCOMING: u32 = 64;
+/// What [`DoorLimits`] bounds, with its own values.
+pub const DOOR: DoorLimits = DoorLimits {
+    // Each costs a Diffie-Hellman and a few KiB, for at most HANDSHAKE_TIMEOUT.
+    pending: 128,
+    // An office behind one address that comes back all at once, and no more.
+    pending_from_one_place: 16,
+    // Each may hold CONNECTION_WINDOW of memory.
+    strangers: 64,
+    // A home or an office.
+    strangers_from_one_place: 16,
+    // Ten times what the first exchange under a link takes on a slow network.
+    turn: Duration::from_secs(20),
+    // Long enough for a person to look at a request.
+    silence: Duration::from_secs(2 * 60),
+    // Far past what a node needs, and a test of a thousand nodes in one process; well before the system kills it.
+    memory: 2 * 1024 * 1024 * 1024,
+};
+
+/// How many others may come in of themselves. Peers that this node wants to reach come on top: strangers cannot take their
+/// places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DoorLimits {
+    /// Handshakes under way.
+    pub pending: usize,
+    /// Those of one address (IPv6: of one /64). Not for this machine's own, whose nodes share one.
+    pub pending_from_one_place: usize,
+    /// Connections of strangers.
+    pub strangers: usize,
+    /// Those of one address, as above.
+    pub strangers_from_one_place: usize,
+    /// How long a stranger may stay where another wants its place.
+    pub turn: Duration,
+    /// A stranger with whom no frame was exchanged for this long is sent away.
+    pub silence: Duration,
+    /// Where this process holds more bytes than these, no stranger is let in, on systems that say so (Linux).
+    pub memory: u64,
+}
+
+impl Default for DoorLimits {
+    fn default() -> Self {
+        DOOR
+    }
+}
+
 /// Dials under way at once: at start a node may know a thousand peers, and each dial tries several addresses.
 pub const MAX_DIALS: usize = 32;
-/// Connections of one peer: the one that lives, and the one that is being judged.
-pub const MAX_PER_PEER: u32 = 2;
 /// Streams of one connection: gossip, ping, identify and direct take eight; the rest is room for what comes.
 pub const MAX_STREAMS: usize = 24;
 /// Streams being negotiated by the remote of one connection.
 pub const MAX_NEGOTIATING: usize = 8;
+/// Unread bytes of one TCP connection: 256 KiB for each stream, which the multiplexer promises, and 2 MiB for those that
+/// are quick and far away. Its own limit is 1 GiB, to which a peer that delays its answers can stretch it.
+pub const CONNECTION_WINDOW: usize = MAX_STREAMS * 256 * 1024 + 2 * 1024 * 1024;
+/// Incoming streams of one connection that wait to be taken up.
+pub const MAX_WAITING_STREAMS: usize = 8;
 /// Unread bytes of one QUIC stream.
 pub const QUIC_STREAM_WINDOW: u32 = 1024 * 1024;
 /// Unread bytes of one QUIC connection: four busy streams.
@@ -26,6 +68,8 @@ pub const QUIC_CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Both direct streams must be open this soon after the connection, or the peer is not one of ours.
 pub const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The network has ended this soon after it was told to: what does not end by then is left to the system.
+pub const STOP_TIMEOUT: Duration = Duration::from_millis(150);
 /// Saying goodbye may take this long: on a half-open connection nobody answers.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// A connection whose peer makes another must answer within this, or it is dead.

@@ -18,10 +18,15 @@ use crate::{
 };
 use futures::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use libp2p::{PeerId, swarm::ConnectionId};
-use std::{convert::Infallible, io, sync::Arc};
+use std::{
+    convert::Infallible,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
-    time::timeout,
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +39,16 @@ pub(super) struct Link {
     overflow: Arc<watch::Sender<bool>>,
     ended: oneshot::Receiver<Infallible>,
     closed: CancellationToken,
+    standing: watch::Sender<Standing>,
+}
+
+/// Whether this node wants the peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It does; the peer may be silent for ever.
+    Wanted,
+    /// It does not; a silent one is sent away.
+    Stranger,
 }
 
 /// Resolves when the task of an earlier link has told its last.
@@ -70,11 +85,25 @@ pub(super) struct Ends<R, W> {
     pub(super) outbound: W,
     pub(super) events: mpsc::Sender<NetEvent>,
     pub(super) queue: QueueLimits,
+    /// How long a stranger may be silent.
+    pub(super) silence: Duration,
+}
+
+/// What the parts of a link's task share with the driver.
+struct Shared {
+    queued: mpsc::Receiver<Queued>,
+    overflow: Arc<watch::Sender<bool>>,
+    closed: CancellationToken,
+    standing: watch::Receiver<Standing>,
 }
 
 impl Link {
     /// A link and the task that must be run for it.
-    pub(super) fn new<R, W>(ends: Ends<R, W>, before: Before) -> (Self, impl Future<Output = Ended> + Send)
+    pub(super) fn new<R, W>(
+        ends: Ends<R, W>,
+        standing: Standing,
+        before: Before,
+    ) -> (Self, impl Future<Output = Ended> + Send)
     where
         R: AsyncRead + Unpin + Send,
         W: AsyncWrite + Unpin + Send,
@@ -84,17 +113,13 @@ impl Link {
         let overflow = Arc::new(watch::Sender::new(false));
         let (telling_end, ended) = oneshot::channel();
         let closed = CancellationToken::new();
-        let link = Self {
-            connection: ends.connection,
-            queue,
-            room,
-            overflow: overflow.clone(),
-            ended,
-            closed: closed.clone(),
-        };
+        let standing = watch::Sender::new(standing);
+        let shared =
+            Shared { queued, overflow: overflow.clone(), closed: closed.clone(), standing: standing.subscribe() };
+        let link = Self { connection: ends.connection, queue, room, overflow, ended, closed, standing };
         let task = async move {
             let (peer, connection) = (ends.peer, ends.connection);
-            let why = run(ends, before, queued, overflow, closed).await;
+            let why = run(ends, before, shared).await;
             drop(telling_end);
             Ended { peer, connection, why }
         };
@@ -115,6 +140,11 @@ impl Link {
         }
     }
 
+    /// The peer is wanted from now on, or a stranger again.
+    pub(super) fn standing(&self, standing: Standing) {
+        self.standing.send_if_modified(|now| std::mem::replace(now, standing) != standing);
+    }
+
     /// Its connection is gone: the task reads what has come in, tells the node, and ends.
     pub(super) fn close(&self) {
         self.closed.cancel();
@@ -127,30 +157,27 @@ impl Link {
     }
 }
 
-async fn run<R, W>(
-    ends: Ends<R, W>,
-    before: Before,
-    queued: mpsc::Receiver<Queued>,
-    overflow: Arc<watch::Sender<bool>>,
-    closed: CancellationToken,
-) -> Why
+async fn run<R, W>(ends: Ends<R, W>, before: Before, shared: Shared) -> Why
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
+    let Shared { queued, overflow, closed, standing } = shared;
     if let Some(before) = before {
         let _told = before.await;
     }
-    let Ends { key, address, inbound, outbound, events, .. } = ends;
+    let Ends { key, address, inbound, outbound, events, silence, .. } = ends;
     if closed.is_cancelled() || events.send(NetEvent::Connected { peer: key, address }).await.is_err() {
         return Why::Closed;
     }
+    let pulse = Pulse::default();
     let why = {
-        let read = read(key, inbound, &events);
+        let read = read(key, inbound, &events, &pulse);
         tokio::pin!(read);
         tokio::select! {
             why = &mut read => why,
-            _broken = write(outbound, queued, &overflow) => Why::Closed,
+            _broken = write(outbound, queued, &overflow, &pulse) => Why::Closed,
+            () = silent_stranger(standing, silence, &pulse) => Why::Closed,
             () = tell_overflow(key, overflow.subscribe(), &events) => Why::Closed,
             () = closed.cancelled() => timeout(DRAIN_TIMEOUT, read).await.unwrap_or(Why::Closed),
         }
@@ -159,7 +186,45 @@ where
     why
 }
 
-async fn read(from: TransportKey, io: impl AsyncRead + Unpin, events: &mpsc::Sender<NetEvent>) -> Why {
+/// When a frame last passed, in either direction.
+struct Pulse(Mutex<Instant>);
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self(Mutex::new(Instant::now()))
+    }
+}
+
+impl Pulse {
+    fn beat(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn last(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns when the peer has been silent for so long while it is a stranger.
+async fn silent_stranger(mut standing: watch::Receiver<Standing>, silence: Duration, pulse: &Pulse) {
+    loop {
+        if standing.wait_for(|now| *now == Standing::Stranger).await.is_err() {
+            // The driver dropped the link, which ends the task.
+            return std::future::pending().await;
+        }
+        let until = pulse.last() + silence;
+        if until <= Instant::now() {
+            tracing::debug!("a stranger is silent; sent away");
+            return;
+        }
+        tokio::select! {
+            () = sleep_until(until) => {}
+            _wanted = standing.wait_for(|now| *now == Standing::Wanted) => {}
+        }
+    }
+}
+
+async fn read(from: TransportKey, io: impl AsyncRead + Unpin, events: &mpsc::Sender<NetEvent>, pulse: &Pulse) -> Why {
     let mut frames = Frames::new(io, FRAME_TIMEOUT);
     loop {
         let bytes = match frames.next().await {
@@ -170,6 +235,7 @@ async fn read(from: TransportKey, io: impl AsyncRead + Unpin, events: &mpsc::Sen
             }
             Ok(None) | Err(FrameError::Slow | FrameError::Io(_)) => return Why::Closed,
         };
+        pulse.beat();
         if events.send(NetEvent::Frame { from, bytes }).await.is_err() {
             return Why::Closed;
         }
@@ -181,6 +247,7 @@ async fn write(
     mut io: impl AsyncWrite + Unpin,
     mut queue: mpsc::Receiver<Queued>,
     overflow: &watch::Sender<bool>,
+    pulse: &Pulse,
 ) -> io::Result<()> {
     let (mut waiting, mut batch) = (Vec::new(), Vec::new());
     loop {
@@ -197,6 +264,7 @@ async fn write(
         }
         io.write_all(&batch).await?;
         io.flush().await?;
+        pulse.beat();
         batch.clear();
         // An idle peer keeps no buffer.
         if queue.is_empty() {
@@ -230,10 +298,20 @@ mod tests {
         events: &mpsc::Sender<NetEvent>,
         queue: QueueLimits,
     ) -> (Link, impl Future<Output = Ended> + Send + use<>) {
+        link_with(io, events, queue, crate::net::limits::DOOR.silence)
+    }
+
+    fn link_with(
+        io: tokio::io::DuplexStream,
+        events: &mpsc::Sender<NetEvent>,
+        queue: QueueLimits,
+        silence: Duration,
+    ) -> (Link, impl Future<Output = Ended> + Send + use<>) {
         let (inbound, outbound) = futures::AsyncReadExt::split(io.compat());
         let connection = ConnectionId::new_unchecked(1);
         let (peer, events) = (PeerId::random(), events.clone());
-        Link::new(Ends { peer, key: PEER, connection, address: None, inbound, outbound, events, queue }, None)
+        let ends = Ends { peer, key: PEER, connection, address: None, inbound, outbound, events, queue, silence };
+        Link::new(ends, Standing::Wanted, None)
     }
 
     #[tokio::test]
@@ -281,9 +359,30 @@ mod tests {
         let mut batch = Vec::new();
         (0..2_000u32).for_each(|n| append(&[&n.to_be_bytes()[..], &[0; 28]].concat(), &mut batch));
         let mut theirs = theirs.compat();
-        let written = timeout(std::time::Duration::from_millis(300), theirs.write_all(&batch)).await;
+        let written = timeout(Duration::from_millis(300), theirs.write_all(&batch)).await;
         assert!(written.is_err(), "2,000 frames do not fit the channel, the buffer and the stream");
         assert!(matches!(told.recv().await, Some(NetEvent::Connected { .. })));
         assert!(matches!(told.recv().await, Some(NetEvent::Frame { bytes, .. }) if bytes[..4] == [0; 4]));
+    }
+
+    #[tokio::test]
+    async fn a_silent_stranger_is_sent_away_and_a_wanted_peer_may_be_silent_for_ever() {
+        const SILENCE: Duration = Duration::from_millis(400);
+        let (events, mut told) = mpsc::channel(64);
+        let (theirs, ours) = tokio::io::duplex(1024);
+        let (link, task) = link_with(ours, &events, QueueLimits::default(), SILENCE);
+        let task = tokio::spawn(task);
+        assert!(matches!(told.recv().await, Some(NetEvent::Connected { .. })));
+        timeout(SILENCE * 2, told.recv()).await.expect_err("it is wanted");
+        let mut frame = Vec::new();
+        append(&[2], &mut frame);
+        let mut theirs = theirs.compat();
+        theirs.write_all(&frame).await.unwrap();
+        assert!(matches!(told.recv().await, Some(NetEvent::Frame { .. })));
+        let began = Instant::now();
+        link.standing(Standing::Stranger);
+        assert!(matches!(told.recv().await, Some(NetEvent::Disconnected { .. })));
+        assert!(began.elapsed() > SILENCE / 2, "{:?}", began.elapsed());
+        task.await.unwrap();
     }
 }

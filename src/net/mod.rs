@@ -2,19 +2,22 @@
 //!
 //! It promises that each connected peer is told once, and before and after its frames; that frames of a connected peer
 //! arrive in order, and either arrive or end in [`NetEvent::Disconnected`] or [`NetEvent::Overflow`]; that gossip is
-//! forwarded only as the topic's [`Gate`] judged; and that no peer makes it hold more than [`limits`] and
+//! forwarded only as the topic's [`Gate`] judged, and no topic is told to a peer outside of [`Command::Circle`]; and that no peer makes it hold more than [`limits`] and
 //! [`crate::protocol::wire::limits`] say. It does not promise delivery: receipts and the outbox above it do.
 //!
 //! It does not know accounts, sessions, groups or the store. The node calls it: [`start`] gives a cheap handle for
 //! [`Command`]s and one channel of [`NetEvent`]s, and everything runs in tasks that [`Net::shutdown`] joins.
 
 mod address;
+mod circle;
 mod direct;
+mod door;
 mod driver;
 mod framing;
 mod gossip;
 pub mod limits;
 mod link;
+mod multiplex;
 mod offences;
 mod ports;
 mod reach;
@@ -30,14 +33,14 @@ pub use ports::{BadAddress, with_memory};
 use crate::{
     net::{
         driver::Driver,
-        limits::{MAX_COMMANDS, MAX_EVENTS, MAX_QUEUED_BYTES, MAX_QUEUED_FRAMES},
+        limits::{DoorLimits, MAX_COMMANDS, MAX_EVENTS, MAX_QUEUED_BYTES, MAX_QUEUED_FRAMES, STOP_TIMEOUT},
     },
     protocol::{crypto::secret::Secret, ids::TransportKey},
 };
 use libp2p::{identity::Keypair, swarm::DialError};
 use std::{fmt, io};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio::{sync::mpsc, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How the network is set up.
 #[derive(Debug, Clone)]
@@ -48,6 +51,8 @@ pub struct NetConfig {
     pub mdns: Mdns,
     /// What may wait for one peer.
     pub queue: QueueLimits,
+    /// How many strangers may come in.
+    pub door: DoorLimits,
     /// How many events may wait for the node.
     pub events: usize,
 }
@@ -92,6 +97,12 @@ pub enum Command {
         topic: Topic,
         /// Its judge.
         gate: Gate,
+    },
+    /// Those that take part in gossip: peers that share a topic with this node. Nobody else learns one. It replaces what
+    /// was said before.
+    Circle {
+        /// At most [`limits::MAX_REACHED`].
+        peers: Vec<TransportKey>,
     },
     /// Leaves a topic.
     Unsubscribe {
@@ -249,7 +260,8 @@ pub struct Net {
 /// Outside of a tokio runtime.
 pub fn start(seed: &Secret, config: NetConfig) -> Result<(Net, mpsc::Receiver<NetEvent>), NetError> {
     let key = Keypair::ed25519_from_bytes(*seed.expose()).map_err(NetError::transport)?;
-    let mut swarm = swarm::build(&key, config.mdns)?;
+    let tasks = TaskTracker::new();
+    let mut swarm = swarm::build(&key, config.mdns, config.door, &tasks)?;
     let me = address::transport_key(swarm.local_peer_id()).ok_or_else(|| NetError::transport("not an Ed25519 key"))?;
     // All before any: one that is listened on already would be in the way of the next.
     for address in &config.listen {
@@ -262,11 +274,16 @@ pub fn start(seed: &Secret, config: NetConfig) -> Result<(Net, mpsc::Receiver<Ne
     let (commands, to_do) = mpsc::channel(MAX_COMMANDS);
     let (telling, events) = mpsc::channel(config.events.max(1));
     let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
-    let driver = Driver::new(swarm, to_do, telling, config.queue);
+    let driver = Driver::new(swarm, to_do, telling, config.queue, config.door.silence);
     tokio::spawn({
         let (stop, stopped) = (stop.clone(), stopped.clone().drop_guard());
         async move {
             driver.run(stop).await;
+            // The swarm is gone, and its connections end by that.
+            tasks.close();
+            if timeout(STOP_TIMEOUT, tasks.wait()).await.is_err() {
+                tracing::debug!("a connection did not end in time");
+            }
             drop(stopped);
         }
     });
@@ -284,7 +301,8 @@ impl Net {
         self.commands.send(command).await.map_err(|_| Stopped)
     }
 
-    /// Stops the network and returns when every task and socket of it is gone.
+    /// Stops the network and returns when every task and socket of it is gone, or has been given up after
+    /// [`limits::STOP_TIMEOUT`].
     pub async fn shutdown(&self) {
         self.stop.cancel();
         self.stopped.cancelled().await;
@@ -293,7 +311,13 @@ impl Net {
 
 impl Default for NetConfig {
     fn default() -> Self {
-        Self { listen: Vec::new(), mdns: Mdns::Off, queue: QueueLimits::default(), events: MAX_EVENTS }
+        Self {
+            listen: Vec::new(),
+            mdns: Mdns::Off,
+            queue: QueueLimits::default(),
+            door: DoorLimits::default(),
+            events: MAX_EVENTS,
+        }
     }
 }
 
@@ -309,6 +333,7 @@ impl fmt::Debug for Command {
             Self::Send { .. } => "Send",
             Self::Publish { .. } => "Publish",
             Self::Subscribe { .. } => "Subscribe",
+            Self::Circle { .. } => "Circle",
             Self::Unsubscribe { .. } => "Unsubscribe",
             Self::Reach { .. } => "Reach",
             Self::Forget { .. } => "Forget",

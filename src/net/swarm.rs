@@ -1,14 +1,15 @@
 //! How the swarm is put together: transports and behaviours, and nothing that runs.
 
 use crate::net::{
-    Mdns, NetError, direct, gossip,
+    Mdns, NetError, circle, direct, door, gossip,
     limits::{
-        CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, MAX_INCOMING, MAX_NEGOTIATING, MAX_PENDING_INCOMING, MAX_PER_PEER,
-        MAX_STREAMS, PING_INTERVAL, PING_TIMEOUT, QUIC_CONNECTION_WINDOW, QUIC_STREAM_WINDOW,
+        CLOSE_TIMEOUT, DoorLimits, HANDSHAKE_TIMEOUT, MAX_NEGOTIATING, MAX_STREAMS, PING_INTERVAL, PING_TIMEOUT,
+        QUIC_CONNECTION_WINDOW, QUIC_STREAM_WINDOW,
     },
+    multiplex,
 };
 use libp2p::{
-    PeerId, Swarm, Transport, allow_block_list as block_list, connection_limits,
+    PeerId, Swarm, Transport, allow_block_list as block_list,
     core::{
         muxing::{StreamMuxer, StreamMuxerBox, StreamMuxerEvent},
         transport::Boxed,
@@ -18,34 +19,36 @@ use libp2p::{
     identity::Keypair,
     mdns, noise, ping, quic,
     swarm::{self, NetworkBehaviour, behaviour::toggle::Toggle},
-    tcp, yamux,
+    tcp,
 };
 use std::{
     pin::Pin,
     task::{Context, Poll},
 };
 use tokio::time::Sleep;
+use tokio_util::task::TaskTracker;
 
 /// What the swarm does. The order counts: a connection is offered to the fields from first to last, and one that a field
 /// refuses is never seen by those after it.
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
-    pub(super) limits: connection_limits::Behaviour,
+    pub(super) door: door::Behaviour,
     pub(super) blocked: block_list::Behaviour<block_list::BlockedPeers>,
     pub(super) direct: direct::Behaviour,
     pub(super) ping: ping::Behaviour,
     pub(super) identify: identify::Behaviour,
-    pub(super) gossip: gossip::Behaviour,
+    pub(super) circle: circle::Behaviour,
     pub(super) mdns: Toggle<mdns::tokio::Behaviour>,
 }
 
-/// A swarm of this identity that listens nowhere yet.
-pub(super) fn build(key: &Keypair, mdns: Mdns) -> Result<Swarm<Behaviour>, NetError> {
+/// A swarm of this identity that listens nowhere yet; its connections run among `tasks`.
+pub(super) fn build(
+    key: &Keypair,
+    mdns: Mdns,
+    door: DoorLimits,
+    tasks: &TaskTracker,
+) -> Result<Swarm<Behaviour>, NetError> {
     let me = key.public().to_peer_id();
-    let limits = connection_limits::ConnectionLimits::default()
-        .with_max_pending_incoming(Some(MAX_PENDING_INCOMING))
-        .with_max_established_incoming(Some(MAX_INCOMING))
-        .with_max_established_per_peer(Some(MAX_PER_PEER));
     // Strangers learn what the protocols need: no version, no addresses.
     let identify = identify::Config::new("/moim/1".into(), key.public())
         .with_agent_version("moim".into())
@@ -56,15 +59,17 @@ pub(super) fn build(key: &Keypair, mdns: Mdns) -> Result<Swarm<Behaviour>, NetEr
         Mdns::Off => None,
     };
     let behaviour = Behaviour {
-        limits: connection_limits::Behaviour::new(limits),
+        door: door::Behaviour::new(door),
         blocked: block_list::Behaviour::default(),
         direct: direct::Behaviour::default(),
         ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT)),
         identify: identify::Behaviour::new(identify),
-        gossip: gossip::behaviour()?,
+        circle: circle::Behaviour::new(gossip::behaviour()?),
         mdns: mdns.into(),
     };
-    let config = swarm::Config::with_tokio_executor().with_max_negotiating_inbound_streams(MAX_NEGOTIATING);
+    let tasks = tasks.clone();
+    let executor = move |task: Pin<Box<dyn Future<Output = ()> + Send>>| drop(tasks.spawn(task));
+    let config = swarm::Config::with_executor(executor).with_max_negotiating_inbound_streams(MAX_NEGOTIATING);
     Ok(Swarm::new(transport(key)?, behaviour, me, config))
 }
 
@@ -82,12 +87,10 @@ fn transport(key: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, NetError>
 }
 
 fn sockets(key: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, NetError> {
-    let mut multiplexing = yamux::Config::default();
-    multiplexing.set_max_num_streams(MAX_STREAMS);
     let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(key).map_err(NetError::transport)?)
-        .multiplex(multiplexing)
+        .multiplex(multiplex::Upgrade)
         .timeout(HANDSHAKE_TIMEOUT)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(Brief::new(muxer))));
     let mut config = quic::Config::new(key);

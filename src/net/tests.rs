@@ -42,6 +42,11 @@ impl Node {
         self.tell(Command::Reach { peer: other.key, addresses: other.addresses.clone() }).await;
     }
 
+    /// Shares gossip with these alone.
+    async fn circle(&self, others: &[TransportKey]) {
+        self.tell(Command::Circle { peers: others.to_vec() }).await;
+    }
+
     async fn send(&self, to: &Node, frames: Vec<Vec<u8>>) {
         self.tell(Command::Send { to: to.key, frames }).await;
     }

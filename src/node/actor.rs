@@ -11,10 +11,13 @@ use super::{
 };
 use crate::{
     protocol::{
-        engine::{Command, Input, Refusal, Reply, Token, rows, rows::PeerRow},
+        engine::{
+            Command, Input, Refusal, Reply, Token,
+            rows::{self, DeviceRow, PeerRow, Row},
+        },
         ids::TransportKey,
         time::Millis,
-        view::{Table, ViewError},
+        view::{Direction, Table, ViewError},
     },
     store::{Store, StoreError},
 };
@@ -131,6 +134,8 @@ pub(super) struct Actor<C, S, O> {
     last_token: Token,
     /// Peers whose frames are in the present drain: if it fails they must send them again.
     heard: BTreeSet<TransportKey>,
+    /// With whom gossip is shared.
+    circle: BTreeSet<TransportKey>,
     /// As it is with the inputs of the present drain. What is told to views is the copy that was settled.
     around: Surroundings,
     online: bool,
@@ -168,6 +173,7 @@ impl<C: Core, S: Store, O: Outside> Actor<C, S, O> {
             asked: BTreeMap::new(),
             last_token: 0,
             heard: BTreeSet::new(),
+            circle: BTreeSet::new(),
             around: Surroundings::default(),
             online: false,
             careful: 0,
@@ -312,6 +318,7 @@ impl<C: Core, S: Store, O: Outside> Actor<C, S, O> {
 
     fn tell(&mut self, settled: Settled) {
         self.heard.clear();
+        self.draw_circle(&settled.outgoing);
         for outgoing in settled.outgoing {
             self.outside.carry(outgoing);
         }
@@ -327,6 +334,32 @@ impl<C: Core, S: Store, O: Outside> Actor<C, S, O> {
             self.views.feed.send_if_modified(|last| std::mem::replace(last, cursor.max(*last)) < cursor);
         }
         self.publish_surroundings();
+    }
+
+    /// Tells the network with whom alone it may share gossip: devices of members. To anybody else the topics would say who
+    /// is in a group with whom. Asked for when groups or members may have changed, before what changed goes out.
+    fn draw_circle(&mut self, outgoing: &[Outgoing]) {
+        let changes = |outgoing: &Outgoing| {
+            matches!(
+                outgoing,
+                Outgoing::Subscribe(..) | Outgoing::Unsubscribe(_) | Outgoing::Reach(..) | Outgoing::Forget(_)
+            )
+        };
+        if !outgoing.iter().any(changes) {
+            return;
+        }
+        let devices = match self.heart.view().scan(DeviceRow::TABLE, b"", None, Direction::Forward, usize::MAX) {
+            Ok(devices) => devices,
+            Err(error) => return tracing::error!(%error, "gossip goes on with those with whom it was shared before"),
+        };
+        // A row that is damaged keeps only its own device out.
+        let devices = devices.iter().filter_map(|(_, bytes)| rows::parse::<DeviceRow>(bytes).ok());
+        let members = devices.filter(|device| !device.groups.is_empty());
+        let circle: BTreeSet<_> = members.map(|device| device.transport).collect();
+        if circle != self.circle {
+            self.outside.carry(Outgoing::Circle(circle.iter().copied().collect()));
+            self.circle = circle;
+        }
     }
 
     fn publish_surroundings(&self) {

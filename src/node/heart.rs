@@ -56,6 +56,8 @@ pub(super) enum Outgoing {
     Unsubscribe(Topic),
     Reach(TransportKey, Vec<String>),
     Forget(TransportKey),
+    /// With whom alone gossip is shared. Never of the engine.
+    Circle(Vec<TransportKey>),
     /// Close the connection, so that a new one begins with what was not acknowledged. Never of the engine.
     HangUp(TransportKey),
 }

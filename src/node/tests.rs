@@ -8,8 +8,11 @@ use super::{
 };
 use crate::{
     protocol::{
-        engine::{Command, Effect, Input, Reply, rows::PeerRow},
-        ids::{AccountId, TransportKey},
+        engine::{
+            Command, Effect, Input, Reply,
+            rows::{DeviceRow, PeerRow},
+        },
+        ids::{AccountId, DeviceId, NoiseKey, OpId, TransportKey},
         time::Millis,
         view::{Direction, Key, Rows, Table, View, ViewError, Write},
         wire::encode,
@@ -52,6 +55,9 @@ impl Core for Script {
             Input::Command(_, Command::NewGroup(name)) if name == "unanswered" => Ok(vec![row(1)]),
             Input::Command(token, Command::NewGroup(name)) if name == "heavy" => {
                 Ok(vec![row(400 * 1024), Effect::Reply(token, Ok(Reply::Done))])
+            }
+            Input::Command(token, Command::NewGroup(name)) if name == "look" => {
+                Ok(vec![Effect::Reach(PEER, Vec::new()), Effect::Reply(token, Ok(Reply::Done))])
             }
             Input::Command(token, _) => Ok(vec![
                 Effect::Feed(token),
@@ -115,7 +121,10 @@ impl Store for Disk {
 }
 
 /// A network whose arrivals the test writes.
-struct Ear(mpsc::UnboundedReceiver<Arrival>, Log);
+struct Ear(mpsc::UnboundedReceiver<Arrival>, Log, Circle);
+
+/// With whom gossip is shared.
+type Circle = Arc<Mutex<Vec<TransportKey>>>;
 
 impl Outside for Ear {
     async fn next(&mut self) -> Option<Arrival> {
@@ -129,6 +138,9 @@ impl Outside for Ear {
     fn carry(&mut self, outgoing: Outgoing) {
         let name = format!("{outgoing:?}");
         self.1.lock().unwrap().push(format!("carry {}", name.split('(').next().unwrap_or_default()));
+        if let Outgoing::Circle(peers) = outgoing {
+            *self.2.lock().unwrap() = peers;
+        }
     }
 }
 
@@ -141,6 +153,7 @@ struct Bench {
     surroundings: watch::Receiver<Arc<Surroundings>>,
     stop: CancellationToken,
     full: Arc<AtomicBool>,
+    circle: Circle,
     log: Log,
 }
 
@@ -160,8 +173,9 @@ impl Bench {
         let of_script = log.clone();
         let heart = Heart::new(disk, ChaCha20Rng::seed_from_u64(1), move || Script(of_script.clone()));
         let views = Views { feed: feed_out, surroundings: around_out };
-        let actor = Actor::new(heart, Ear(ear, log.clone()), queue, views, clock::now, stop.clone());
-        Self { actor: Some(actor), commands, arrivals, feed, surroundings, stop, full, log }
+        let circle = Circle::default();
+        let actor = Actor::new(heart, Ear(ear, log.clone(), circle.clone()), queue, views, clock::now, stop.clone());
+        Self { actor: Some(actor), commands, arrivals, feed, surroundings, stop, full, circle, log }
     }
 
     fn start(&mut self) -> JoinHandle<()> {
@@ -335,4 +349,39 @@ fn only_somebody_known_is_dialled_on_the_word_of_the_local_network() {
     bench.stop.cancel();
     running.join().unwrap();
     assert_eq!(bench.log().iter().filter(|line| *line == "carry Reach").count(), 1);
+}
+
+#[test]
+fn gossip_is_shared_with_devices_of_members_alone() {
+    let device = |n: u8, groups: &[OpId]| DeviceRow {
+        device: DeviceId([n; 32]),
+        account: ANYONE,
+        transport: TransportKey([n; 32]),
+        noise: NoiseKey([n; 32]),
+        bundle: Vec::new(),
+        bundle_seq: 0,
+        addresses: Vec::new(),
+        sending: None,
+        sessions: Vec::new(),
+        groups: groups.to_vec(),
+    };
+    let (member, contact) = (device(1, &[OpId([7; 32])]), device(2, &[]));
+    let mut rows = MemoryStore::new();
+    let rows_of = [&member, &contact].map(|row| Write::Put(DeviceRow::key(row.device), encode(row)));
+    // One that is damaged keeps itself out, and nobody else.
+    let damaged = Write::Put(DeviceRow::key(DeviceId([3; 32])), vec![0]);
+    rows.stage(rows_of.into_iter().chain([damaged]).collect()).unwrap();
+    rows.commit().unwrap();
+    let mut bench = Bench::over(rows);
+    let asked = ["look", "look", "hiking"].map(|name| bench.ask(name));
+    let running = bench.start();
+    asked.into_iter().for_each(|asked| assert_eq!(asked.blocking_recv().unwrap(), Ok(Reply::Done)));
+    bench.stop.cancel();
+    running.join().unwrap();
+    let log = bench.log();
+    let circles: Vec<_> = log.iter().filter(|line| line.starts_with("carry Circle")).collect();
+    assert_eq!(circles, ["carry Circle"], "told once, before what changed it");
+    let at = |what: &str| log.iter().position(|line| line == what);
+    assert!(at("carry Circle") < at("carry Reach"), "{log:?}");
+    assert_eq!(*bench.circle.lock().unwrap(), [member.transport]);
 }

@@ -1,6 +1,8 @@
 //! Gossip under a gate: what is forwarded, what is not, and how many topics a node may have.
 
 use super::*;
+use futures::StreamExt;
+use libp2p::{gossipsub, swarm::SwarmEvent};
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -26,6 +28,13 @@ async fn subscribed(seed: u8, topic: Topic) -> (Node, Arc<AtomicUsize>) {
     let (node, calls) = (Node::start(seed).await, Arc::new(AtomicUsize::new(0)));
     node.tell(Command::Subscribe { topic, gate: gate(&calls) }).await;
     (node, calls)
+}
+
+/// Connects two nodes that share gossip, with each other alone.
+async fn connect_members(a: &mut Node, b: &mut Node) {
+    a.circle(&[b.key]).await;
+    b.circle(&[a.key]).await;
+    connect(a, b).await;
 }
 
 /// Publishes one frame after another until `to` hears one: a mesh takes a moment to form.
@@ -57,6 +66,10 @@ async fn what_the_gate_accepts_crosses_a_line_of_five_and_nothing_else_does() {
     for seed in 1..=5 {
         line.push(subscribed(seed, TOPIC).await);
     }
+    let keys: Vec<_> = line.iter().map(|(node, _)| node.key).collect();
+    for (node, _) in &line {
+        node.circle(&keys).await;
+    }
     for at in 0..4 {
         let (left, right) = line.split_at_mut(at + 1);
         connect(&mut left[at].0, &mut right[0].0).await;
@@ -82,7 +95,7 @@ async fn what_the_gate_accepts_crosses_a_line_of_five_and_nothing_else_does() {
 async fn a_peer_whose_frames_are_rejected_is_soon_not_heard_at_all() {
     let (mut good, calls) = subscribed(1, TOPIC).await;
     let (mut bad, _) = subscribed(2, TOPIC).await;
-    connect(&mut good, &mut bad).await;
+    connect_members(&mut good, &mut bad).await;
     until_heard(&bad, TOPIC, &mut good).await;
     for n in 0..200u32 {
         bad.tell(Command::Publish { topic: TOPIC, frame: [b"bad", &n.to_be_bytes()[..]].concat() }).await;
@@ -106,7 +119,7 @@ async fn a_hundred_and_fifty_topics_all_work() {
     for (at, topic) in topics.iter().enumerate() {
         // Half of them before the connection, half after.
         if at == 75 {
-            connect(&mut a, &mut b).await;
+            connect_members(&mut a, &mut b).await;
         }
         for node in [&a, &b] {
             node.tell(Command::Subscribe { topic: *topic, gate: gate(&calls) }).await;
@@ -124,10 +137,128 @@ async fn gossip_works_after_both_dialled_at_once_and_after_a_restart() {
     for round in 0..5u8 {
         let (mut a, _) = subscribed(10 + 2 * round, TOPIC).await;
         let (mut b, _) = subscribed(11 + 2 * round, TOPIC).await;
+        a.circle(&[b.key]).await;
+        b.circle(&[a.key]).await;
         tokio::join!(a.reach(&b), b.reach(&a));
         let (key_a, key_b) = (a.key, b.key);
         tokio::join!(a.connected(key_b), b.connected(key_a));
         until_heard(&a, TOPIC, &mut b).await;
         until_heard(&b, TOPIC, &mut a).await;
     }
+}
+
+/// Somebody who speaks the direct protocol, and gossip with whoever speaks it too.
+#[derive(libp2p::swarm::NetworkBehaviour)]
+struct Curious {
+    streams: libp2p_stream::Behaviour,
+    ping: libp2p::ping::Behaviour,
+    gossip: gossipsub::Behaviour,
+}
+
+fn curious() -> libp2p::Swarm<Curious> {
+    let config = gossipsub::ConfigBuilder::default()
+        .validation_mode(gossipsub::ValidationMode::Anonymous)
+        .max_transmit_size(100_000)
+        .build()
+        .unwrap();
+    let mut gossip = gossipsub::Behaviour::new(gossipsub::MessageAuthenticity::Anonymous, config).unwrap();
+    gossip.subscribe(&Topic([1; 20]).ident()).unwrap();
+    libp2p::SwarmBuilder::with_new_identity()
+        .with_tokio()
+        .with_tcp(libp2p::tcp::Config::default(), libp2p::noise::Config::new, libp2p::yamux::Config::default)
+        .unwrap()
+        .with_behaviour(|_| Curious {
+            streams: libp2p_stream::Behaviour::new(),
+            ping: libp2p::ping::Behaviour::default(),
+            gossip,
+        })
+        .unwrap()
+        .build()
+}
+
+/// What it first learns of the node's gossip.
+async fn learned(node: &Node, mut curious: libp2p::Swarm<Curious>) -> gossipsub::Event {
+    let mut control = curious.behaviour().streams.new_control();
+    let _inbound = control.accept(crate::net::direct::PROTOCOL).unwrap();
+    curious.dial(node.addresses[0].parse::<Multiaddr>().unwrap()).unwrap();
+    let learned = async {
+        loop {
+            match curious.select_next_some().await {
+                SwarmEvent::Behaviour(CuriousEvent::Gossip(event)) => return event,
+                SwarmEvent::ConnectionEstablished { .. } => {
+                    // One that is made later is not told either.
+                    node.tell(Command::Subscribe { topic: Topic([8; 20]), gate: gate(&Arc::default()) }).await;
+                }
+                SwarmEvent::ConnectionClosed { cause, .. } => panic!("{cause:?}"),
+                _ => {}
+            }
+        }
+    };
+    timeout(PATIENCE, learned).await.expect("an answer")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_learns_no_topic_and_cannot_tell_that_there_are_any() {
+    let (node, _) = subscribed(1, TOPIC).await;
+    let (stranger, member) = (curious(), curious());
+    node.circle(&[address::transport_key(member.local_peer_id()).unwrap()]).await;
+    let event = learned(&node, stranger).await;
+    assert!(matches!(event, gossipsub::Event::GossipsubNotSupported { .. }), "{event:?}");
+    let event = learned(&node, member).await;
+    assert!(matches!(&event, gossipsub::Event::Subscribed { .. }), "{event:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_becomes_a_member_while_connected_shares_gossip_from_then_on() {
+    for first in [0, 1] {
+        let (mut a, _) = subscribed(20 + 2 * first, TOPIC).await;
+        let (mut b, _) = subscribed(21 + 2 * first, TOPIC).await;
+        connect(&mut a, &mut b).await;
+        // One takes the other in and knocks in vain; frames show that this is over before the other does the same.
+        let (early, late) = if first == 0 { (&mut a, &mut b) } else { (&mut b, &mut a) };
+        early.circle(&[late.key]).await;
+        for n in 0..20 {
+            early.send(late, vec![vec![n]]).await;
+            late.frames(early.key, 1).await;
+            late.send(early, vec![vec![n]]).await;
+            early.frames(late.key, 1).await;
+        }
+        late.circle(&[early.key]).await;
+        until_heard(&a, TOPIC, &mut b).await;
+        until_heard(&b, TOPIC, &mut a).await;
+        // The connection is the one that was: no other event came between the frames.
+        a.send(&b, vec![vec![9]]).await;
+        b.wait(|event| match event {
+            NetEvent::Frame { bytes, .. } if bytes == [9] => Some(()),
+            NetEvent::Disconnected { .. } => panic!("a new connection"),
+            _ => None,
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_a_member_no_more_hears_no_gossip_and_may_come_back() {
+    let (mut a, _) = subscribed(1, TOPIC).await;
+    let (mut b, calls) = subscribed(2, TOPIC).await;
+    connect_members(&mut a, &mut b).await;
+    for _ in 0..2 {
+        until_heard(&a, TOPIC, &mut b).await;
+        a.circle(&[]).await;
+        // Both begin anew, and the other still takes this one for a member.
+        b.disconnected(a.key).await;
+        b.connected(a.key).await;
+        a.connected(b.key).await;
+        let judged = calls.load(Ordering::SeqCst);
+        a.tell(Command::Publish { topic: TOPIC, frame: b"+secret".into() }).await;
+        b.tell(Command::Publish { topic: TOPIC, frame: b"+secret too".into() }).await;
+        // Frames come after what was published before them.
+        for n in 0..20 {
+            a.send(&b, vec![vec![n]]).await;
+            b.wait(|event| matches!(event, NetEvent::Frame { bytes, .. } if bytes == [n]).then_some(())).await;
+        }
+        assert_eq!(calls.load(Ordering::SeqCst), judged);
+        a.circle(&[b.key]).await;
+    }
+    until_heard(&b, TOPIC, &mut a).await;
 }

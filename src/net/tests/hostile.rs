@@ -114,6 +114,74 @@ async fn a_frame_that_drips_or_never_ends_is_closed_in_time() {
 }
 
 #[tokio::test]
+async fn handshakes_that_never_end_are_bounded_and_keep_nobody_out_for_long() {
+    use tokio::net::TcpStream;
+    let door = limits::DoorLimits { pending: 8, ..limits::DOOR };
+    let mut node = Node::start_with(1, NetConfig { listen: vec![tcp(0)], door, ..NetConfig::default() }).await;
+    let port: u16 = node.addresses[0].rsplit('/').next().unwrap().parse().unwrap();
+    let mut mute = Vec::new();
+    for _ in 0..100 {
+        mute.push(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+    }
+    // Those past the limit are closed at once, and the others after their time.
+    let began = Instant::now();
+    let mut closed_at_once = 0;
+    for stream in &mut mute {
+        let mut byte = [0; 64];
+        let end = async { while tokio::io::AsyncReadExt::read(stream, &mut byte).await.is_ok_and(|read| read > 0) {} };
+        timeout(limits::HANDSHAKE_TIMEOUT * 3, end).await.expect("closed");
+        closed_at_once += usize::from(began.elapsed() < limits::HANDSHAKE_TIMEOUT / 2);
+    }
+    println!("{closed_at_once} of 100 were closed at once");
+    let mut honest = Node::start(2).await;
+    connect(&mut honest, &mut node).await;
+}
+
+#[tokio::test]
+async fn strangers_are_bounded_and_keep_out_nobody_who_is_wanted() {
+    let door = limits::DoorLimits { strangers: 2, turn: PATIENCE, ..limits::DOOR };
+    let mut node = Node::start_with(1, NetConfig { listen: vec![tcp(0)], door, ..NetConfig::default() }).await;
+    let mut hostile = Vec::new();
+    for _ in 0..2 {
+        hostile.push(attack(raw(), &node).await.unwrap());
+        connected_stranger(&mut node).await;
+    }
+    assert!(attack(raw(), &node).await.is_none(), "one too many");
+    let mut wanted = Node::start(2).await;
+    node.tell(Command::Reach { peer: wanted.key, addresses: Vec::new() }).await;
+    connect(&mut wanted, &mut node).await;
+    // One that leaves makes room.
+    drop(hostile.pop());
+    loop {
+        if attack(raw(), &node).await.is_some() {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_that_says_nothing_is_sent_away_and_one_who_becomes_wanted_is_not() {
+    let door = limits::DoorLimits { silence: Duration::from_secs(1), ..limits::DOOR };
+    let mut node = Node::start_with(1, NetConfig { listen: vec![tcp(0)], door, ..NetConfig::default() }).await;
+    let mut friend = Node::start(2).await;
+    connect(&mut friend, &mut node).await;
+    node.tell(Command::Reach { peer: friend.key, addresses: Vec::new() }).await;
+    let _hostile = attack(raw(), &node).await.unwrap();
+    let stranger = connected_stranger(&mut node).await;
+    // The first to go is the stranger, and the friend is heard after that.
+    let gone = node.wait(|event| match event {
+        NetEvent::Disconnected { peer } => Some(peer),
+        _ => None,
+    });
+    assert_eq!(gone.await, stranger);
+    friend.send(&node, vec![vec![1]]).await;
+    assert_eq!(node.frames(friend.key, 1).await, [[1]]);
+    // One that is wanted no longer is a stranger again.
+    node.tell(Command::Forget { peer: friend.key }).await;
+    node.disconnected(friend.key).await;
+}
+
+#[tokio::test]
 async fn who_lies_again_and_again_is_shut_out() {
     let mut node = Node::start(1).await;
     let mut honest = Node::start(2).await;

@@ -52,6 +52,32 @@ async fn frames_pass_over_quic_too() {
     exchange(&mut a, &mut b, 500, 600).await;
 }
 
+/// A port on which nobody answers, kept from others while it is held.
+fn dead_port() -> (std::net::UdpSocket, u16) {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = socket.local_addr().unwrap().port();
+    (socket, port)
+}
+
+#[tokio::test]
+async fn where_one_of_tcp_and_quic_is_not_reachable_the_other_serves() {
+    let quic = |port: u16| -> Multiaddr { format!("/ip4/127.0.0.1/udp/{port}/quic-v1").parse().unwrap() };
+    let mut a = Node::start_with(1, NetConfig { listen: vec![tcp(0), quic(0)], ..NetConfig::default() }).await;
+    let (_held, dead) = dead_port();
+    for (round, alive) in [quic(0), tcp(0), quic(0)].into_iter().enumerate() {
+        let mut b = Node::start_with(2, NetConfig { listen: vec![alive], ..NetConfig::default() }).await;
+        // What is dead comes first, and stays known from round to round.
+        let at = b.addresses[0].clone();
+        let addresses = vec![quic(dead).to_string(), tcp(dead).to_string(), at.clone()];
+        a.tell(Command::Reach { peer: b.key, addresses }).await;
+        assert_eq!(a.connected(b.key).await, Some(at), "round {round}");
+        b.connected(a.key).await;
+        exchange(&mut a, &mut b, 200, 600).await;
+        b.net.shutdown().await;
+        a.disconnected(b.key).await;
+    }
+}
+
 #[tokio::test]
 async fn the_longest_frame_passes_and_one_beyond_never_leaves() {
     use crate::protocol::wire::limits::MAX_FRAME;
@@ -210,6 +236,30 @@ async fn a_slow_receiver_does_not_stall_the_others() {
     let reading = tokio::spawn(async move { while slow.events.recv().await.is_some() {} });
     a.wait(|event| (event == drained).then_some(())).await;
     reading.abort();
+}
+
+#[tokio::test]
+async fn a_network_that_stops_is_gone_within_half_a_second_whatever_its_peers_do() {
+    let mut a = Node::start(1).await;
+    let port: u16 = a.addresses[0].rsplit('/').next().unwrap().parse().unwrap();
+    let frozen = CancellationToken::new();
+    let relay = relay(port, frozen.clone()).await;
+    let mut b = Node::start(2).await;
+    b.tell(Command::Reach { peer: a.key, addresses: vec![tcp(relay).to_string()] }).await;
+    b.connected(a.key).await;
+    a.connected(b.key).await;
+    // A peer that takes nothing any more, one that never answers a handshake, and events that nobody takes.
+    frozen.cancel();
+    a.send(&b, numbered(0..1_000, 4_000)).await;
+    let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mute_at = tcp(mute.local_addr().unwrap().port());
+    a.tell(Command::Probe { addresses: vec![mute_at.to_string()] }).await;
+    let (_held, _) = mute.accept().await.unwrap();
+    let began = Instant::now();
+    a.net.shutdown().await;
+    assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+    // Its port is free at once.
+    std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
 }
 
 #[tokio::test]
