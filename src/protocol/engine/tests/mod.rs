@@ -2,6 +2,7 @@
 
 mod groups;
 mod names;
+mod search;
 
 use super::{
     Command, Effect, Engine, Input, Refusal, Reply, Settings,
