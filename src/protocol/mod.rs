@@ -10,6 +10,7 @@ pub mod event;
 pub mod group;
 pub mod identity;
 pub mod ids;
+pub mod search;
 pub mod time;
 pub mod view;
 pub mod wire;

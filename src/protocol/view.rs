@@ -37,6 +37,8 @@ pub enum Table {
     Receipt = 25,
     Control = 26,
     List = 27,
+    Segment = 41,
+    Postings = 42,
     Voucher = 44,
     Unsettled = 45,
 }

@@ -1,12 +1,17 @@
 //! sled 0.34, kept at arm's length: every call is guarded, because sled may panic on a damaged file, and what it calls
 //! flushed is made durable, because its flush on Linux is `sync_file_range` alone.
 //!
-//! Everything is in one tree: sled's `apply_batch` is atomic for one tree only. No thread of sled's own writes: its
+//! Everything is in one tree, as leaves of many rows: sled's `apply_batch` is atomic for one tree only. No thread of sled's own writes: its
 //! background flusher stops for good at its first error, and segments are cleaned as pages are written. Once a write has
 //! failed, what sled holds in memory is no longer what is on disk: drop the `Disk` and open it anew.
 
 use crate::protocol::view::Direction;
-use crate::store::{StoreError, blind::Span, files, overlay::in_direction};
+use crate::store::{
+    StoreError,
+    blind::Span,
+    files,
+    leaves::{self, Batch},
+};
 use std::{
     cell::Cell,
     collections::BTreeSet,
@@ -19,8 +24,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// sled's page cache, in bytes; its default is 1 GiB.
-const CACHE: u64 = 64 * 1024 * 1024;
+/// sled's page cache, in bytes; its default is 1 GiB. It takes up to half as much again, and the system caches too.
+const CACHE: u64 = 32 * 1024 * 1024;
+/// Bytes written after which sled should be opened anew: opening reads all that was written since it was opened last, some
+/// hundred megabytes a second, and only then is it noted how far that went.
+const WORN: u64 = 512 * 1024 * 1024;
+/// The tree of leaves. In the first stores each row was an entry of sled's own tree.
+const LEAVES: &str = "leaves";
+/// Rows of a first store that become leaves in one batch.
+const MOVED: usize = 1024;
 /// How long a `Disk` of this process that was just dropped may still hold sled's file lock. Between processes the lock
 /// of the home decides.
 const LET_GO_WITHIN: Duration = Duration::from_secs(5);
@@ -29,6 +41,9 @@ const LET_GO_WITHIN: Duration = Duration::from_secs(5);
 pub(super) struct Disk {
     dir: PathBuf,
     db: sled::Db,
+    tree: sled::Tree,
+    /// Bytes given to sled since it was opened.
+    written: u64,
     /// A second handle of sled's log: sled does not lend its own.
     log: File,
     /// Files of sled's for large pages that are durable already. Rows are cut so that there are none; should one appear
@@ -43,11 +58,38 @@ impl Disk {
         let db = open_when_let_go(dir)?;
         files::settle(dir).map_err(io_error)?;
         let log = File::options().read(true).write(true).open(dir.join("db")).map_err(io_error)?;
-        Ok(Self { dir: dir.to_path_buf(), db, log, large: BTreeSet::new() })
+        let tree = guarded(dir, || db.open_tree(LEAVES))?;
+        let mut disk = Self { dir: dir.to_path_buf(), db, tree, written: 0, log, large: BTreeSet::new() };
+        disk.move_first_rows()?;
+        Ok(disk)
     }
 
-    pub(super) fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, StoreError> {
-        guarded(&self.dir, || self.db.get(key))
+    /// Makes leaves of the rows of a first store. Killed on its way, it begins again.
+    fn move_first_rows(&mut self) -> Result<(), StoreError> {
+        if guarded(&self.dir, || Ok(self.db.is_empty()))? {
+            return Ok(());
+        }
+        let rows = self.db.iter();
+        let mut rows = rows.peekable();
+        while guarded(&self.dir, || Ok(rows.peek().is_some()))? {
+            let mut batch = Batch::default();
+            for row in rows.by_ref().take(MOVED) {
+                let (key, value) = guarded(&self.dir, || row)?;
+                batch.insert(key.to_vec(), value.to_vec());
+            }
+            self.apply(batch)?;
+        }
+        guarded(&self.dir, || self.db.clear())?;
+        self.apply(Batch::default())
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        guarded(&self.dir, || leaves::get(&self.tree, key))
+    }
+
+    /// Whether it is time to open it anew.
+    pub(super) fn is_worn(&self) -> bool {
+        self.written >= WORN
     }
 
     /// Keys and values of a range, in the direction asked for. After an error it ends.
@@ -55,29 +97,34 @@ impl Disk {
         &self,
         span: Span,
         direction: Direction,
-    ) -> impl Iterator<Item = Result<(Vec<u8>, sled::IVec), StoreError>> {
-        let mut pairs = in_direction(self.db.range::<Vec<u8>, _>(span), direction);
+    ) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), StoreError>> {
+        let mut rows = None;
         let mut failed = false;
         std::iter::from_fn(move || {
             if failed {
                 return None;
             }
-            let next = guarded(&self.dir, || pairs.next().transpose()).transpose()?;
+            let next = guarded(&self.dir, || {
+                rows.get_or_insert_with(|| leaves::range(&self.tree, span.clone(), direction)).next().transpose()
+            });
+            let next = next.transpose()?;
             failed = next.is_err();
-            Some(next.map(|(key, value)| (key.to_vec(), value)))
+            Some(next)
         })
     }
 
     /// Applies a batch whole and returns when it is durable.
-    pub(super) fn apply(&mut self, batch: sled::Batch) -> Result<(), StoreError> {
+    pub(super) fn apply(&mut self, batch: Batch) -> Result<(), StoreError> {
         self.apply_undurably(batch)?;
         guarded(&self.dir, || self.db.flush())?;
         self.log.sync_data().and_then(|()| self.sync_large_pages()).map_err(unsynced)
     }
 
     /// Applies a batch whole; nothing is promised of a crash. For measuring what durability costs.
-    pub(super) fn apply_undurably(&mut self, batch: sled::Batch) -> Result<(), StoreError> {
-        guarded(&self.dir, || self.db.apply_batch(batch))
+    pub(super) fn apply_undurably(&mut self, batch: Batch) -> Result<(), StoreError> {
+        let (leaves, bytes) = guarded(&self.dir, || leaves::fold(&self.tree, batch))?;
+        self.written += bytes;
+        guarded(&self.dir, || self.tree.apply_batch(leaves))
     }
 
     /// The error for something found on disk that this program did not write.

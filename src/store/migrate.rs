@@ -8,6 +8,7 @@ use crate::protocol::view::Direction;
 use crate::store::{
     StoreError,
     disk::Disk,
+    leaves::Batch,
     row::table_number,
     sled_store::{Rows, put},
 };
@@ -74,7 +75,7 @@ fn stored_schema(disk: &Disk, rows: &Rows) -> Result<Option<u16>, StoreError> {
 }
 
 fn write_schema(disk: &mut Disk, rows: &Rows, schema: Schema) -> Result<(), StoreError> {
-    let mut batch = sled::Batch::default();
+    let mut batch = Batch::default();
     put(disk, rows, &mut batch, SCHEMA_KEY, Some(&schema.number.to_be_bytes()), schema.number)?;
     disk.apply(batch)
 }
@@ -88,7 +89,7 @@ fn rewrite_batch(
 ) -> Result<Option<Vec<u8>>, StoreError> {
     let span = (from, Bound::Excluded(TABLES.1.to_vec()));
     let found: Vec<_> = disk.range(span, Direction::Forward).take(BATCH).collect::<Result<_, _>>()?;
-    let mut batch = sled::Batch::default();
+    let mut batch = Batch::default();
     for (key, first) in &found {
         let row = rows.open(disk, key, first)?;
         if row.schema >= schema.number {

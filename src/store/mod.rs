@@ -23,6 +23,8 @@ mod home;
 #[cfg(feature = "node")]
 mod keyslots;
 #[cfg(feature = "node")]
+mod leaves;
+#[cfg(feature = "node")]
 mod migrate;
 #[cfg(feature = "node")]
 mod row;

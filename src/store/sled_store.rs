@@ -13,6 +13,7 @@ use crate::store::{
     ballast::Ballast,
     blind::{self, Blinder},
     disk::{Disk, io_error},
+    leaves::Batch,
     migrate::{SCHEMA, Schema, migrate},
     overlay::Overlay,
     row::{Row, RowKeys, part_key, parts_of},
@@ -91,7 +92,7 @@ impl SledStore {
         self.commit_by(Disk::apply_undurably)
     }
 
-    fn commit_by(&mut self, apply: fn(&mut Disk, sled::Batch) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    fn commit_by(&mut self, apply: fn(&mut Disk, Batch) -> Result<(), StoreError>) -> Result<(), StoreError> {
         if self.staged.is_empty() {
             return Ok(());
         }
@@ -111,6 +112,13 @@ impl SledStore {
         let batch = self.shared.rows.batch(disk, &self.staged, self.schema)?;
         let Err(error) = apply(disk, batch) else {
             self.staged.clear();
+            if disk.is_worn() {
+                // What is committed stays so whatever comes of this: should it fail, the next drain tries again.
+                state.give_up(State::Full);
+                if let Ok(disk) = ready(&self.shared.dir, &self.shared.rows, self.schema) {
+                    *state = State::Open(disk);
+                }
+            }
             return Ok(());
         };
         if !matches!(error, StoreError::Full) {
@@ -315,8 +323,8 @@ impl Rows {
         })
     }
 
-    fn batch(&self, disk: &Disk, staged: &Overlay, schema: Schema) -> Result<sled::Batch, StoreError> {
-        let mut batch = sled::Batch::default();
+    fn batch(&self, disk: &Disk, staged: &Overlay, schema: Schema) -> Result<Batch, StoreError> {
+        let mut batch = Batch::default();
         let mut rng = fresh_rng()?;
         for (key, change) in staged.changes() {
             self.put(disk, &mut batch, &mut rng, key, change.map(Vec::as_slice), schema.number)?;
@@ -328,7 +336,7 @@ impl Rows {
     fn put(
         &self,
         disk: &Disk,
-        batch: &mut sled::Batch,
+        batch: &mut Batch,
         rng: &mut ChaCha20Rng,
         key: &[u8],
         value: Option<&[u8]>,
@@ -359,7 +367,7 @@ impl Rows {
 pub(super) fn put(
     disk: &Disk,
     rows: &Rows,
-    batch: &mut sled::Batch,
+    batch: &mut Batch,
     key: &[u8],
     value: Option<&[u8]>,
     schema: u16,

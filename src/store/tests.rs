@@ -7,6 +7,7 @@ use crate::protocol::{
 use crate::store::{
     Cost, Home, Passphrase, SledStore, Store, StoreError,
     disk::Disk,
+    leaves::Batch,
     migrate::{Schema, Step},
 };
 use std::{
@@ -81,9 +82,9 @@ fn rows_put_in_each_others_place_are_refused() {
     let span = (Bound::Included(vec![Table::Event as u8]), Bound::Excluded(vec![Table::Event as u8 + 1]));
     let rows: Vec<_> = disk.range(span, Direction::Forward).map(Result::unwrap).collect();
     let [(first_key, first), (second_key, second)] = &rows[..] else { panic!("two rows") };
-    let mut swap = sled::Batch::default();
-    swap.insert(first_key.clone(), second);
-    swap.insert(second_key.clone(), first);
+    let mut swap = Batch::default();
+    swap.insert(first_key.clone(), second.clone());
+    swap.insert(second_key.clone(), first.clone());
     disk.apply(swap).unwrap();
     drop((disk, rows));
     let store = open(dir.path());
@@ -171,6 +172,30 @@ fn no_row_leaves_the_log_for_a_file_of_its_own() {
         commit(&mut store, exact);
     }
     assert_eq!(fs::read_dir(dir.path().join("store/blobs")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_store_whose_rows_were_entries_of_sled_is_brought_into_leaves() {
+    let (dir, mut store) = new_home();
+    commit(&mut store, (0..50).map(|n| Write::Put(event(n), vec![n as u8; 200 * n as usize])).collect());
+    drop(store);
+    let path = dir.path().join("store");
+    let disk = Disk::open(&path).unwrap();
+    let all: Vec<_> =
+        disk.range((Bound::Unbounded, Bound::Unbounded), Direction::Forward).map(Result::unwrap).collect();
+    disk.close();
+    fs::remove_dir_all(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let first = sled::open(&path).unwrap();
+    all.iter().for_each(|(key, value)| drop(first.insert(key, &value[..]).unwrap()));
+    first.flush().unwrap();
+    drop(first);
+    for _ in 0..2 {
+        let store = open(dir.path());
+        for n in 0..50 {
+            assert_eq!(store.row(&event(n)).unwrap(), Some(vec![n as u8; 200 * n as usize]));
+        }
+    }
 }
 
 #[test]

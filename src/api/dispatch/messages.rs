@@ -16,10 +16,12 @@ use crate::{
     protocol::{
         engine::{
             Command, Reply,
+            find::{Most, find, is_indexed},
             rows::{self, ChatKind, ChatRow, EventRow},
         },
         event::{Content, Place},
         ids::{AccountId, ChatId, EventId},
+        search::Needle,
         time::Millis,
         view::{Direction, Key, Table, ViewError},
     },
@@ -38,8 +40,6 @@ const LONGEST_PAGE: u32 = 1_000;
 /// Bytes of texts after which an answer ends, so that one is soon read and never fills a memory. One message always fits:
 /// the longest is a twentieth of it. JSON may write a byte as six; the client's longest line has room for that.
 const ANSWER_BYTES: usize = 1024 * 1024;
-/// Lines read at once while looking for a text.
-const SEARCH_STEP: usize = 256;
 
 impl Serve for MessageSend {
     async fn serve(at: &Dispatcher, params: SendParams) -> Result<SendResult, ApiError> {
@@ -101,12 +101,19 @@ fn sent(reading: &Reading, id: EventId) -> Result<SendResult, ApiError> {
 
 impl Serve for MessageLog {
     async fn serve(at: &Dispatcher, params: LogParams) -> Result<LogResult, ApiError> {
+        let needle = params.search.as_deref().and_then(Needle::new);
+        if needle.is_some() {
+            index(at, &params.chat).await?;
+        }
         at.read(move |reading| {
             let chat = reading.chat_called(&params.chat)?;
             let before = params.before.as_deref().map(|typed| reading.place_called(chat, typed)).transpose()?;
             let asked = params.limit.unwrap_or(PAGE);
-            let search = params.search.map(|text| text.to_lowercase());
-            let mut page = page(reading, chat, before, asked.min(LONGEST_PAGE) as usize, search.as_deref())?;
+            let most = asked.min(LONGEST_PAGE) as usize;
+            let mut page = match &needle {
+                Some(needle) => found(reading, chat, before, most, needle)?,
+                None => page(reading, chat, before, most)?,
+            };
             page.lines.reverse();
             let more = page.is_cut || (asked > LONGEST_PAGE && page.lines.len() == LONGEST_PAGE as usize);
             let messages = Shaped::new(reading, chat)?;
@@ -157,35 +164,54 @@ struct Page {
     is_cut: bool,
 }
 
-/// Up to `most` events of a chat that come before a place (or the newest).
-fn page(
+/// Sees to it that a search of a chat will be quick: of an old history it is the first search that makes the index.
+async fn index(at: &Dispatcher, typed: &str) -> Result<(), ApiError> {
+    loop {
+        let typed = typed.to_owned();
+        let chat = at.read(move |reading| {
+            let chat = reading.chat_called(&typed)?;
+            Ok((!is_indexed(reading.view, chat)?).then_some(chat))
+        });
+        let Some(chat) = chat.await? else { return Ok(()) };
+        // Where nothing can be written, it is looked through.
+        if at.command(move |_| Ok((Command::Index(chat), ()))).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// Up to `most` messages of a chat that hold a text and come before a place (or the newest).
+fn found(
     reading: &Reading,
     chat: ChatId,
     before: Option<Vec<u8>>,
     most: usize,
-    search: Option<&str>,
+    needle: &Needle,
 ) -> Result<Page, ViewError> {
-    let mut from = before.clone();
-    let mut last = before;
-    let (mut found, mut bytes) = (Vec::new(), 0);
+    let most = Most { messages: most, bytes: ANSWER_BYTES };
+    let found = find(reading.view, chat, needle, before.as_deref(), most)?;
+    Ok(Page { lines: found.messages.into_iter().map(Line::Whole).collect(), is_cut: found.is_cut })
+}
+
+/// Up to `most` events of a chat that come before a place (or the newest).
+fn page(reading: &Reading, chat: ChatId, before: Option<Vec<u8>>, most: usize) -> Result<Page, ViewError> {
+    let (mut from, mut found, mut bytes) = (before, Vec::new(), 0);
     while found.len() < most {
         // One more than wanted, since the place to go on from is among them.
-        let step = if search.is_some() { SEARCH_STEP } else { most - found.len() } + 1;
+        let step = most - found.len() + 1;
         let places = reading.view.scan_each(Table::Timeline, &chat.0, from.as_deref(), Direction::Backward, step)?;
         let ended = places.len() < step;
         for (place, row) in places {
-            if last.as_ref() == Some(&place) || found.len() == most {
+            if from.as_ref() == Some(&place) || found.len() == most {
                 continue;
             }
-            let line = line_at(reading, &place, row.as_deref())?;
-            if let Some(line) = line.filter(|line| search.is_none_or(|search| holds(line, search))) {
+            if let Some(line) = line_at(reading, &place, row.as_deref())? {
                 bytes += line.weight();
                 if bytes > ANSWER_BYTES && !found.is_empty() {
                     return Ok(Page { lines: found, is_cut: true });
                 }
                 found.push(line);
             }
-            last = Some(place.clone());
             from = Some(place);
         }
         if ended {
@@ -200,14 +226,6 @@ fn line_at(reading: &Reading, place: &[u8], row: Option<&[u8]>) -> Result<Option
     let Some(id) = line_id(place, row) else { return Ok(None) };
     let at = Place::from_key(place).map_or(Millis(0), |place| place.effective);
     Ok(Some(Line::of(reading, id, at)?.unwrap_or(Line::Damaged(id, at))))
-}
-
-fn holds(line: &Line, search: &str) -> bool {
-    let Line::Whole(event) = line else { return false };
-    match Content::parse(&event.content) {
-        Ok(Content::Text(text)) => text.as_str().to_lowercase().contains(search),
-        _ => false,
-    }
 }
 
 impl Serve for MessageRead {

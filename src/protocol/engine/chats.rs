@@ -21,7 +21,9 @@ use crate::protocol::{
     view::{Direction, View, ViewError},
     wire::{decode, encode},
 };
-use std::collections::BTreeMap;
+
+/// Lines that are counted through for a number of unread messages: some ten milliseconds.
+const COUNTED: usize = 2_048;
 
 /// An event that is to stand in a conversation.
 pub(super) struct NewEvent {
@@ -210,6 +212,9 @@ impl Turn<'_> {
             }
         }
         self.put(ChatRow::key(new.chat), &chat);
+        if shown {
+            self.index_place(new.chat, &row.place)?;
+        }
         for (from, to) in arrival.moved {
             self.move_event(new.chat, from, to)?;
         }
@@ -226,6 +231,7 @@ impl Turn<'_> {
         }
         self.delete(old);
         self.put(TimelineRow::key(chat, &event.place), &TimelineRow(to.id));
+        self.index_place(chat, &event.place)?;
         let mut row = self.chat(chat)?.ok_or(ViewError::Damaged(ChatRow::TABLE))?;
         if row.last.as_ref().is_none_or(|last| last.as_slice() < event.place.as_slice()) {
             row.last = Some(event.place.into());
@@ -244,40 +250,77 @@ impl Turn<'_> {
             None => row.last.as_ref().map(|last| last.to_vec()),
         };
         let Some(to) = to else { return Ok(Reply::Done) };
-        let from = row.read.as_ref().map(|read| read.to_vec());
-        if from.as_ref().is_some_and(|from| *from >= to) {
+        if row.read.as_ref().is_some_and(|read| read.as_slice() >= to.as_slice()) {
             return Ok(Reply::Done);
         }
-        let mut read: BTreeMap<DeviceId, u64> = BTreeMap::new();
-        for event in self.events_between(chat, from.as_deref(), Some(&to))? {
-            if !event.own {
-                let highest = read.entry(event.device).or_default();
-                *highest = event.no.max(*highest);
-            }
-        }
-        row.unread = self.events_between(chat, Some(&to), None)?.iter().filter(|event| !event.own).count() as u64;
-        row.read = Some(to.into());
+        row.unread = self.unread_after(&row, &to)?;
+        row.read = Some(to.clone().into());
         self.put(ChatRow::key(chat), &row);
-        for (device, highest) in read {
-            self.note_read(&row, device, highest)?;
+        for receipts in all::<ReceiptRow>(self, ReceiptRow::scope(chat, Side::Ours))? {
+            if let Some(highest) = self.last_up_to(chat, receipts.device, &to)? {
+                self.note_read(&row, receipts.device, highest)?;
+            }
         }
         Ok(Reply::Done)
     }
 
-    /// The shown events after one place and up to another.
-    fn events_between(&self, chat: ChatId, after: Option<&[u8]>, up_to: Option<&[u8]>) -> Step<Vec<EventRow>> {
-        let mut events = Vec::new();
-        for (place, bytes) in self.scan(TimelineRow::TABLE, chat.as_ref(), after, Direction::Forward, usize::MAX)? {
-            if after == Some(place.as_slice()) {
-                continue;
+    /// The last number of a device that stands up to a place. Numbers of a device stand in their order, so halving finds it.
+    fn last_up_to(&self, chat: ChatId, device: DeviceId, to: &[u8]) -> Step<Option<u64>> {
+        let (mut last, mut low, mut high) = (None, 0, u64::MAX);
+        let mut middle = high;
+        while low < high {
+            match self.last_through(chat, device, middle)? {
+                Some((no, place)) if place.as_slice() > to => high = no.min(middle),
+                found => {
+                    last = found.map(|(no, _)| no).or(last);
+                    low = middle;
+                }
             }
-            if up_to.is_some_and(|end| place.as_slice() > end) {
+            if high - low.min(high) <= 1 {
                 break;
             }
-            let TimelineRow(id) = parse(&bytes)?;
-            events.extend(self.event(id)?);
+            middle = low + (high - low) / 2;
         }
-        Ok(events)
+        Ok(last)
+    }
+
+    /// The greatest number of a device's events here up to `no`, and where that event stands.
+    fn last_through(&self, chat: ChatId, device: DeviceId, no: u64) -> Step<Option<(u64, Vec<u8>)>> {
+        let scope = AuthorRow::scope(chat, device);
+        let rows = self.scan(AuthorRow::TABLE, &scope, Some(&no.to_be_bytes()), Direction::Backward, 1)?;
+        let Some((number, bytes)) = rows.into_iter().next() else { return Ok(None) };
+        let damaged = ViewError::Damaged(AuthorRow::TABLE);
+        let number = number.try_into().map(u64::from_be_bytes).map_err(|_| damaged.clone())?;
+        let AuthorRow(id) = parse(&bytes)?;
+        let event = self.event(id)?.ok_or(damaged)?;
+        Ok(Some((number, event.place)))
+    }
+
+    /// Messages of others that are unread once everything up to a place is read. Counted where that is little work; where
+    /// very many are on both sides of the place it is what was counted before, less those counted up to it: never too few.
+    fn unread_after(&self, row: &ChatRow, to: &[u8]) -> Step<u64> {
+        let (after, ended) = self.others_between(row.chat, Some(to), None)?;
+        if ended {
+            return Ok(after);
+        }
+        let from = row.read.as_ref().map(|read| read.as_slice());
+        let (upto, _) = self.others_between(row.chat, from, Some(to))?;
+        Ok(row.unread.saturating_sub(upto).max(after))
+    }
+
+    /// How many messages of others stand after one place and up to another, and whether that was all of them.
+    fn others_between(&self, chat: ChatId, after: Option<&[u8]>, up_to: Option<&[u8]>) -> Step<(u64, bool)> {
+        let lines = self.scan(TimelineRow::TABLE, chat.as_ref(), after, Direction::Forward, COUNTED)?;
+        let (mut count, ended) = (0, lines.len() < COUNTED);
+        for (place, bytes) in lines {
+            if up_to.is_some_and(|end| place.as_slice() > end) {
+                return Ok((count, true));
+            }
+            let TimelineRow(id) = parse(&bytes)?;
+            let others = after != Some(place.as_slice()) && self.event(id)?.is_some_and(|event| !event.own);
+            count += u64::from(others);
+        }
+        Ok((count, ended))
     }
 
     fn note_read(&mut self, chat: &ChatRow, device: DeviceId, highest: u64) -> Step {

@@ -58,6 +58,8 @@ pub enum Command {
         /// The last message read; `None` for all.
         up_to: Option<EventId>,
     },
+    /// Take more of an old history into the index for searching: some at once, the rest in the background.
+    Index(ChatId),
     /// Found a group.
     NewGroup(String),
     /// Invite a contact to a group.

@@ -14,6 +14,7 @@ mod contacts;
 mod contacts_anew;
 mod devices;
 pub mod feed;
+pub mod find;
 mod group_give;
 mod group_held;
 mod group_keys;
@@ -23,6 +24,7 @@ mod group_ops;
 mod group_part;
 mod group_sync;
 mod groups;
+mod index;
 mod intros;
 mod outbox;
 mod peers;
@@ -180,6 +182,8 @@ struct Memory {
     given: BTreeMap<(OpId, DeviceId), Given>,
     /// When a gossip secret was handed over on request.
     secrets_handed: BTreeMap<(OpId, DeviceId, OpId), Millis>,
+    /// How many messages of a chat stand behind its index.
+    loose: BTreeMap<ChatId, usize>,
     timers: BTreeSet<(Millis, Timer)>,
     /// Tables of which damage was told.
     damage_told: BTreeSet<Table>,
@@ -227,6 +231,8 @@ enum Timer {
     Part(OpId),
     /// Look over prekeys, links and sessions.
     Upkeep,
+    /// Take more of a chat into its index.
+    Index(ChatId),
 }
 
 impl Engine {
@@ -293,6 +299,7 @@ impl Turn<'_> {
             Command::MarkVerified(account) => self.mark_verified(account),
             Command::Send { chat, text, reply_to } => self.say(chat, &text, reply_to),
             Command::MarkRead { chat, up_to } => self.mark_read(chat, up_to),
+            Command::Index(chat) => self.index_more(chat),
             Command::NewGroup(name) => self.new_group(&name),
             Command::InviteToGroup(group, account) => self.invite_to_group(group, account),
             Command::AcceptGroup(group) => self.accept_group(group),
@@ -366,6 +373,7 @@ impl Turn<'_> {
             Timer::Rotate(group) => self.rotate_if_due(group),
             Timer::Part(group) => self.part(group),
             Timer::Upkeep => self.upkeep(),
+            Timer::Index(chat) => self.index_due(chat),
         }
     }
 }

@@ -4,6 +4,7 @@ mod account;
 mod chats;
 mod contacts;
 mod groups;
+mod index;
 mod outbox;
 mod sessions;
 
@@ -11,6 +12,7 @@ pub use account::*;
 pub use chats::*;
 pub use contacts::*;
 pub use groups::*;
+pub use index::*;
 pub use outbox::*;
 pub use sessions::*;
 

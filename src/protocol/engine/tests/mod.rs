@@ -4,6 +4,7 @@ mod contacts;
 mod damage;
 mod groups;
 mod names;
+mod search;
 
 use super::{
     Command, Effect, Engine, Input, Refusal, Reply, Settings,

@@ -1,0 +1,250 @@
+//! Keeping the index of texts: nothing is done for a message as it comes; every 256 of a chat make a block, and 64 blocks
+//! a large segment, bucket by bucket, so that no turn does much. A stray is one small row.
+//!
+//! Old histories are indexed the same way, when somebody first searches them. `find.rs` reads what is kept here.
+
+use super::{
+    Timer,
+    command::Reply,
+    rows::{IndexPart, IndexRow, Merging, Row, SegmentRow, SegmentSize, StrayRow, TimelineRow, parse},
+    turn::{Answer, Step, Turn},
+};
+use crate::protocol::{
+    event::{Content, Place},
+    ids::ChatId,
+    search::{
+        grams, normalise,
+        postings::{self, Posting, Spread},
+    },
+    view::{Direction, View, ViewError},
+};
+use std::time::Duration;
+
+/// Messages of a block: its numbers are bytes, its places a row of 3 KiB. Tests have small ones, to see many.
+const BLOCK: usize = if cfg!(test) { 4 } else { 256 };
+/// A block is made of the oldest when so many stand behind the index: what came last may still move.
+const LOOSE: usize = 2 * BLOCK;
+/// Strays that wait before they make a block.
+const STRAYS: u64 = 2 * BLOCK as u64;
+/// Postings after which a block ends early: messages may be long.
+const BLOCK_POSTINGS: usize = 64 * 1024;
+/// Blocks of a large segment: its numbers are two bytes.
+const MERGED: usize = if cfg!(test) { 4 } else { 64 };
+/// Blocks whose places are moved with one bucket, so that buckets and places end together.
+const PLACES_A_STEP: usize = MERGED.div_ceil(16);
+/// Steps of one command: a few milliseconds.
+const STEPS: usize = 4;
+/// Between two steps in the background everything else has its turn.
+const PAUSE: Duration = Duration::from_millis(1);
+/// How much of a place a block keeps: the effective clock and the beginning of the id.
+pub(super) const PLACE_KEPT: usize = 12;
+
+impl Turn<'_> {
+    /// A message stands at a place now.
+    pub(super) fn index_place(&mut self, chat: ChatId, place: &[u8]) -> Step {
+        if let Some(mut index) = self.read::<IndexRow>(&IndexRow::key(chat))?
+            && !index.is_behind(place)
+        {
+            let id = Place::from_key(place).ok_or(ViewError::Damaged(TimelineRow::TABLE))?.id;
+            self.put(StrayRow::key(chat, place), &StrayRow(id));
+            index.strays += 1;
+            self.put(IndexRow::key(chat), &index);
+            if index.strays >= STRAYS {
+                self.index_soon(chat);
+            }
+            return Ok(());
+        }
+        let loose = match self.mem.loose.get(&chat) {
+            Some(loose) => loose + 1,
+            None => self.behind_index(chat)?.len(),
+        };
+        self.mem.loose.insert(chat, loose);
+        if loose >= LOOSE {
+            self.index_soon(chat);
+        }
+        Ok(())
+    }
+
+    fn index_soon(&mut self, chat: ChatId) {
+        self.mem.timers.insert((self.now.plus(PAUSE), Timer::Index(chat)));
+    }
+
+    /// A step in the background, and the next one.
+    pub(super) fn index_due(&mut self, chat: ChatId) -> Step {
+        if self.index_step(chat)? {
+            self.index_soon(chat);
+        }
+        Ok(())
+    }
+
+    /// Some steps for somebody who waits.
+    pub(super) fn index_more(&mut self, chat: ChatId) -> Answer {
+        for _ in 0..STEPS {
+            if !self.index_step(chat)? {
+                return Ok(Reply::Done);
+            }
+        }
+        self.index_soon(chat);
+        Ok(Reply::Done)
+    }
+
+    /// Does what is most due, if anything is. Whether it did something.
+    pub(super) fn index_step(&mut self, chat: ChatId) -> Step<bool> {
+        let key = IndexRow::key(chat);
+        let mut index = match self.read::<IndexRow>(&key)? {
+            Some(index) => index,
+            None => IndexRow { secret: self.rng.next_u64(), upto: None, strays: 0, next: 0, blocks: 0, merging: None },
+        };
+        if index.merging.is_some() || index.blocks >= MERGED as u64 {
+            self.merge_step(chat, &mut index)?;
+        } else if index.strays >= STRAYS {
+            self.index_strays(chat, &mut index)?;
+        } else {
+            let lines = self.behind_index(chat)?;
+            if lines.len() < LOOSE {
+                self.mem.loose.insert(chat, lines.len());
+                return Ok(false);
+            }
+            let taken = self.make_block(chat, &mut index, &lines)?;
+            index.upto = taken.checked_sub(1).and_then(|last| lines.get(last)).map(|last| last.clone().into());
+            self.mem.loose.insert(chat, lines.len() - taken);
+        }
+        self.put(key, &index);
+        Ok(true)
+    }
+
+    /// Places behind the index, oldest first: at most as many as matter.
+    fn behind_index(&self, chat: ChatId) -> Step<Vec<Vec<u8>>> {
+        let upto = self.read::<IndexRow>(&IndexRow::key(chat))?.and_then(|index| index.upto);
+        let upto = upto.as_ref().map(|upto| upto.as_slice());
+        let lines = self.scan(TimelineRow::TABLE, chat.as_ref(), upto, Direction::Forward, LOOSE + 1)?;
+        let lines = lines.into_iter().map(|(place, _)| place);
+        Ok(lines.filter(|place| upto != Some(place.as_slice())).take(LOOSE).collect())
+    }
+
+    fn index_strays(&mut self, chat: ChatId, index: &mut IndexRow) -> Step {
+        let strays = self.scan(StrayRow::TABLE, &StrayRow::scope(chat), None, Direction::Forward, BLOCK)?;
+        let places: Vec<Vec<u8>> = strays.into_iter().map(|(place, _)| place).collect();
+        let taken = self.make_block(chat, index, &places)?;
+        for place in places.iter().take(taken) {
+            self.delete(StrayRow::key(chat, place));
+        }
+        // With none left, whatever was counted is none.
+        index.strays = if taken == 0 { 0 } else { index.strays.saturating_sub(taken as u64) };
+        Ok(())
+    }
+
+    /// Makes a block of the first of these places, which are ascending. How many it took.
+    fn make_block(&mut self, chat: ChatId, index: &mut IndexRow, places: &[Vec<u8>]) -> Step<usize> {
+        let (mut kept, mut postings, mut taken) = (Vec::new(), Vec::<Posting>::new(), 0);
+        let mut clocks = None;
+        for place in places.iter().take(BLOCK) {
+            if postings.len() > BLOCK_POSTINGS {
+                break;
+            }
+            taken += 1;
+            let Some((place, text)) = Place::from_key(place).map(|at| Ok((at, self.text_at(at)?))).transpose()? else {
+                continue;
+            };
+            let Some(text) = text else { continue };
+            let number = (kept.len() / PLACE_KEPT) as u16;
+            postings.extend(grams(index.secret, &normalise(&text)).into_iter().map(|gram| (gram, number)));
+            kept.extend(place.to_key().into_iter().take(PLACE_KEPT));
+            let (from, _) = clocks.unwrap_or((place.effective.0, 0));
+            clocks = Some((from, place.effective.0));
+        }
+        let Some((from, to)) = clocks else { return Ok(taken) };
+        postings.sort_unstable();
+        for (bucket, bytes) in postings::encode(&postings, Spread::Small) {
+            self.put(IndexPart::bucket(chat, index.next, bucket), &IndexPart(bytes));
+        }
+        self.put(IndexPart::places(chat, index.next, 0), &IndexPart(kept));
+        let segment = SegmentRow { no: index.next, size: SegmentSize::Block, from, to };
+        self.put(segment.key(chat), &segment);
+        index.next += 1;
+        index.blocks += 1;
+        Ok(taken)
+    }
+
+    /// The text of the message at a place, if that is what stands there and it can be read.
+    fn text_at(&self, place: Place) -> Step<Option<String>> {
+        let event = match self.event(place.id) {
+            Ok(Some(event)) => event,
+            // A damaged message is not found, and keeps no other from being found.
+            Ok(None) | Err(ViewError::Damaged(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match Content::parse(&event.content) {
+            Ok(Content::Text(text)) if event.place == place.to_key() => Ok(Some(text.as_str().to_owned())),
+            _ => Ok(None),
+        }
+    }
+
+    /// Takes the next bucket of the oldest blocks into a large segment; with the last one it takes their place.
+    fn merge_step(&mut self, chat: ChatId, index: &mut IndexRow) -> Step {
+        let blocks = self.oldest_blocks(chat)?;
+        let Merging { into, bucket } = index.merging.unwrap_or(Merging { into: index.next, bucket: 0 });
+        if index.merging.is_none() {
+            index.next += 1;
+        }
+        for (bucket, bytes) in self.merged(chat, &blocks, bucket)? {
+            self.put(IndexPart::bucket(chat, into, bucket), &IndexPart(bytes));
+        }
+        let with_this = blocks.iter().enumerate().skip(usize::from(bucket) * PLACES_A_STEP).take(PLACES_A_STEP);
+        for (at, block) in with_this {
+            if let Some(places) = self.read::<IndexPart>(&IndexPart::places(chat, block.no, 0))? {
+                self.put(IndexPart::places(chat, into, at as u16), &places);
+            }
+        }
+        index.merging = Some(Merging { into, bucket: bucket + 1 });
+        if bucket + 1 < Spread::Small.buckets() {
+            return Ok(());
+        }
+        for block in &blocks {
+            self.delete(block.key(chat));
+            self.delete(IndexPart::places(chat, block.no, 0));
+            for bucket in 0..Spread::Small.buckets() {
+                self.delete(IndexPart::bucket(chat, block.no, bucket));
+            }
+        }
+        let from = blocks.iter().map(|block| block.from).min().unwrap_or_default();
+        let to = blocks.iter().map(|block| block.to).max().unwrap_or_default();
+        let segment = SegmentRow { no: into, size: SegmentSize::Large, from, to };
+        self.put(segment.key(chat), &segment);
+        index.blocks = index.blocks.saturating_sub(MERGED as u64);
+        index.merging = None;
+        Ok(())
+    }
+
+    /// One bucket of all these blocks as buckets of a large segment.
+    fn merged(&self, chat: ChatId, blocks: &[SegmentRow], bucket: u16) -> Step<Vec<(u16, Vec<u8>)>> {
+        let mut merged = Vec::new();
+        for (at, block) in blocks.iter().enumerate() {
+            let Some(IndexPart(bytes)) = self.read(&IndexPart::bucket(chat, block.no, bucket))? else { continue };
+            let damaged = |_| ViewError::Damaged(IndexPart::TABLE);
+            let Some(postings) = postings::decode(&bytes, bucket, (at as u16) << 8).map_err(damaged)? else {
+                let of_it = Spread::Large.buckets() / Spread::Small.buckets();
+                return Ok((bucket * of_it..(bucket + 1) * of_it).map(|large| (large, postings::too_full())).collect());
+            };
+            merged.extend(postings);
+        }
+        merged.sort_unstable();
+        Ok(postings::encode(&merged, Spread::Large))
+    }
+
+    /// The blocks that were made first: the same ones until they are merged.
+    fn oldest_blocks(&self, chat: ChatId) -> Step<Vec<SegmentRow>> {
+        // One row for each 16,384 messages, and the blocks.
+        let rows = self.scan(SegmentRow::TABLE, chat.as_ref(), None, Direction::Forward, usize::MAX)?;
+        let mut blocks = Vec::new();
+        for (_, bytes) in rows {
+            let segment: SegmentRow = parse(&bytes)?;
+            if segment.size == SegmentSize::Block {
+                blocks.push(segment);
+            }
+        }
+        blocks.sort_unstable_by_key(|block| block.no);
+        blocks.truncate(MERGED);
+        Ok(blocks)
+    }
+}
