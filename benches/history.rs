@@ -152,7 +152,7 @@ async fn look(dir: &Path) -> Outcome {
     let mut took = Vec::new();
     for _ in 0..ASKED {
         let asked = Instant::now();
-        client.call::<methods::ChatList>(types::Nothing {}).await?;
+        client.call::<methods::ChatList>(types::ChatsParams::default()).await?;
         took.push(asked.elapsed());
     }
     tell("the list of chats", took, 1);
@@ -198,7 +198,7 @@ fn tell(what: &str, mut took: Vec<Duration>, found: usize) {
 }
 
 async fn own_chat(handle: &Handle) -> Outcome<ChatId> {
-    let chats = Client::of(handle.clone()).call::<methods::ChatList>(types::Nothing {}).await?.chats;
+    let chats = Client::of(handle.clone()).call::<methods::ChatList>(types::ChatsParams::default()).await?.chats;
     let own = chats.into_iter().find(|chat| chat.kind == types::ChatKind::Own);
     Ok(own.ok_or("a home has a chat with oneself")?.id)
 }

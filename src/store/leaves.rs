@@ -255,9 +255,11 @@ mod tests {
                 db.apply_batch(leaves).unwrap();
             }
             for (key, value) in &map {
-                prop_assert_eq!(get(&db, key).unwrap().as_ref(), Some(value));
+                let found = get(&db, key).unwrap();
+                prop_assert_eq!(found.as_ref(), Some(value));
             }
-            prop_assert_eq!(get(&db, &from).unwrap().as_ref(), map.get(&from));
+            let found = get(&db, &from).unwrap();
+            prop_assert_eq!(found.as_ref(), map.get(&from));
             let (from, to) = (from.clone().min(to.clone()), from.max(to));
             for span in [(Bound::Included(from.clone()), Bound::Excluded(to.clone())),
                          (Bound::Excluded(from), Bound::Unbounded), (Bound::Unbounded, Bound::Included(to))] {

@@ -29,7 +29,7 @@ struct Home {
 
 impl Home {
     fn new() -> Self {
-        let node = node(1, NOW);
+        let node = node(1, "p1", NOW);
         let chat = ChatId::direct(node.account, node.account);
         Self { node, mem: Memory::default(), chat }
     }
