@@ -99,10 +99,13 @@ fn a_damaged_row_does_not_hide_the_others_from_those_who_go_on() {
     let place = |n: u8| Key::at(Table::Timeline, b"chat", [n]);
     commit(&mut store, (1..=3).map(|n| Write::Put(place(n), vec![n])).collect());
     drop(store);
-    let db = sled::Config::new().path(dir.path().join("store")).open().unwrap();
-    let rows: Vec<_> = db.range([Table::Timeline as u8]..[Table::Timeline as u8 + 1]).map(Result::unwrap).collect();
-    db.insert(&rows[1].0, &rows[0].1).unwrap();
-    drop((db, rows));
+    let mut disk = Disk::open(&dir.path().join("store")).unwrap();
+    let span = (Bound::Included(vec![Table::Timeline as u8]), Bound::Excluded(vec![Table::Timeline as u8 + 1]));
+    let rows: Vec<_> = disk.range(span, Direction::Forward).map(Result::unwrap).collect();
+    let mut swap = Batch::default();
+    swap.insert(rows[1].0.clone(), rows[0].1.clone());
+    disk.apply(swap).unwrap();
+    drop((disk, rows));
     let reader = open(dir.path()).reader();
     let each = reader.scan_each(Table::Timeline, b"chat", None, Direction::Backward, 9).unwrap();
     assert_eq!(each, [(vec![3], Some(vec![3])), (vec![2], None), (vec![1], Some(vec![1]))]);

@@ -12,7 +12,7 @@ use crate::{
             feed::{ContactNotice, FeedEntry, Progress},
             rows::*,
         },
-        event::Content,
+        event::{Content, Place},
         group::Role,
         ids::{AccountId, ChatId, DeviceId, EventId, NoiseKey, OpId, TransportKey},
         time::Millis,
@@ -119,7 +119,7 @@ impl Home {
             previous: None,
             heads: Vec::new(),
             unread,
-            last: Some(last.to_be_bytes().to_vec().into()),
+            last: Some(place(last).to_key().to_vec().into()),
             read: None,
             since: Millis(1),
         };
@@ -128,7 +128,7 @@ impl Home {
 
     /// Says something at a place, which is also the time; a message of one's own has its place for a number.
     fn say(&mut self, chat: ChatId, author: AccountId, place: u64, text: &str) -> EventId {
-        let id = EventId([place as u8 + 100; 32]);
+        let Place { id, .. } = self::place(place);
         let row = EventRow {
             chat,
             id,
@@ -138,7 +138,7 @@ impl Home {
             clock: Millis(place),
             arrived: Millis(place),
             deps: Vec::new(),
-            place: place.to_be_bytes().to_vec(),
+            place: self::place(place).to_key().to_vec(),
             content: Content::text(text, None).unwrap().to_bytes(),
             own: author == ME,
             outbox: Vec::new(),
@@ -254,6 +254,11 @@ async fn a_message_is_as_far_as_the_slowest_member_proved() {
     assert_eq!(names[0], "me myself");
     assert!(names.contains(&"mina"), "the local name goes before the one in the group: {names:?}");
     assert!(names.iter().all(|name| !name.contains('\u{202e}')), "{names:?}");
+}
+
+/// Where the message of this number stands.
+fn place(number: u64) -> Place {
+    Place { effective: Millis(number), id: EventId([number as u8 + 100; 32]) }
 }
 
 fn group(state: GroupState) -> GroupRow {
