@@ -10,7 +10,7 @@ use super::{
     group_keys::follows,
     group_ops::member_devices,
     record::{Have, Record},
-    rows::{DeviceRow, GroupRow, GroupState, ReceiptRow, Side, SkippedRow, VoucherRow, Waits, all},
+    rows::{DeviceRow, GroupRow, GroupState, ReceiptRow, Side, SkippedRow, VoucherRow, Waits},
     sessions::Heard,
     turn::{Step, Turn},
 };

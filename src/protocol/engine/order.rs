@@ -34,6 +34,9 @@ const MAX_BLOCK: usize = 512;
 /// Events read for one message of a comparison: some tens of milliseconds.
 const MAX_READ: usize = 32_768;
 
+/// Events of a block, ascending, and their classes.
+type Events = Vec<(Bound, ClassId)>;
+
 impl Class {
     /// Its name.
     pub fn id(&self) -> ClassId {
@@ -150,7 +153,7 @@ pub(super) struct Scoped<'t> {
     chat: ChatId,
     classes: BTreeSet<ClassId>,
     /// The block read last: many ranges of a message are in one.
-    last: RefCell<Option<(Bound, Vec<(Bound, ClassId)>)>>,
+    last: RefCell<Option<(Bound, Events)>>,
     read: Cell<usize>,
 }
 
@@ -277,7 +280,7 @@ fn in_parts(pieces: Vec<(Bound, Tally)>, from: Bound) -> Vec<(Bound, Tally)> {
 }
 
 /// The events from the beginning of a block to its end, which is the next one's beginning or is found by their number.
-fn read_block(view: &dyn View, chat: ChatId, from: &Bound, most: usize) -> Step<Vec<(Bound, ClassId)>> {
+fn read_block(view: &dyn View, chat: ChatId, from: &Bound, most: usize) -> Step<Events> {
     let scope = SumRow::scope(chat);
     let next = view.scan(SumRow::TABLE, &scope, Some(from), Direction::Forward, 2)?;
     let end = next.get(1).map(|(end, _)| end.clone());

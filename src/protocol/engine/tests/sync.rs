@@ -5,9 +5,9 @@ use crate::protocol::{
     engine::{
         command::ReadReceipts,
         record::{Given, Record},
-        rows::{AuthorRow, ChatRow, EventRow, OrderRow, OwnRow, ReceiptRow, Side},
+        rows::{AuthorRow, ChatRow, EventRow, OrderRow, ReceiptRow, Side},
     },
-    ids::{DeviceId, EventId},
+    ids::EventId,
     sync::{Range, Ranges, Told},
     wire::limits::MAX_GIVEN_AT_ONCE,
 };
@@ -17,10 +17,6 @@ const SOON: Duration = Duration::from_secs(30);
 const LATER: Duration = Duration::from_secs(400);
 
 impl World {
-    fn device(&self, at: usize) -> DeviceId {
-        rows::read::<OwnRow>(&self.nodes[at].shelf, &OwnRow::key()).unwrap().unwrap().device
-    }
-
     /// Says a record that may be a lie.
     fn lie(&mut self, at: usize, to: usize, record: &Record) {
         let to = self.device(to);
@@ -37,10 +33,6 @@ impl World {
             self.handle(at, input);
             self.handle(at, Input::DrainEnd);
         }
-    }
-
-    fn direct(&self, a: usize, b: usize) -> ChatId {
-        ChatId::direct(self.account(a), self.account(b))
     }
 
     /// What of its events in a chat the other confirmed and read.
