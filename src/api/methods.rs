@@ -93,6 +93,8 @@ methods! {
     MessageRead "message.read" (ReadParams) -> ReadResult;
     /// Chats, the latest first.
     ChatList "chat.list" (ChatsParams) -> ChatsResult;
+    /// Shows or changes whether others in a chat learn what was read.
+    ChatReceipts "chat.receipts" (ReceiptsParams) -> ReceiptsResult;
     /// Makes a group.
     GroupNew "group.new" (GroupNewParams) -> GroupResult;
     /// Invites contacts into a group.

@@ -2,7 +2,7 @@
 
 use crate::api::{
     time::{BadSpan, Span},
-    types::Wait,
+    types::{ReadReceipts, Wait},
 };
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -99,6 +99,11 @@ pub(super) enum Command {
         chat: String,
         #[arg(long, value_name = "ID")]
         up_to: Option<String>,
+    },
+    Receipts {
+        chat: String,
+        #[arg(value_name = "CHOICE")]
+        choice: Option<ReceiptsChoice>,
     },
     Watch {
         #[arg(long, value_name = "CURSOR")]
@@ -205,6 +210,24 @@ impl From<WaitFor> for Wait {
             WaitFor::Mailbox => Self::Mailbox,
             WaitFor::Delivered => Self::Delivered,
             WaitFor::Read => Self::Read,
+        }
+    }
+}
+
+/// [`ReadReceipts`] as clap reads it.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum ReceiptsChoice {
+    On,
+    Off,
+    Default,
+}
+
+impl From<ReceiptsChoice> for ReadReceipts {
+    fn from(choice: ReceiptsChoice) -> Self {
+        match choice {
+            ReceiptsChoice::On => Self::On,
+            ReceiptsChoice::Off => Self::Off,
+            ReceiptsChoice::Default => Self::Default,
         }
     }
 }

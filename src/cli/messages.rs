@@ -12,7 +12,8 @@ use crate::{
         time::Span,
         types::{
             Chat, ChatKind, ChatsParams, ChatsResult, Event, GroupState, LogParams, LogResult, MAX_TEXT, Message,
-            MessageKind, MessageState, Notice, ReadParams, SendParams, Wait, WatchEvent, WhyWaiting,
+            MessageKind, MessageState, Notice, ReadParams, ReadReceipts, ReceiptsParams, SendParams, Wait, WatchEvent,
+            WhyWaiting,
         },
     },
     protocol::wire::text::SafeText,
@@ -214,6 +215,18 @@ pub(super) async fn read<R: Runtime>(
             out.tell("read-unread", &[("count", result.unread.into())])?;
         }
         Ok(())
+    })
+}
+
+pub(super) async fn receipts<R: Runtime>(
+    session: &mut Session<'_, R>,
+    chat: String,
+    set: Option<ReadReceipts>,
+) -> Result<(), Stop> {
+    let result = session.ask::<methods::ChatReceipts>(ReceiptsParams { chat, set }).await?;
+    session.out.result(&result, |out| {
+        let tells = if result.tells { "receipts-told" } else { "receipts-kept" };
+        out.tell(tells, &[("own", (result.receipts != ReadReceipts::Default).to_string().into())])
     })
 }
 

@@ -135,6 +135,7 @@ impl<R: Runtime> Session<'_, R> {
             Command::Log(log) => messages::log(self, log).await,
             Command::Chats => messages::chats(self).await,
             Command::Read { chat, up_to } => messages::read(self, chat, up_to).await,
+            Command::Receipts { chat, choice } => messages::receipts(self, chat, choice.map(Into::into)).await,
             Command::Watch { after } => messages::watch(self, after).await,
             Command::Group(group) => groups::group(self, group).await,
             Command::Testnet(testnet) => testnet::testnet(self, testnet).await,

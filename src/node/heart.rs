@@ -119,6 +119,9 @@ impl<C: Core, S: Store> Heart<C, S> {
                     tracing::error!(?table, "rows are not what was written; whatever does not need them goes on");
                 }
                 Effect::Forget(peer) => self.gathered.outgoing.push(Outgoing::Forget(peer)),
+                Effect::Shunned(peer, offence) => {
+                    tracing::warn!(?peer, ?offence, "a device misbehaves; nothing is compared with it for an hour");
+                }
             }
         }
         Ok(())

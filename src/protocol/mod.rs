@@ -11,6 +11,7 @@ pub mod group;
 pub mod identity;
 pub mod ids;
 pub mod search;
+pub mod sync;
 pub mod time;
 pub mod view;
 pub mod wire;

@@ -37,6 +37,7 @@ pub enum Table {
     Receipt = 25,
     Control = 26,
     List = 27,
+    Order = 36,
     Segment = 41,
     Postings = 42,
     Voucher = 44,

@@ -1,6 +1,8 @@
 //! Many small worlds of engines on a virtual clock: each seed is a history with its own faults.
 
-use moim::testnet::sim::{Failure, Handling, Report, TRACE_KEPT, run, run_handled, run_keeping};
+use moim::testnet::sim::{
+    Failure, Handling, Report, TRACE_KEPT, run, run_handled, run_keeping, run_parted, run_parted_handled,
+};
 use std::{
     ops::RangeInclusive,
     sync::{
@@ -10,12 +12,14 @@ use std::{
 };
 
 /// Seeds of the gate; `MOIM_SIM_SEEDS=from..to` (both included) chooses others.
-const SEEDS: RangeInclusive<u64> = 1..=220;
+const SEEDS: RangeInclusive<u64> = 1..=200;
+/// Partitions of the gate; `MOIM_SIM_PARTITIONS=from..to` chooses others.
+const PARTITIONS: RangeInclusive<u64> = 1..=8;
 
 #[test]
 fn every_acknowledged_message_is_everywhere_once_and_in_one_order() {
-    let seeds = chosen_seeds();
-    let (reports, failures) = run_all(seeds.clone());
+    let seeds = chosen_seeds("MOIM_SIM_SEEDS", SEEDS);
+    let (reports, failures) = run_all(seeds.clone(), run_keeping);
     let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
     println!(
         "{} seeds of {seeds:?}: {} messages, {} accidents, {} events",
@@ -30,11 +34,29 @@ fn every_acknowledged_message_is_everywhere_once_and_in_one_order() {
     }
 }
 
+/// Partitions of half an hour to two hours, with one-way links, loss, clocks set by ten years, and now and then a liar.
+#[test]
+fn thirty_seconds_after_a_partition_heals_everybody_shows_the_same() {
+    let seeds = chosen_seeds("MOIM_SIM_PARTITIONS", PARTITIONS);
+    let (reports, failures) = run_all(seeds.clone(), run_parted);
+    println!("{} partitions of {seeds:?}", reports.len());
+    let shown: Vec<String> = failures.iter().map(|failure| format!("seed {}: {}", failure.seed, failure.why)).collect();
+    if let Some(first) = failures.first() {
+        panic!("{first}\n{} of the partitions fail:\n{}", failures.len(), shown.join("\n"));
+    }
+}
+
 #[test]
 fn the_same_seed_is_the_same_history() {
     for seed in [3, 14, 15, 92, 65] {
         assert_eq!(run(seed), run(seed));
     }
+    assert_eq!(run_parted(12, TRACE_KEPT), run_parted(12, TRACE_KEPT));
+}
+
+#[test]
+fn the_simulator_notices_members_that_never_compare() {
+    assert!((1..6).any(|seed| run_parted_handled(seed, Handling::NeverCompares).is_err()));
 }
 
 #[test]
@@ -53,14 +75,14 @@ fn chosen_lines() -> usize {
     wanted.parse().unwrap_or_else(|_| panic!("MOIM_SIM_TRACE is {wanted}; it is a number of lines"))
 }
 
-fn chosen_seeds() -> RangeInclusive<u64> {
-    let Ok(wanted) = std::env::var("MOIM_SIM_SEEDS") else { return SEEDS };
+fn chosen_seeds(variable: &str, otherwise: RangeInclusive<u64>) -> RangeInclusive<u64> {
+    let Ok(wanted) = std::env::var(variable) else { return otherwise };
     let range = wanted.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..=to.parse().ok()?));
-    range.unwrap_or_else(|| panic!("MOIM_SIM_SEEDS is {wanted}; it is like 1..5000"))
+    range.unwrap_or_else(|| panic!("{variable} is {wanted}; it is like 1..5000"))
 }
 
 /// Runs the seeds on all cores; each is one thread's alone, and so the same whoever runs it.
-fn run_all(seeds: RangeInclusive<u64>) -> (Vec<Report>, Vec<Failure>) {
+fn run_all(seeds: RangeInclusive<u64>, run: fn(u64, usize) -> Result<Report, Failure>) -> (Vec<Report>, Vec<Failure>) {
     let lines = chosen_lines();
     let next = AtomicU64::new(*seeds.start());
     let found = Mutex::new((Vec::new(), Vec::new()));
@@ -73,7 +95,7 @@ fn run_all(seeds: RangeInclusive<u64>) -> (Vec<Report>, Vec<Failure>) {
                     if !seeds.contains(&seed) {
                         return;
                     }
-                    let outcome = run_keeping(seed, lines);
+                    let outcome = run(seed, lines);
                     let mut found = found.lock().expect("no thread panics while it holds this");
                     match outcome {
                         Ok(report) => found.0.push(report),

@@ -76,6 +76,7 @@ impl Serve for InviteRevoke {
 pub(super) fn unexpected(reply: &Reply) -> ApiError {
     let what = match reply {
         Reply::Done => "nothing",
+        Reply::ReadReceipts { .. } => "a choice",
         Reply::Ticket { .. } => "a link",
         Reply::Contact(_) => "a contact",
         Reply::Sent { .. } => "a message",

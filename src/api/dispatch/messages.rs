@@ -15,7 +15,7 @@ use crate::{
     },
     protocol::{
         engine::{
-            Command, Reply,
+            Command, Reply, command,
             find::{Most, find, is_indexed},
             rows::{self, ChatKind, ChatRow, EventRow},
         },
@@ -241,6 +241,29 @@ impl Serve for MessageRead {
         let (_, (chat, before)) = read.await.map_err(|error| refusal::about(error, &typed, &typed))?;
         let unread = at.read(move |reading| Ok(reading.chat(chat)?.map_or(0, |row| row.unread))).await?;
         Ok(ReadResult { v: V1, chat, read: before.saturating_sub(unread), unread })
+    }
+}
+
+impl Serve for ChatReceipts {
+    async fn serve(at: &Dispatcher, params: ReceiptsParams) -> Result<ReceiptsResult, ApiError> {
+        let typed = params.chat.clone();
+        let set = params.set.map(|choice| match choice {
+            types::ReadReceipts::On => command::ReadReceipts::On,
+            types::ReadReceipts::Off => command::ReadReceipts::Off,
+            types::ReadReceipts::Default => command::ReadReceipts::Default,
+        });
+        let asked = at.command(move |reading| {
+            let chat = reading.chat_called(&params.chat)?;
+            Ok((Command::ReadReceipts { chat, set }, chat))
+        });
+        let (reply, chat) = asked.await.map_err(|error| refusal::about(error, &typed, &typed))?;
+        let Reply::ReadReceipts { chosen, told } = reply else { return Err(unexpected(&reply)) };
+        let receipts = match chosen {
+            command::ReadReceipts::On => types::ReadReceipts::On,
+            command::ReadReceipts::Off => types::ReadReceipts::Off,
+            command::ReadReceipts::Default => types::ReadReceipts::Default,
+        };
+        Ok(ReceiptsResult { v: V1, chat, receipts, tells: told })
     }
 }
 

@@ -122,6 +122,7 @@ impl Home {
             last: Some(place(last).to_key().to_vec().into()),
             read: None,
             since: Millis(1),
+            tells_read: None,
         };
         self.put(ChatRow::key(chat), &row);
     }
@@ -155,7 +156,8 @@ impl Home {
         held.iter().for_each(|no| {
             numbers.insert(*no);
         });
-        let row = ReceiptRow { device: device_of(account), account, held: encode(&numbers), read };
+        let row =
+            ReceiptRow { device: device_of(account), account, held: encode(&numbers), read, told: None, full: None };
         self.put(ReceiptRow::key(chat, Side::Theirs, row.device), &row);
     }
 

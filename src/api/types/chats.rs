@@ -129,6 +129,27 @@ shapes! {
         pub unread: u64,
     }
 
+    /// Which chat, and whether others in it learn what was read.
+    pub struct ReceiptsParams {
+        /// The chat.
+        pub chat: String,
+        /// The new choice; it is only shown where nothing is said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub set: Option<ReadReceipts>,
+    }
+
+    /// Whether others in a chat learn what was read.
+    pub struct ReceiptsResult {
+        /// The version of the shape.
+        pub v: V1,
+        /// The chat.
+        pub chat: ChatId,
+        /// What was chosen for it.
+        pub receipts: ReadReceipts,
+        /// What holds: where nothing was chosen, what the settings say.
+        pub tells: bool,
+    }
+
     /// Which chats to list.
     #[derive(Default)]
     pub struct ChatsParams {
@@ -231,6 +252,16 @@ words! {
         /// Something a newer moim knows.
         #[serde(other)]
         Other,
+    }
+
+    /// Whether others in a chat learn what was read.
+    pub enum ReadReceipts {
+        /// They do.
+        On,
+        /// They do not.
+        Off,
+        /// As the settings say.
+        Default,
     }
 
     /// What a chat is.

@@ -124,6 +124,8 @@ const LINES: &[&[&str]] = &[
     &["log", "mina"],
     &["chats"],
     &["read", "mina"],
+    &["receipts", "mina"],
+    &["receipts", "mina", "off"],
     &["watch"],
     &["group", "new", "hiking"],
     &["group", "invite", "hiking", "mina"],

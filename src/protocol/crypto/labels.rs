@@ -65,7 +65,7 @@ labels! {
     TOPIC = "topic";
     /// Gossip frame key of a gossip secret.
     FRAME = "frame";
-    /// A group named to a sync peer.
+    /// Print of a range of events that are compared.
     SYNC = "sync";
     /// Index key of the store.
     STORE_INDEX = "store-index";

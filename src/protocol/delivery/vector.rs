@@ -166,6 +166,27 @@ impl Numbers {
         Noted::New
     }
 
+    /// Takes a count out; whether it was in. Where that would make a range too many nothing is taken out.
+    pub fn remove(&mut self, no: u64) -> bool {
+        let Some(at) = self.ranges.iter().position(|(first, last)| (*first..=*last).contains(&no)) else {
+            return false;
+        };
+        let mut ranges = self.ranges.clone();
+        let (first, last) = ranges.remove(at);
+        if no < last {
+            ranges.insert(at, (no + 1, last));
+        }
+        if first < no {
+            ranges.insert(at, (first, no - 1));
+        }
+        let before = std::mem::replace(&mut self.ranges, ranges);
+        if self.ranges.len() > self.room() {
+            self.ranges = before;
+            return false;
+        }
+        true
+    }
+
     /// What is missing below the greatest count that is in, as inclusive ranges, ascending.
     pub fn gaps(&self) -> Vec<(u64, u64)> {
         let mut next = self.base;
@@ -179,8 +200,14 @@ impl Numbers {
         gaps
     }
 
+    /// Those up to `last`.
+    pub fn up_to(&self, last: u64) -> Self {
+        let cut = |(first, end): &(u64, u64)| (*first <= last).then_some((*first, last.min(*end)));
+        Self { base: self.base, ranges: self.ranges.iter().filter_map(cut).collect() }
+    }
+
     /// Takes in all that `other` holds; where there is no room for all, the lowest.
-    fn merge(&mut self, other: &Self) {
+    pub fn merge(&mut self, other: &Self) {
         self.base = self.base.min(other.base);
         for range in &other.ranges {
             self.ranges = self.joined(*range);
@@ -285,6 +312,29 @@ mod tests {
         assert_eq!(numbers.insert(2), Noted::New);
         assert_eq!(numbers.through(), 5);
         assert_eq!(numbers.gaps().first(), Some(&(6, 6)));
+    }
+
+    #[test]
+    fn what_is_taken_out_or_cut_off_is_no_more_in() {
+        let mut numbers = Numbers::from_base(1);
+        numbers.fill_through(10);
+        assert!(numbers.remove(10) && numbers.remove(1) && numbers.remove(5) && !numbers.remove(5));
+        assert_eq!(numbers.descending().collect::<Vec<_>>(), [9, 8, 7, 6, 4, 3, 2]);
+        assert_eq!(numbers.up_to(7).descending().collect::<Vec<_>>(), [7, 6, 4, 3, 2]);
+        assert_eq!(Numbers::parse(&numbers.to_bytes()), Ok(numbers));
+    }
+
+    #[test]
+    fn a_receipt_that_closes_gaps_is_taken_whole_however_many_there_were() {
+        let (mut known, mut told) = (Numbers::from_base(1), Numbers::from_base(1));
+        (0..MAX_RANGES as u64).for_each(|n| {
+            known.insert(100 + 2 * n);
+        });
+        (50..=60).chain(100..=100 + 2 * MAX_RANGES as u64).for_each(|no| {
+            told.insert(no);
+        });
+        known.merge(&told);
+        assert_eq!(known, told);
     }
 
     #[test]

@@ -96,6 +96,7 @@ impl ChatRow {
             unread: 0,
             last: None,
             read: None,
+            tells_read: None,
             since: now,
         }
     }

@@ -1,11 +1,11 @@
 //! Conversations: saying something, taking in what others said, reading.
 
 use super::{
-    command::{Refusal, Reply},
+    command::{ReadReceipts, Refusal, Reply},
     feed::FeedEntry,
     rows::{
-        AuthorRow, ChatKind, ChatRow, ContactState, DeviceRow, EventRow, FollowerRow, RawRow, ReceiptRow, Row, Side,
-        TimelineRow, all, parse,
+        AuthorRow, ChatKind, ChatRow, Class, ContactState, DeviceRow, EventRow, FollowerRow, RawRow, ReceiptRow, Row,
+        Side, TimelineRow, all, parse,
     },
     sessions::Heard,
     turn::{Answer, Step, Turn},
@@ -16,7 +16,8 @@ use crate::protocol::{
         Content, ContentError, DirectEvent, DirectFields, Heads, Place, Timeline, signed_clock,
         timeline::{self, Known},
     },
-    ids::{AccountId, ChatId, DeviceId, EventId},
+    ids::{AccountId, ChatId, DeviceId, EventId, OpId},
+    sync::Spot,
     time::Millis,
     view::{Direction, View, ViewError},
     wire::{decode, encode},
@@ -37,6 +38,8 @@ pub(super) struct NewEvent {
     pub(super) content: Content,
     pub(super) key: Option<Secret>,
     pub(super) raw: Vec<u8>,
+    /// Of a group's event, the membership heads that it names.
+    pub(super) heads: Vec<OpId>,
 }
 
 /// Where the next own event of a conversation stands.
@@ -109,6 +112,7 @@ impl Turn<'_> {
             content,
             key: None,
             raw: event.bytes().to_vec(),
+            heads: Vec::new(),
         })?;
         for device in to {
             let place = self.post_event(*device, chat, id)?;
@@ -158,6 +162,7 @@ impl Turn<'_> {
                 content: event.content.clone(),
                 key: None,
                 raw: Vec::new(),
+                heads: Vec::new(),
             })?;
         }
         self.note_held(event.chat, &heard.device, event.no)?;
@@ -175,6 +180,9 @@ impl Turn<'_> {
         chat.heads = encode(&heads);
         let place = arrival.place.to_key().to_vec();
         let shown = new.content.is_shown() && (own || !self.is_blocked(new.author)?);
+        let author = new.heads.is_empty().then_some(new.device);
+        let spot = Spot { clock: new.clock, id: new.id };
+        self.order_event(new.chat, spot, Class { author, heads: new.heads })?;
         let row = EventRow {
             chat: new.chat,
             id: new.id,
@@ -264,6 +272,25 @@ impl Turn<'_> {
         Ok(Reply::Done)
     }
 
+    /// From now on others learn what is read in this chat, or do not. What they know already they go on knowing.
+    pub(super) fn read_receipts(&mut self, chat: ChatId, set: Option<ReadReceipts>) -> Answer {
+        let mut row = self.chat(chat)?.ok_or(Refusal::NoSuchChat)?;
+        if let Some(set) = set {
+            row.tells_read = match set {
+                ReadReceipts::On => Some(true),
+                ReadReceipts::Off => Some(false),
+                ReadReceipts::Default => None,
+            };
+            self.put(ChatRow::key(chat), &row);
+        }
+        let chosen = match row.tells_read {
+            Some(true) => ReadReceipts::On,
+            Some(false) => ReadReceipts::Off,
+            None => ReadReceipts::Default,
+        };
+        Ok(Reply::ReadReceipts { chosen, told: row.tells_read.unwrap_or(self.settings.read_receipts) })
+    }
+
     /// The last number of a device that stands up to a place. Numbers of a device stand in their order, so halving finds it.
     fn last_up_to(&self, chat: ChatId, device: DeviceId, to: &[u8]) -> Step<Option<u64>> {
         let (mut last, mut low, mut high) = (None, 0, u64::MAX);
@@ -330,8 +357,10 @@ impl Turn<'_> {
             return Ok(());
         }
         row.read = highest;
+        let tells = chat.tells_read.unwrap_or(self.settings.read_receipts);
+        row.told = Some(if tells { highest } else { row.told.unwrap_or(0) });
         self.put(key, &row);
-        if !self.settings.read_receipts {
+        if !tells {
             return Ok(());
         }
         match chat.kind {

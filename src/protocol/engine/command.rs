@@ -60,6 +60,13 @@ pub enum Command {
     },
     /// Take more of an old history into the index for searching: some at once, the rest in the background.
     Index(ChatId),
+    /// Show or choose whether others in a chat learn what was read there.
+    ReadReceipts {
+        /// Where.
+        chat: ChatId,
+        /// The new choice; `None` only shows.
+        set: Option<ReadReceipts>,
+    },
     /// Found a group.
     NewGroup(String),
     /// Invite a contact to a group.
@@ -72,6 +79,17 @@ pub enum Command {
     RenameGroup(OpId, String),
     /// Leave a group.
     LeaveGroup(OpId),
+}
+
+/// Whether others in a chat learn what was read there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadReceipts {
+    /// They do.
+    On,
+    /// They do not.
+    Off,
+    /// As the settings say.
+    Default,
 }
 
 /// Who accepts the first request that comes with a link.
@@ -88,6 +106,13 @@ pub enum Acceptance {
 pub enum Reply {
     /// Nothing to add.
     Done,
+    /// Whether others in a chat learn what is read: what was chosen, and what holds.
+    ReadReceipts {
+        /// What was chosen for this chat.
+        chosen: ReadReceipts,
+        /// Whether they learn it.
+        told: bool,
+    },
     /// A link and when it ends. `reachable` tells whether it carries any address.
     Ticket {
         /// The text `moim:1:…`.

@@ -304,6 +304,7 @@ impl Turn<'_> {
             content: content.clone(),
             key: Some(key.clone()),
             raw: bytes.clone(),
+            heads: event.heads.clone(),
         })?;
         self.take_profile(group, own.account, no, &content, VoucherRow { event: bytes.clone(), key })?;
         if !self.gossip(group, &FrameContent::Event(bytes.clone()))? {

@@ -1,7 +1,8 @@
 //! Events of a group: taken in from gossip or from members, held while keys or ops are missing, asked for when lost.
 //!
-//! Gossip is the fast path only. Members who meet tell each other what they have ([`Have`]) and give what the other
-//! lacks; so they do every while, and as soon as something is seen to be missing.
+//! Gossip is the fast path only. Members who meet tell each other which ops they have ([`Have`]), give what the other
+//! lacks, and then compare events ([`talks`](super::talks)); so they do every while, and as soon as something is seen to
+//! be missing. A single event that another follows is asked for by its id.
 
 use super::{
     Timer,
@@ -9,7 +10,7 @@ use super::{
     group_keys::follows,
     group_ops::member_devices,
     record::{Have, Record},
-    rows::{DeviceRow, GroupRow, GroupState, ReceiptRow, Side, SkippedRow, VoucherRow, Waits, all},
+    rows::{DeviceRow, GroupRow, GroupState, ReceiptRow, Side, SkippedRow, VoucherRow, Waits},
     sessions::Heard,
     turn::{Step, Turn},
 };
@@ -19,17 +20,15 @@ use crate::protocol::{
     event::{Content, Timeline},
     group::{FrameContent, GroupEvent, SignedOp, Topic},
     ids::{AccountId, ChatId, DeviceId, EventId, OpId},
-    wire::{encode, limits::MAX_KEYS_PER_RECORD},
+    wire::limits::MAX_KEYS_PER_RECORD,
 };
 use minicbor::bytes::ByteVec;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// How often members compare what they have, about.
 pub(super) const REPAIR_EVERY: Duration = Duration::from_secs(60);
 /// The wait before asking for what is seen to be missing: gossip is often only late.
 const ASK_AFTER: Duration = Duration::from_millis(700);
-/// Bytes of one part of a Have.
-const HAVE_PER_RECORD: usize = 40 * 1024;
 /// How often held events and kept keys of a group are looked over.
 const LOOK_OVER_EVERY: Duration = Duration::from_secs(3600);
 /// Members asked at one time.
@@ -188,13 +187,7 @@ impl Turn<'_> {
     ) -> Step {
         let group = event.group;
         let follows = follows(event);
-        let mut gap = false;
-        for followed in &follows {
-            gap |= self.event(*followed)?.is_none();
-        }
-        if gap {
-            self.ask_missing(group, None);
-        }
+        self.seek(group, &follows)?;
         let voucher = VoucherRow { event: event.to_bytes(), key: key.clone() };
         self.take_profile(group, author, event.no, &content, voucher)?;
         self.place(NewEvent {
@@ -208,6 +201,7 @@ impl Turn<'_> {
             content,
             key: Some(key),
             raw: event.to_bytes(),
+            heads: event.heads.clone(),
         })
     }
 
@@ -216,16 +210,36 @@ impl Turn<'_> {
         if let Some(device) = first {
             self.mem.ask_first.insert(group, device);
         }
+        self.mem.ask_all.insert(group);
+        self.ask_soon(group);
+    }
+
+    /// Members are asked in a moment, for whatever is missing then.
+    pub(super) fn ask_soon(&mut self, group: OpId) {
         if self.mem.asking.insert(group) {
             self.mem.timers.insert((self.now.plus(ASK_AFTER), Timer::Ask(group)));
         }
     }
 
-    /// Asks members now.
+    /// Asks members now: for single events that others follow by id, for what else is missing by comparing.
     pub(super) fn ask_now(&mut self, group: OpId) -> Step {
         self.mem.asking.remove(&group);
+        if self.is_joined(group)? && self.has_graph(group)? {
+            let there = self.members_there(group)?;
+            self.ask_for_sought(group, &there)?;
+        }
+        if !self.mem.ask_all.remove(&group) {
+            return Ok(());
+        }
         let first = self.mem.ask_first.remove(&group);
         self.ask_members(group, first)
+    }
+
+    /// Members' devices that are connected.
+    fn members_there(&mut self, group: OpId) -> Step<Vec<DeviceId>> {
+        let memory = self.group(group)?;
+        let connected: BTreeSet<DeviceId> = self.mem.peers.values().flatten().copied().collect();
+        Ok(member_devices(&memory.membership).filter(|device| connected.contains(device)).collect())
     }
 
     /// Compares with members every while from now on, as long as the group is joined or being joined.
@@ -269,7 +283,7 @@ impl Turn<'_> {
 
     /// "I have nothing of this group."
     fn ask_all(&mut self, group: OpId, device: DeviceId) -> Step {
-        let have = Have { group, heads: vec![], events: vec![], secrets: vec![], answer: false, partial: false };
+        let have = Have { group, heads: vec![], held: None, secrets: vec![], answer: false };
         self.whisper(device, &Record::Have(have))
     }
 
@@ -277,10 +291,7 @@ impl Turn<'_> {
         if !self.has_graph(group)? {
             return first.map_or(Ok(()), |device| self.ask_all(group, device));
         }
-        let memory = self.group(group)?;
-        let connected: Vec<DeviceId> = self.mem.peers.values().flatten().copied().collect();
-        let mut there: Vec<DeviceId> =
-            member_devices(&memory.membership).filter(|device| connected.contains(device)).collect();
+        let mut there = self.members_there(group)?;
         let mut asked: Vec<DeviceId> = first.into_iter().filter(|device| there.contains(device)).collect();
         while asked.len() < ASKED_AT_ONCE && !there.is_empty() {
             let mut bytes = [0; 8];
@@ -291,25 +302,24 @@ impl Turn<'_> {
             }
         }
         for device in asked {
-            self.tell_have(group, device, false)?;
+            self.ask_and_compare(group, device)?;
         }
         Ok(())
     }
 
+    /// Says what is here, so that the other gives the ops that are missing and says the same; then events are compared.
+    fn ask_and_compare(&mut self, group: OpId, device: DeviceId) -> Step {
+        self.mem.compare_after.insert((group, device));
+        self.tell_have(group, device, false)
+    }
+
     pub(super) fn tell_have(&mut self, group: OpId, device: DeviceId, answer: bool) -> Step {
         let memory = self.group(group)?;
-        let chat = ChatId::from(group);
-        let own = self.own()?.device;
-        let mut events: Vec<(DeviceId, ByteVec)> = all::<ReceiptRow>(self, ReceiptRow::scope(chat, Side::Ours))?
-            .into_iter()
-            .map(|row| (row.device, row.held.into()))
-            .collect();
-        events.push((own, encode(&self.written_here(chat)?).into()));
+        let key = ReceiptRow::key(ChatId::from(group), Side::Ours, device);
+        let held = self.read::<ReceiptRow>(&key)?.map(|row| row.held.into());
         let secrets = self.secret_in_force(&memory).map(|held| ByteVec::from(held.op.0.to_vec())).into_iter().collect();
-        let have = Have { group, heads: memory.graph.heads_to_tell(), events, secrets, answer, partial: false };
-        for part in have_parts(have) {
-            self.whisper(device, &Record::Have(part))?;
-        }
+        let have = Have { group, heads: memory.graph.heads_to_tell(), held, secrets, answer };
+        self.whisper(device, &Record::Have(have))?;
         let lacking = self.keys_to_ask(group)?;
         if !lacking.is_empty() {
             self.whisper(device, &Record::KeysWanted(group, lacking))?;
@@ -325,8 +335,11 @@ impl Turn<'_> {
 
     /// A member's or an inviter's device is connected: compare at once.
     pub(super) fn groups_meet(&mut self, device: &DeviceRow) -> Step {
+        let own = self.own()?.device;
         for group in device.groups.clone() {
             self.attempt(|turn| match turn.read::<GroupRow>(&GroupRow::key(group))?.map(|row| row.state) {
+                // Both say what they have; one of them compares.
+                Some(GroupState::Joined) if own < device.device => turn.ask_and_compare(group, device.device),
                 Some(GroupState::Joined) => turn.tell_have(group, device.device, false),
                 Some(GroupState::Left | GroupState::Removed) => turn.part_from(group, device.device),
                 _ => Ok(()),
@@ -340,19 +353,12 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Events given by a member. Where some were new there may be more to ask for.
+    /// Events that a member says without being asked: its last words, or what there is no gossip for.
     pub(super) fn events_came(&mut self, heard: &Heard, group: OpId, events: &[ByteVec]) -> Step {
         if !self.is_or_was_member_device(group, heard.device.device)? {
             return Ok(());
         }
-        let mut news = false;
-        for bytes in events {
-            news |= self.group_event_came(group, bytes)?;
-        }
-        if news && events.len() > 1 {
-            self.ask_missing(group, Some(heard.device.device));
-        }
-        Ok(())
+        events.iter().try_for_each(|bytes| self.group_event_came(group, bytes).map(|_| ()))
     }
 
     /// Keys of single events, from any member: each event itself proves its key.
@@ -373,26 +379,4 @@ impl Turn<'_> {
         }
         Ok(())
     }
-}
-
-/// A Have in parts that each fit a record. Only the first names the heads, and only it is answered with another Have.
-fn have_parts(have: Have) -> Vec<Have> {
-    let Have { group, heads, events, secrets, answer, .. } = have;
-    let (mut parts, mut page, mut size) = (Vec::new(), Vec::new(), heads.len() * 34);
-    for (device, numbers) in events {
-        let more = numbers.len() + 40;
-        if size + more > HAVE_PER_RECORD && !page.is_empty() {
-            parts.push(std::mem::take(&mut page));
-            size = 0;
-        }
-        size += more;
-        page.push((device, numbers));
-    }
-    parts.push(page);
-    let partial = parts.len() > 1;
-    let part = |(at, events)| {
-        let (heads, answer) = if at == 0 { (heads.clone(), answer) } else { (Vec::new(), true) };
-        Have { group, heads, events, secrets: secrets.clone(), answer, partial }
-    };
-    parts.into_iter().enumerate().map(part).collect()
 }

@@ -9,12 +9,15 @@ pub mod begin;
 mod blocks;
 mod bundles;
 mod chats;
+mod clock;
 pub mod command;
+mod conduct;
 mod contacts;
 mod contacts_anew;
 mod devices;
 pub mod feed;
 pub mod find;
+mod gives;
 mod group_give;
 mod group_held;
 mod group_keys;
@@ -26,26 +29,30 @@ mod group_sync;
 mod groups;
 mod index;
 mod intros;
+mod order;
 mod outbox;
 mod peers;
 mod receipts;
 pub mod record;
 pub mod rows;
 mod sessions;
+mod talks;
 #[cfg(test)]
 mod tests;
 mod tickets;
 mod turn;
 
 pub use command::{Command, Refusal, Reply};
+pub use conduct::Offence;
 
 use crate::protocol::{
     group::{ChainKey, FrameContent, Gate, Graph, Membership, Missing, Topic, keys::HeldSecret},
-    ids::{AccountId, ChatId, DeviceId, OpId, TransportKey},
+    ids::{AccountId, ChatId, DeviceId, EventId, OpId, TransportKey},
     time::Millis,
     view::{Table, View, ViewError, Write},
 };
-use group_give::Given;
+use conduct::Conduct;
+use group_give::Answers;
 use group_held::HeldIndex;
 use group_ops::OpsAside;
 use outbox::Lane;
@@ -58,6 +65,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
+use talks::{Sought, Talk};
 use turn::{Step, Stop, Turn};
 
 /// Tells which command a reply answers; chosen by the caller.
@@ -113,6 +121,8 @@ pub enum Effect {
     Forget(TransportKey),
     /// Answer a command.
     Reply(Token, Result<Reply, Refusal>),
+    /// A device is not listened to for a while in comparisons, for this last of its offences: nothing to do but to note it.
+    Shunned(TransportKey, Offence),
     /// The feed has entries up to and including this cursor: tell the views.
     Feed(u64),
     /// Rows of this table are not what was written. What does not need them goes on; the owner should know.
@@ -178,8 +188,21 @@ struct Memory {
     ask_first: BTreeMap<OpId, DeviceId>,
     /// When old keys and held events of a group were looked over last.
     looked_over: BTreeMap<OpId, Millis>,
+    /// Members with whom events are compared as soon as ops are: who answers what this device has.
+    compare_after: BTreeSet<(OpId, DeviceId)>,
+    /// Groups of which more than single events may be missing.
+    ask_all: BTreeSet<OpId>,
+    /// Comparisons under way, whether a timer looks after them, and all that was asked for in them.
+    talks: BTreeMap<(DeviceId, ChatId), Talk>,
+    talks_watched: bool,
+    wanted: BTreeSet<EventId>,
+    /// Events that something here follows and that are looked for, and those that are out of reach.
+    sought: BTreeMap<OpId, BTreeMap<EventId, Sought>>,
+    given_up: BTreeMap<OpId, BTreeSet<EventId>>,
+    /// How devices that compare behave.
+    conduct: BTreeMap<DeviceId, Conduct>,
     /// What devices that asked were given in the last second.
-    given: BTreeMap<(OpId, DeviceId), Given>,
+    given: BTreeMap<(OpId, DeviceId), Answers>,
     /// When a gossip secret was handed over on request.
     secrets_handed: BTreeMap<(OpId, DeviceId, OpId), Millis>,
     /// How many messages of a chat stand behind its index.
@@ -187,6 +210,11 @@ struct Memory {
     timers: BTreeSet<(Millis, Timer)>,
     /// Tables of which damage was told.
     damage_told: BTreeSet<Table>,
+    /// The clock at the last input.
+    last_now: Millis,
+    /// Nothing is ever compared: to see that a simulation notices.
+    #[cfg(any(test, feature = "sim"))]
+    never_compares: bool,
 }
 
 /// A group's ops, resolved.
@@ -225,6 +253,10 @@ enum Timer {
     Ask(OpId),
     /// Compare with members.
     Repair(OpId),
+    /// Look over what is being compared.
+    Talks,
+    /// Compare the chat with a contact's device.
+    CompareDirect(DeviceId),
     /// Make a new gossip secret, if nobody did.
     Rotate(OpId),
     /// See whether members have heard of the own leaving.
@@ -255,6 +287,27 @@ impl Engine {
         Ok(turn.finish())
     }
 
+    /// From now on this engine compares nothing: to see that a simulation notices.
+    #[cfg(any(test, feature = "sim"))]
+    pub fn never_compare(&mut self) {
+        self.mem.never_compares = true;
+    }
+
+    /// Says a record to a connected device as it is, true or not: how a simulated liar speaks.
+    #[cfg(any(test, feature = "sim"))]
+    pub fn say_anything(
+        &mut self,
+        device: DeviceId,
+        record: &Record,
+        now: Millis,
+        rng: &mut dyn CryptoRng,
+        view: &dyn View,
+    ) -> Result<Vec<Effect>, ViewError> {
+        let mut turn = Turn::new(&mut self.mem, self.settings, now, rng, view);
+        turn.whisper(device, record)?;
+        Ok(turn.finish())
+    }
+
     /// When [`Input::Tick`] is wanted next.
     pub fn next_wake(&self) -> Option<Millis> {
         self.mem.timers.first().map(|(at, _)| *at)
@@ -263,6 +316,7 @@ impl Engine {
 
 impl Turn<'_> {
     fn input(&mut self, input: Input) -> Step {
+        self.mind_the_clock();
         match input {
             Input::Command(token, command) => self.command(token, command),
             Input::Online => self.come_online(),
@@ -300,6 +354,7 @@ impl Turn<'_> {
             Command::Send { chat, text, reply_to } => self.say(chat, &text, reply_to),
             Command::MarkRead { chat, up_to } => self.mark_read(chat, up_to),
             Command::Index(chat) => self.index_more(chat),
+            Command::ReadReceipts { chat, set } => self.read_receipts(chat, set),
             Command::NewGroup(name) => self.new_group(&name),
             Command::InviteToGroup(group, account) => self.invite_to_group(group, account),
             Command::AcceptGroup(group) => self.accept_group(group),
@@ -346,6 +401,9 @@ impl Turn<'_> {
             Record::Keys(group, keys) => self.keys_came(&heard, group, keys),
             Record::NamesWanted(group, accounts) => self.names_wanted(&heard, group, &accounts),
             Record::Names(group, names) => self.names_came(&heard, group, &names),
+            Record::Compare(chat, round, ranges) => self.compare_came(&heard, chat, round, &ranges),
+            Record::Wanted(chat, ids) => self.wanted_came(&heard, chat, &ids),
+            Record::Given(given) => self.given_came(&heard, given),
         }
     }
 
@@ -370,6 +428,8 @@ impl Turn<'_> {
             }
             Timer::Ask(group) => self.ask_now(group),
             Timer::Repair(group) => self.repair(group),
+            Timer::Talks => self.look_over_talks(),
+            Timer::CompareDirect(device) => self.compare_direct(device),
             Timer::Rotate(group) => self.rotate_if_due(group),
             Timer::Part(group) => self.part(group),
             Timer::Upkeep => self.upkeep(),

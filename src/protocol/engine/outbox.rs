@@ -84,6 +84,13 @@ impl Lane {
         self.paused_until.or(oldest.map(|sent| sent.plus(self.wait())))
     }
 
+    /// The clock was set back.
+    pub(super) fn set_back(&mut self, by: Duration) {
+        self.under_way.values_mut().for_each(|flight| flight.sent = flight.sent.minus(by));
+        self.paused_until = self.paused_until.map(|until| until.minus(by));
+        self.timer = self.timer.map(|at| at.minus(by));
+    }
+
     /// Forgets what is under way, so that sending begins at the front again.
     fn rewind(&mut self) {
         self.under_way.clear();
@@ -245,6 +252,8 @@ impl Turn<'_> {
         }
         if dropped && let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? {
             self.owe_all(&row)?;
+            // What was said once may be among what was dropped.
+            row.groups.iter().for_each(|group| self.ask_missing(*group, Some(device)));
         }
         self.pump(device)?;
         self.set_timer(device);
@@ -430,24 +439,30 @@ impl Turn<'_> {
         let written = self.chat(told.chat)?.map_or(0, |chat| chat.written);
         let key = ReceiptRow::key(told.chat, Side::Theirs, device.device);
         let known = self.read::<ReceiptRow>(&key)?;
-        let (mut before, read_before) = match &known {
+        let (before, read_before) = match &known {
             Some(row) => (decode::<Numbers>(&row.held, "receipt").unwrap_or_else(|_| Numbers::from_base(1)), row.read),
             None => (Numbers::from_base(1), 0),
         };
-        let fresh: Vec<u64> = held.news_over(&before).take_while(|no| *no <= written).collect();
-        for no in &fresh {
-            before.insert(*no);
-        }
+        let mut after = before.clone();
+        after.merge(&held.up_to(written));
+        let fresh: Vec<u64> = after.news_over(&before).collect();
         let read = told.read.unwrap_or(0).min(written).max(read_before);
         if fresh.is_empty() && read == read_before {
             return Ok(false);
         }
-        let row = ReceiptRow { device: device.device, account: device.account, held: encode(&before), read };
+        let row = ReceiptRow {
+            device: device.device,
+            account: device.account,
+            held: encode(&after),
+            read,
+            told: None,
+            full: None,
+        };
         self.put(key, &row);
         let delivered = self.confirm_events(device, told.chat, &fresh)?;
         self.tell_receipt(device, told.chat, Progress::Delivered, delivered)?;
         let mut seen = Vec::new();
-        for no in (read_before + 1..=read).filter(|no| before.contains(*no)) {
+        for no in (read_before + 1..=read).filter(|no| after.contains(*no)) {
             seen.extend(self.read::<AuthorRow>(&AuthorRow::key(told.chat, own.device, no))?.map(|row| row.0));
         }
         self.tell_receipt(device, told.chat, Progress::Read, seen)?;

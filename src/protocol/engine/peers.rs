@@ -112,7 +112,8 @@ impl Turn<'_> {
         let Some((_, held)) = verified(&own.bundle) else { return Err(ViewError::Damaged(Table::Own)) };
         let keys = device_keys(&own)?;
         let seq = next_seq(own.bundle_seq, self.now);
-        let fresh = self.now.since(own.prekey_made) < PREKEY_EVERY;
+        // One made in a future that the clock came back from would stay for years.
+        let fresh = self.now.since(own.prekey_made) < PREKEY_EVERY && own.prekey_made <= self.now;
         let record = if fresh {
             encode(&held.prekey)
         } else {
@@ -176,6 +177,7 @@ impl Turn<'_> {
         self.greet(&row)?;
         self.ask_ticket_bundle(row.account, peer)?;
         self.pump(device)?;
+        self.meet_contact(&row)?;
         self.groups_meet(&row)
     }
 
@@ -195,6 +197,7 @@ impl Turn<'_> {
         self.mem.bundles_wanted.remove(&peer);
         let Some(Some(device)) = self.mem.peers.remove(&peer) else { return Ok(()) };
         self.mem.lanes.remove(&device);
+        self.end_talks(device);
         let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
         self.tell_presence(&row, Presence::Offline)
     }

@@ -3,11 +3,12 @@
 use super::{
     Timer,
     record::{ChatReceipt, Position, Receipt, Record},
-    rows::{DeviceRow, ReceiptRow, Side, UnsettledRow},
+    rows::{AuthorRow, DeviceRow, ReceiptRow, Row, Side, UnsettledRow},
     turn::{Step, Turn},
 };
 use crate::protocol::{
-    ids::{ChatId, DeviceId},
+    delivery::{Noted, Numbers},
+    ids::{ChatId, DeviceId, OpId},
     view::{Direction, Table, View},
     wire::encode,
 };
@@ -15,6 +16,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 /// How long receipts of group events are gathered before they are told to their author.
 const GROUP_RECEIPTS_WAIT: Duration = Duration::from_millis(150);
+/// In a large group they are gathered longer, by so much a member, drawn anew: else all members answer an author at once.
+const GROUP_RECEIPTS_SPREAD: Duration = Duration::from_millis(4);
+/// Numbers looked up at one time when a gap closes.
+const NOTED_AT_ONCE: usize = 1_024;
 /// Positions in one receipt: what one drain can bring, and small enough for one envelope.
 const MAX_POSITIONS: usize = 1_000;
 /// Records of one device that wait to be said again; what is more is confirmed, and asked for by comparison.
@@ -72,7 +77,10 @@ impl Turn<'_> {
     /// The same, told a little later, together with others.
     pub(super) fn owe_group(&mut self, device: DeviceId, chat: ChatId) {
         if self.mem.owed_later.is_empty() {
-            self.mem.timers.insert((self.now.plus(GROUP_RECEIPTS_WAIT), Timer::GroupReceipts));
+            let members = self.mem.groups.get(&OpId(chat.0)).map_or(0, |group| group.membership.members.len());
+            let spread = GROUP_RECEIPTS_SPREAD * u32::try_from(members).unwrap_or(u32::MAX);
+            let wait = GROUP_RECEIPTS_WAIT + self.jitter(spread);
+            self.mem.timers.insert((self.now.plus(wait), Timer::GroupReceipts));
         }
         self.mem.owed_later.insert((device, chat));
     }
@@ -104,7 +112,8 @@ impl Turn<'_> {
 
     fn chat_receipt_for(&self, author: DeviceId, chat: ChatId) -> Step<Option<ChatReceipt>> {
         let Some(row) = self.read::<ReceiptRow>(&ReceiptRow::key(chat, Side::Ours, author))? else { return Ok(None) };
-        let read = self.settings.read_receipts.then_some(row.read);
+        // A row from before there was a choice for each chat told what the settings said.
+        let read = row.told.or(self.settings.read_receipts.then_some(row.read));
         Ok(Some(ChatReceipt { chat, author, held: row.held, read }))
     }
 
@@ -128,13 +137,42 @@ impl Turn<'_> {
         let mut row = self.read::<ReceiptRow>(&key)?.unwrap_or_else(|| ReceiptRow {
             device: device.device,
             account: device.account,
-            held: encode(&crate::protocol::delivery::Numbers::from_base(1)),
+            held: encode(&Numbers::from_base(1)),
             read: 0,
+            told: None,
+            full: None,
         });
         let mut held = row.numbers()?;
-        held.insert(no);
+        let before = held.through();
+        let noted = held.insert(no);
+        if row.full == Some(true) && held.through() > before {
+            row.full = Some(self.note_more(chat, device.device, &mut held)?);
+        }
+        if noted == Noted::NoRoom {
+            row.full = Some(true);
+        }
         row.held = encode(&held);
         self.put(key, &row);
         Ok(())
+    }
+
+    /// A gap closed: what came while there was no room for its number is noted now. Whether there is still no room for all.
+    fn note_more(&self, chat: ChatId, device: DeviceId, held: &mut Numbers) -> Step<bool> {
+        let scope = AuthorRow::scope(chat, device);
+        let mut from = held.through().saturating_add(1).to_be_bytes();
+        loop {
+            let page = self.scan(AuthorRow::TABLE, &scope, Some(&from), Direction::Forward, NOTED_AT_ONCE)?;
+            let is_last = page.len() < NOTED_AT_ONCE;
+            for (no, _) in page {
+                let Ok(no) = no.try_into().map(u64::from_be_bytes) else { continue };
+                if held.insert(no) == Noted::NoRoom {
+                    return Ok(true);
+                }
+                from = no.saturating_add(1).to_be_bytes();
+            }
+            if is_last {
+                return Ok(false);
+            }
+        }
     }
 }

@@ -65,6 +65,33 @@ pub enum Record {
     /// Events in which members said their names, and the keys that open them.
     #[n(49)]
     Names(#[n(0)] OpId, #[n(1)] Vec<(ByteVec, Secret)>),
+    /// One message of a comparison of a conversation's events: how many were before it, and encoded `Ranges`.
+    #[n(40)]
+    Compare(#[n(0)] ChatId, #[n(1)] u16, #[cbor(n(2), with = "minicbor::bytes")] Vec<u8>),
+    /// "Give me these events."
+    #[n(41)]
+    Wanted(#[n(0)] ChatId, #[n(1)] Vec<EventId>),
+    /// A part of the answer.
+    #[n(42)]
+    Given(#[n(0)] Given),
+}
+
+/// Events that were asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Given {
+    /// Of which conversation.
+    #[n(0)]
+    pub chat: ChatId,
+    /// Original bytes. In a 1-on-1 chat there are none: what is given is said again in envelopes of its own.
+    #[n(1)]
+    pub events: Vec<ByteVec>,
+    /// Those that are not here, or not for who asks.
+    #[n(2)]
+    pub lacking: Vec<EventId>,
+    /// Whether this ends the answer. What was asked for and is not in it may be asked for again.
+    #[n(3)]
+    pub last: bool,
 }
 
 /// What is durable here of the other's (or, in a group, of the author's) events.
@@ -124,18 +151,15 @@ pub struct Have {
     /// The newest ops it knows.
     #[n(1)]
     pub heads: Vec<OpId>,
-    /// For each author device, the numbers of events it has: encoded `Vector`s.
+    /// The numbers of the other's events that are durable here, encoded `Numbers`: a receipt. None where there are none.
     #[n(2)]
-    pub events: Vec<(DeviceId, ByteVec)>,
+    pub held: Option<ByteVec>,
     /// H of the gossip secrets it holds that it would use.
     #[n(3)]
     pub secrets: Vec<ByteVec>,
     /// Whether this answers another's `Have`, so that two of them end the exchange.
     #[n(4)]
     pub answer: bool,
-    /// Whether it speaks only of the authors it names; else those it does not name are lacked whole.
-    #[n(5)]
-    pub partial: bool,
 }
 
 impl Record {
@@ -167,6 +191,9 @@ impl Record {
                 | Self::Keys(..)
                 | Self::NamesWanted(..)
                 | Self::Names(..)
+                | Self::Compare(..)
+                | Self::Wanted(..)
+                | Self::Given(_)
         )
     }
 

@@ -199,6 +199,11 @@ impl<'a> Turn<'a> {
         }
     }
 
+    /// Adds an effect that is carried out after the writes are durable.
+    pub(super) fn effect(&mut self, effect: Effect) {
+        self.network.push(effect);
+    }
+
     pub(super) fn forget(&mut self, peer: TransportKey) {
         self.network.push(Effect::Forget(peer));
     }

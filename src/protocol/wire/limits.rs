@@ -125,8 +125,9 @@ pub const ROTATE_JITTER: Duration = Duration::from_secs(30);
 pub const ROTATE_ANYWAY_AFTER: Duration = minutes(5);
 /// Keys of single messages in one record: about 70 bytes each.
 pub const MAX_KEYS_PER_RECORD: usize = 700;
-/// Sender chains kept of one device in one group: one a week, and those that removals end.
-pub const MAX_CHAINS_PER_DEVICE: usize = 8;
+/// Sender chains kept of one device in one group: one a week, one a thousand messages, and those that removals end. Who
+/// was away comes to know them before the messages.
+pub const MAX_CHAINS_PER_DEVICE: usize = 32;
 /// One gossip frame, in bytes; gossipsub's `max_transmit_size` leaves room for its own framing.
 pub const MAX_GOSSIP_FRAME: usize = 66 * 1024;
 /// gossipsub's `max_transmit_size`.
@@ -157,7 +158,7 @@ pub const MAX_KEYS_ASIDE: usize = 64;
 pub const MAX_OPS_OF_FORMER: usize = 256;
 /// Membership heads that a member names when it says what it has: more are told of anew each time.
 pub const MAX_HEADS_TOLD: usize = 512;
-/// Bytes of ops, and again of events, given in one answer. Who lacks more asks again.
+/// Bytes of ops, or of events, given in one answer. Who lacks more asks again.
 pub const MAX_BYTES_PER_ANSWER: usize = 1024 * 1024;
 /// Questions of one device about one group answered in a second…
 pub const MAX_ANSWERS_PER_SECOND: u32 = 16;
@@ -165,6 +166,27 @@ pub const MAX_ANSWERS_PER_SECOND: u32 = 16;
 pub const MAX_BYTES_PER_SECOND: usize = 4 * MAX_BYTES_PER_ANSWER;
 /// Heads of a conversation that are kept, the latest: only events that follow nothing make more than its devices.
 pub const MAX_CHAT_HEADS: usize = 256;
+
+// Sync
+
+/// Ranges in one message of a comparison: prints of as many parts as fit a record.
+pub const MAX_RANGES_TOLD: usize = 1_024;
+/// Ids in one message of a comparison: as many as fit a record.
+pub const MAX_IDS_TOLD: usize = 1_400;
+/// Ids in one question for events, and in one answer: as many as are asked for at a time, and room.
+pub const MAX_WISHES_TOLD: usize = 512;
+/// Questions about what is compared that a device may put at once: a talk in each of many groups…
+pub const MAX_QUESTIONS_AT_ONCE: u64 = 512;
+/// …and for ever, in a second.
+pub const MAX_QUESTIONS_A_SECOND: u64 = 32;
+/// Ids that a device may name in them at once: a long history…
+pub const MAX_IDS_AT_ONCE: u64 = 200_000;
+/// …and for ever, in a second.
+pub const MAX_IDS_A_SECOND: u64 = 2_000;
+/// Bytes of events that a device is given on request at once: some thirty thousand events…
+pub const MAX_GIVEN_AT_ONCE: u64 = 32 * 1024 * 1024;
+/// …and for ever, in a second.
+pub const MAX_GIVEN_A_SECOND: u64 = 2 * 1024 * 1024;
 
 // Direct streams
 

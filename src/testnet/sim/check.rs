@@ -18,13 +18,20 @@ impl World {
             self.judge_feed(who)?;
             self.judge_places(who)?;
         }
-        for a in 0..self.devices.len() {
-            for b in a + 1..self.devices.len() {
-                self.judge_direct(a, b)?;
-                self.judge_group(a, b)?;
+        self.judge_orders()?;
+        self.judge_scope()
+    }
+
+    /// Everybody honest shows the same in the same order.
+    pub(super) fn judge_orders(&self) -> Result<(), String> {
+        let honest: Vec<usize> = (0..self.devices.len()).filter(|who| !self.lies(*who)).collect();
+        for (at, a) in honest.iter().enumerate() {
+            for b in honest.iter().skip(at + 1) {
+                self.judge_direct(*a, *b)?;
+                self.judge_group(*a, *b)?;
             }
         }
-        self.judge_scope()
+        Ok(())
     }
 
     /// A chat's history on a device: each message once.

@@ -293,7 +293,7 @@ impl World {
         }
         for effect in told {
             if let Effect::Reply(token, answer) = effect {
-                self.ledger.enter(who, *token, answer);
+                self.ledger.enter(who, *token, answer, self.now);
             }
         }
     }
@@ -318,6 +318,10 @@ impl World {
                     self.outcomes.insert(token, Outcome::Answered(answer));
                 }
                 Effect::Feed(cursor) => self.note(who, format_args!("has a feed up to {cursor}")),
+                Effect::Shunned(peer, offence) => {
+                    let other = self.index_of(peer).map_or('?', |index| self.devices[index].name);
+                    self.note(who, format_args!("compares with {other} no more: {offence:?}"));
+                }
                 Effect::Persist(_) | Effect::Damaged(_) => {}
             }
         }

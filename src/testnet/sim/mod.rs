@@ -7,12 +7,17 @@
 //! moment: an acknowledged message that is not everywhere or is there twice, two orders of one chat, a receipt ahead of
 //! the truth, an outbox that does not empty, a position that sealed two things, a key given to who left.
 //!
+//! [`run_parted`] draws another kind: a group is split for an hour or more, some links carry one way only, three frames
+//! in ten are lost, some clocks jump by ten years and back, and perhaps a member lies in all that it compares. Thirty
+//! seconds after it heals, everybody honest must show the same.
+//!
 //! It knows no thread, socket or disk, and nothing of the engine but inputs, effects and rows.
 
 mod chance;
 mod check;
 mod device;
 mod drain;
+mod liar;
 mod network;
 mod scenario;
 mod settle;
@@ -48,6 +53,8 @@ pub struct Report {
 pub struct Failure {
     /// The seed that shows it.
     pub seed: u64,
+    /// Whether it is the partition of that seed.
+    pub parted: bool,
     /// Which, and where.
     pub why: String,
     /// The last things that happened, oldest first.
@@ -60,8 +67,18 @@ impl fmt::Display for Failure {
             writeln!(f, "{line}")?;
         }
         writeln!(f, "seed {}: {}", self.seed, self.why)?;
-        write!(f, "once more: scripts/sim-seeds {0}..{0}", self.seed)
+        let which = if self.parted { "parted " } else { "" };
+        write!(f, "once more: scripts/sim-seeds {which}{0}..{0}", self.seed)
     }
+}
+
+/// What kind of world it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Climate {
+    /// A bit of everything.
+    Mixed,
+    /// One long partition.
+    Parted,
 }
 
 /// A way to drive the engine wrongly, to see that the checks notice.
@@ -74,6 +91,8 @@ pub enum Handling {
     TellsBeforeDurable,
     /// A failed commit is passed over: the engine goes on with what it remembers.
     KeepsEngineAfterFailure,
+    /// Engines that never compare what they hold.
+    NeverCompares,
 }
 
 /// Lines of a failure's trace that are kept unless others are asked for.
@@ -87,6 +106,16 @@ pub fn run(seed: u64) -> Result<Report, Failure> {
 /// The same, keeping so many of the last lines of the trace.
 pub fn run_keeping(seed: u64, lines: usize) -> Result<Report, Failure> {
     world::World::draw(seed, Handling::Right, lines)?.live()
+}
+
+/// Lives through the partition of this seed, with the engine driven in this way.
+pub fn run_parted_handled(seed: u64, handling: Handling) -> Result<Report, Failure> {
+    world::World::draw_in(Climate::Parted, seed, handling, TRACE_KEPT)?.live()
+}
+
+/// Lives through the partition of this seed.
+pub fn run_parted(seed: u64, lines: usize) -> Result<Report, Failure> {
+    world::World::draw_in(Climate::Parted, seed, Handling::Right, lines)?.live()
 }
 
 /// The same, with the engine driven in this way.

@@ -52,7 +52,10 @@ impl World {
             return;
         }
         let is_there = runs && known.contains(&address);
-        if !is_there || self.weather.parts(self.now, from, to) {
+        let is_cut = self.weather.parts(self.now, from, to)
+            || self.weather.swallows(self.now, from, to)
+            || self.weather.swallows(self.now, to, from);
+        if !is_there || is_cut {
             return self.dial_soon(from, to, 1_500);
         }
         self.last_connection += 1;
@@ -130,8 +133,13 @@ impl World {
 
     /// A partition begins or heals.
     pub(super) fn split(&mut self) {
-        let parted: Vec<(usize, usize)> =
-            self.connections.keys().copied().filter(|(a, b)| self.weather.parts(self.now, *a, *b)).collect();
+        // A stream that lost something is broken, and found to be so at the latest when more could come.
+        let lost = |a: usize, b: usize| {
+            let pair = [(a, b), (b, a)];
+            self.weather.one_way.iter().any(|(_, end, from, to)| *end == self.now && pair.contains(&(*from, *to)))
+        };
+        let cut = |(a, b): &(usize, usize)| self.weather.parts(self.now, *a, *b) || lost(*a, *b);
+        let parted: Vec<(usize, usize)> = self.connections.keys().copied().filter(cut).collect();
         for (a, b) in parted {
             let other = self.devices[b].name;
             self.note(a, format_args!("is parted from {other}"));
@@ -151,6 +159,9 @@ impl World {
         self.note(from, format_args!("sends {} frames to {name}", frames.len()));
         for bytes in frames {
             self.observe(to, &bytes);
+            if self.weather.swallows(self.now, from, to) {
+                continue;
+            }
             if self.is_stormy() && self.chance.permille(self.weather.overflow) {
                 let life = self.devices[from].life;
                 let at = self.now + self.chance.between(1, 20);
@@ -203,7 +214,8 @@ impl World {
         let peers: Vec<(usize, u64)> = run.connected.iter().map(|(peer, number)| (*peer, *number)).collect();
         for (to, number) in peers.into_iter().filter(|(to, _)| Some(*to) != but) {
             let stormy = self.is_stormy();
-            if stormy && self.chance.permille(self.weather.loss) {
+            let is_lost = stormy && self.chance.permille(self.weather.loss);
+            if is_lost || self.weather.swallows(self.now, from, to) {
                 continue;
             }
             let late = stormy && self.chance.permille(self.weather.slow);

@@ -143,6 +143,34 @@ pub(super) fn draw(chance: &mut Chance, devices: usize) -> Vec<Goal> {
     goals
 }
 
+/// The wishes of a partition: everybody meets and joins, and then speaks through all of it, on every side.
+pub(super) fn draw_parted(chance: &mut Chance, devices: usize, until: u64) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    let mut want = |after, wish| goals.push(Goal { wish, after, waiting: None, done: false });
+    for guest in 1..devices {
+        let accept = Acceptance::AtOnce;
+        want(0, Wish::Meet { maker: HUB, adder: guest, accept, link: None, added: false });
+        want(0, Wish::Invite { inviter: HUB, guest });
+    }
+    want(0, Wish::Found { founder: HUB, name: "Group".into() });
+    for n in 0..chance.between(10, 60) {
+        let from = chance.index(devices);
+        want(chance.between(10_000, until - 1_000), Wish::Say { from, place: Place::Group, text: format!("g{n}") });
+    }
+    for n in 0..chance.between(0, 8) {
+        let (from, to) = (HUB, 1 + chance.index(devices - 1));
+        let (from, to) = if chance.permille(500) { (from, to) } else { (to, from) };
+        want(
+            chance.between(10_000, until - 1_000),
+            Wish::Say { from, place: Place::Direct(to), text: format!("d{n}") },
+        );
+    }
+    if chance.permille(300) {
+        want(chance.between(60_000, until), Wish::NameGroup { who: HUB, name: "Group of ours".into() });
+    }
+    goals
+}
+
 fn group(chance: &mut Chance, devices: usize, want: &mut impl FnMut(u64, Wish)) {
     want(chance.between(0, 4_000), Wish::Found { founder: HUB, name: "Group".into() });
     let late = (devices > 2 && chance.permille(500)).then_some(devices - 1);

@@ -31,14 +31,15 @@ pub(super) struct Written {
     pub(super) from: usize,
     pub(super) chat: ChatId,
     pub(super) to: BTreeSet<usize>,
+    pub(super) at: u64,
 }
 
 impl Ledger {
     /// A drain with this answer is durable.
-    pub(super) fn enter(&mut self, from: usize, token: Token, answer: &Result<Reply, Refusal>) {
+    pub(super) fn enter(&mut self, from: usize, token: Token, answer: &Result<Reply, Refusal>, at: u64) {
         let Some(to) = self.meant.remove(&token) else { return };
         if let Ok(Reply::Sent { id, chat }) = answer {
-            self.written.insert(*id, Written { from, chat: *chat, to });
+            self.written.insert(*id, Written { from, chat: *chat, to, at });
         }
     }
 }
@@ -76,7 +77,7 @@ impl World {
         for (id, written) in &self.ledger.written {
             self.settled_message(*id, written)?;
         }
-        for who in 0..self.devices.len() {
+        for who in (0..self.devices.len()).filter(|who| !self.lies(*who)) {
             self.settled_device(who)?;
         }
         match self.group {
@@ -85,7 +86,33 @@ impl World {
         }
     }
 
+    /// Whether all that was said before the partition ended is everywhere it was meant for, in one order, and the members
+    /// are the same everywhere.
+    pub(super) fn healed(&self) -> Result<(), String> {
+        for (id, written) in self.ledger.written.iter().filter(|(_, written)| written.at < self.weather.until) {
+            for to in written.to.iter().filter(|to| !self.lies(**to)) {
+                if self.event(*to, *id).is_none() {
+                    return Err(format!(
+                        "{} has not {id:?} of {}",
+                        self.devices[*to].name, self.devices[written.from].name
+                    ));
+                }
+            }
+        }
+        if let Some(group) = self.group {
+            self.settled_members(group)?;
+        }
+        self.judge_orders()
+    }
+
+    pub(super) fn lies(&self, who: usize) -> bool {
+        self.weather.liar == Some(who)
+    }
+
     fn settled_message(&self, id: EventId, written: &Written) -> Result<(), String> {
+        if self.lies(written.from) {
+            return Ok(());
+        }
         let author = &self.devices[written.from];
         let own = self.event(written.from, id).ok_or_else(|| format!("{} lost its own {id:?}", author.name))?;
         let left =
@@ -93,7 +120,8 @@ impl World {
         if self.group_chat(written.chat) && !self.left.contains(&written.from) {
             self.settled_meant(own.no, written)?;
         }
-        for to in written.to.iter().filter(|to| !self.group_chat(written.chat) || !left(to)) {
+        let wanted = |to: &&usize| !self.lies(**to) && (!self.group_chat(written.chat) || !left(to));
+        for to in written.to.iter().filter(wanted) {
             let reader = &self.devices[*to];
             if self.event(*to, id).is_none() {
                 return Err(format!("{} has not {id:?} ({}) of {}", reader.name, own.no, author.name));
@@ -179,6 +207,7 @@ impl World {
 
     /// All members know the same members under the same names, and one name of the group.
     fn settled_group(&self, group: OpId) -> Result<(), String> {
+        self.settled_members(group)?;
         let states: Vec<Option<GroupRow>> = (0..self.devices.len()).map(|who| self.group_row(who, group)).collect();
         let joined: Vec<usize> = (0..self.devices.len())
             .filter(|who| states[*who].as_ref().is_some_and(|row| row.state == GroupState::Joined))
@@ -188,13 +217,8 @@ impl World {
         if names.len() > 1 {
             return Err(format!("the group is called {names:?}"));
         }
-        let present: BTreeSet<_> = joined.iter().map(|who| self.devices[*who].account).collect();
-        for who in &joined {
+        for who in joined.iter().filter(|who| !self.lies(**who)) {
             let members = self.members(*who, group);
-            let known: BTreeSet<_> = members.iter().filter(|row| row.current).map(|row| row.account).collect();
-            if known != present {
-                return Err(format!("{} counts {} members of {}", self.devices[*who].name, known.len(), present.len()));
-            }
             for other in &joined {
                 let row = members.iter().find(|row| row.account == self.devices[*other].account);
                 let name = row.and_then(|row| row.name.clone());
@@ -203,12 +227,27 @@ impl World {
                     let (own, other) = (self.devices[*who].name, self.devices[*other].name);
                     return Err(format!("{own} knows the member {other} as {name:?}, which is {called:?} now"));
                 }
-                if who != other {
+                if who != other && !self.lies(*other) {
                     self.settled_read(*who, *other, ChatId::from(group))?;
                 }
             }
             if states[*who].as_ref().is_some_and(|row| row.held != 0) {
                 return Err(format!("{} holds group events that it cannot place", self.devices[*who].name));
+            }
+        }
+        Ok(())
+    }
+
+    /// All members know the same members.
+    fn settled_members(&self, group: OpId) -> Result<(), String> {
+        let is_joined = |who: &usize| self.group_row(*who, group).is_some_and(|row| row.state == GroupState::Joined);
+        let joined: Vec<usize> = (0..self.devices.len()).filter(is_joined).collect();
+        let present: BTreeSet<_> = joined.iter().map(|who| self.devices[*who].account).collect();
+        for who in joined.into_iter().filter(|who| !self.lies(*who)) {
+            let members = self.members(who, group);
+            let known: BTreeSet<_> = members.iter().filter(|row| row.current).map(|row| row.account).collect();
+            if known != present {
+                return Err(format!("{} counts {} members of {}", self.devices[who].name, known.len(), present.len()));
             }
         }
         Ok(())

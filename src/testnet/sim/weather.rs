@@ -32,6 +32,12 @@ pub(super) struct Weather {
     pub(super) skews: Vec<i64>,
     /// The device that listens elsewhere after each restart.
     pub(super) moves: Option<usize>,
+    /// Times during which what the one sends to the other is lost: from, to, sender, receiver.
+    pub(super) one_way: Vec<(u64, u64, usize, usize)>,
+    /// Clocks that are set anew: when, whose, and how far from true time then.
+    pub(super) jumps: Vec<(u64, usize, i64)>,
+    /// The member that lies.
+    pub(super) liar: Option<usize>,
     /// When it all ends, in milliseconds of virtual time.
     pub(super) until: u64,
 }
@@ -68,6 +74,37 @@ impl Weather {
         weather
     }
 
+    /// One long partition of the seed, among so many devices that met before it.
+    pub(super) fn draw_parted(chance: &mut Chance, devices: usize) -> Self {
+        let from = 40_000;
+        let until = from + chance.between(20, 100) * MINUTE as u64;
+        let mut weather = Self { loss: 300, twice: 100, slow: 250, replay: 50, until, ..Self::default() };
+        weather.skews = vec![0; devices];
+        weather.splits.push((from, until, chance.between(1, (1 << devices) - 2)));
+        for _ in 0..chance.between(0, 2) {
+            let (a, b) = (chance.index(devices), chance.index(devices));
+            let start = chance.between(from, until);
+            weather.one_way.push((start, until.min(start + chance.between(1, 20) * MINUTE as u64), a, b));
+        }
+        for _ in 0..chance.between(0, 2) {
+            let (who, at) = (chance.index(devices), chance.between(from, until));
+            let far = if chance.permille(500) { 10 * YEAR } else { -10 * YEAR };
+            weather.jumps.push((at, who, far));
+            if chance.permille(500) {
+                weather.jumps.push((chance.between(at, until), who, 0));
+            }
+        }
+        weather.liar = (devices > 2 && chance.permille(400)).then(|| 1 + chance.index(devices - 1));
+        weather
+    }
+
+    /// Whether what one sends to the other is lost now.
+    pub(super) fn swallows(&self, now: u64, from: usize, to: usize) -> bool {
+        let is_this =
+            |(start, end, a, b): &(u64, u64, usize, usize)| (*start..*end).contains(&now) && (*a, *b) == (from, to);
+        self.one_way.iter().any(is_this)
+    }
+
     /// Whether clocks are years apart, so that links must last as long.
     pub(super) fn is_of_years(&self) -> bool {
         self.skews.iter().any(|skew| skew.abs() > YEAR / 2)
@@ -75,7 +112,7 @@ impl Weather {
 
     /// Whether any two clocks may be further apart than a message takes.
     pub(super) fn has_wide_skews(&self) -> bool {
-        self.skews.iter().any(|skew| *skew != 0)
+        self.skews.iter().any(|skew| *skew != 0) || !self.jumps.is_empty()
     }
 
     /// Whether two devices cannot reach each other now.

@@ -1,7 +1,7 @@
 //! The world: devices, what is to happen when, and the loop that lets it happen.
 
 use super::{
-    Failure, Handling, Millis, Report,
+    Climate, Failure, Handling, Millis, Report,
     chance::Chance,
     device::{Device, Run, address},
     scenario::{self, Goal},
@@ -24,8 +24,14 @@ use std::{
 const PATIENCE: u64 = 20 * 60 * 1000;
 /// How often people look at what they want.
 const LOOK_EVERY: u64 = 400;
+/// The same while a long partition lasts.
+const LOOK_SELDOM: u64 = 5_000;
 /// How often it is looked whether all is done.
 const SETTLE_EVERY: u64 = 2_000;
+/// How soon after a partition everybody shows the same.
+const HEALED_IN: u64 = 30_000;
+/// How often a liar says something that is not true.
+const LIE_EVERY: u64 = 4_000;
 
 /// What is to happen. Numbers of lives keep what was meant for an earlier run of a process from a later one.
 #[derive(Debug)]
@@ -42,6 +48,9 @@ pub(super) enum Happening {
     Overflow { to: usize, life: u32, peer: usize },
     Break,
     Split,
+    Jump { who: usize, skew: i64 },
+    Lie,
+    Healed,
     Look,
 }
 
@@ -55,6 +64,7 @@ pub(super) enum Outcome {
 
 pub(super) struct World {
     pub(super) seed: u64,
+    pub(super) climate: Climate,
     pub(super) handling: Handling,
     pub(super) now: u64,
     pub(super) devices: Vec<Device>,
@@ -83,7 +93,11 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn draw(seed: u64, handling: Handling, lines_kept: usize) -> Result<Self, Failure> {
-        let mut chance = Chance::new(seed, 0);
+        Self::draw_in(Climate::Mixed, seed, handling, lines_kept)
+    }
+
+    pub(super) fn draw_in(climate: Climate, seed: u64, handling: Handling, lines_kept: usize) -> Result<Self, Failure> {
+        let mut chance = Chance::new(seed, climate as u8);
         let count = match chance.between(0, 9) {
             0..=2 => 2,
             3..=5 => 3,
@@ -91,17 +105,26 @@ impl World {
             8 => 5,
             _ => chance.between(5, 7) as usize,
         };
-        let weather = Weather::draw(&mut chance, count);
+        let count = if climate == Climate::Parted { count.clamp(3, 5) } else { count };
+        let weather = match climate {
+            Climate::Mixed => Weather::draw(&mut chance, count),
+            Climate::Parted => Weather::draw_parted(&mut chance, count),
+        };
         let mut devices = Vec::new();
         for index in 0..count {
             let settings = Settings { join_contacts_groups: chance.permille(800), ..Settings::default() };
             let skew = weather.skews.get(index).copied().unwrap_or(0);
             let device = Device::begin(seed, index, skew, settings);
-            devices.push(device.map_err(|error| Failure { seed, why: error.to_string(), trace: vec![] })?);
+            let parted = climate == Climate::Parted;
+            devices.push(device.map_err(|error| Failure { seed, parted, why: error.to_string(), trace: vec![] })?);
         }
-        let goals = scenario::draw(&mut chance, count);
+        let goals = match climate {
+            Climate::Mixed => scenario::draw(&mut chance, count),
+            Climate::Parted => scenario::draw_parted(&mut chance, count, weather.until),
+        };
         Ok(Self {
             seed,
+            climate,
             handling,
             now: 0,
             by_transport: devices.iter().map(|device| (device.transport, device.index)).collect(),
@@ -140,6 +163,18 @@ impl World {
         if self.weather.break_every > 0 {
             self.at(self.weather.break_every, Happening::Break);
         }
+        for (at, who, skew) in self.weather.jumps.clone() {
+            self.at(at, Happening::Jump { who, skew });
+        }
+        for (_, to, ..) in self.weather.one_way.clone() {
+            self.at(to, Happening::Split);
+        }
+        if self.weather.liar.is_some() {
+            self.at(LIE_EVERY, Happening::Lie);
+        }
+        if self.climate == Climate::Parted {
+            self.at(self.weather.until + HEALED_IN, Happening::Healed);
+        }
         self.at(0, Happening::Look);
         while let Some(((at, _), happening)) = self.queue.pop_first() {
             self.now = at;
@@ -148,7 +183,8 @@ impl World {
                 self.happen(happening);
             }
             if let Some(why) = self.broken.take() {
-                return Err(Failure { seed: self.seed, why, trace: self.trace.last() });
+                let parted = self.climate == Climate::Parted;
+                return Err(Failure { seed: self.seed, parted, why, trace: self.trace.last() });
             }
             if done {
                 break;
@@ -206,6 +242,18 @@ impl World {
             }
             Happening::Break => self.break_one(),
             Happening::Split => self.split(),
+            Happening::Jump { who, skew } => self.jump(who, skew),
+            Happening::Lie => {
+                self.lie();
+                if self.is_stormy() {
+                    self.at(self.now + LIE_EVERY, Happening::Lie);
+                }
+            }
+            Happening::Healed => {
+                if let Err(why) = self.healed() {
+                    self.fail(format!("not the same everywhere {} s after healing: {why}", HEALED_IN / 1000));
+                }
+            }
             Happening::Look => {}
         }
     }
@@ -215,7 +263,14 @@ impl World {
         self.pursue();
         let open = self.goals.iter().filter(|goal| !goal.done).count();
         let waits = open > 0 || self.is_stormy();
-        self.at(self.now + if waits { LOOK_EVERY } else { SETTLE_EVERY }, Happening::Look);
+        let seldom =
+            self.climate == Climate::Parted && self.now > 60_000 && self.now + LOOK_SELDOM < self.weather.until;
+        let next = match waits {
+            true if seldom => LOOK_SELDOM,
+            true => LOOK_EVERY,
+            false => SETTLE_EVERY,
+        };
+        self.at(self.now + next, Happening::Look);
         let late = self.now > self.weather.until + PATIENCE;
         if waits {
             if late {
@@ -241,10 +296,26 @@ impl World {
         }
     }
 
+    /// A clock is set anew.
+    fn jump(&mut self, who: usize, skew: i64) {
+        self.note(who, format_args!("has its clock set to {skew} ms from true time"));
+        let device = &mut self.devices[who];
+        device.skew = skew;
+        if let Some(run) = &mut device.run {
+            run.wake_at = None;
+        }
+        let (life, soon) = (self.devices[who].life, self.now + 1_000);
+        self.at(soon, Happening::Wake(who, life));
+    }
+
     /// A process begins.
     fn start(&mut self, who: usize) {
         let device = &mut self.devices[who];
-        device.run = Some(Run::new(device.settings));
+        let mut run = Run::new(device.settings);
+        if self.handling == Handling::NeverCompares {
+            run.engine.never_compare();
+        }
+        device.run = Some(run);
         let address = device.address.clone();
         self.note(who, format_args!("starts at {address}"));
         self.hand(who, Input::Online);

@@ -42,6 +42,9 @@ pub struct ChatRow {
     /// When it began.
     #[n(8)]
     pub since: Millis,
+    /// Whether others here learn what was read; where nothing is said, what the settings say.
+    #[n(9)]
+    pub tells_read: Option<bool>,
 }
 
 /// With whom a conversation is.
@@ -216,6 +219,12 @@ pub struct ReceiptRow {
     /// The highest number that was read.
     #[n(3)]
     pub read: u64,
+    /// Of one's own reading, the highest number that its author may know of: what was told once stays told.
+    #[n(4)]
+    pub told: Option<u64>,
+    /// Whether more is here than the numbers have room for.
+    #[n(5)]
+    pub full: Option<bool>,
 }
 
 /// Whose knowledge a receipt row is.

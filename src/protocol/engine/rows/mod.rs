@@ -5,6 +5,7 @@ mod chats;
 mod contacts;
 mod groups;
 mod index;
+mod order;
 mod outbox;
 mod sessions;
 
@@ -13,6 +14,7 @@ pub use chats::*;
 pub use contacts::*;
 pub use groups::*;
 pub use index::*;
+pub use order::*;
 pub use outbox::*;
 pub use sessions::*;
 

@@ -5,9 +5,10 @@ mod damage;
 mod groups;
 mod names;
 mod search;
+mod sync;
 
 use super::{
-    Command, Effect, Engine, Input, Refusal, Reply, Settings,
+    Command, Effect, Engine, Input, Offence, Refusal, Reply, Settings,
     begin::first_rows,
     command::Acceptance,
     feed::FeedEntry,
@@ -81,6 +82,10 @@ pub(super) struct World {
     inputs: VecDeque<(usize, Input)>,
     apart: BTreeSet<(usize, usize)>,
     damaged: Vec<(usize, Table)>,
+    /// Who shuns whom, and for what.
+    shunned: Vec<(usize, TransportKey, Offence)>,
+    /// Bytes of frames that were sent.
+    sent: usize,
 }
 
 impl World {
@@ -94,8 +99,16 @@ impl World {
     pub(super) fn of(names: &[&str]) -> Self {
         let (now, count) = (Millis(1_800_000_000_000), names.len());
         let nodes = names.iter().enumerate().map(|(n, name)| node(n, name, now)).collect();
-        let mut world =
-            Self { nodes, now, replies: vec![], inputs: VecDeque::new(), apart: BTreeSet::new(), damaged: vec![] };
+        let mut world = Self {
+            nodes,
+            now,
+            replies: vec![],
+            inputs: VecDeque::new(),
+            apart: BTreeSet::new(),
+            damaged: vec![],
+            shunned: vec![],
+            sent: 0,
+        };
         for at in 0..count {
             world.input(at, Input::Online);
         }
@@ -334,6 +347,7 @@ impl World {
             Effect::Send(to, frames) => {
                 let from = self.nodes[at].transport;
                 let Some(to) = self.nodes.iter().position(|node| node.transport == to) else { return };
+                self.sent += frames.iter().map(Vec::len).sum::<usize>();
                 if !self.is_apart(at, to) {
                     self.inputs.extend(frames.into_iter().map(|frame| (to, Input::Frame(from, frame))));
                 }
@@ -355,6 +369,7 @@ impl World {
             }
             Effect::Reply(_, reply) => self.replies.push(reply),
             Effect::Damaged(table) => self.damaged.push((at, table)),
+            Effect::Shunned(peer, offence) => self.shunned.push((at, peer, offence)),
             Effect::Reach(..) | Effect::Forget(_) | Effect::Feed(_) => {}
         }
     }

@@ -55,7 +55,19 @@ impl Home {
         let follows = follows.iter().map(|n| id(*n)).collect();
         let content = Content::text(text, None).unwrap();
         let (no, clock, device) = (n as u64 + 1, Millis(clock), DeviceId([9; 32]));
-        let new = NewEvent { chat, id: id(n), author, device, no, clock, follows, content, key: None, raw: vec![] };
+        let new = NewEvent {
+            chat,
+            id: id(n),
+            author,
+            device,
+            no,
+            clock,
+            follows,
+            content,
+            key: None,
+            raw: vec![],
+            heads: vec![],
+        };
         self.turn(|turn| turn.place(new));
     }
 

@@ -92,6 +92,10 @@ command-read = Mark the messages of a chat as read
     .examples =
         moim read juno
         moim read juno --up-to k3vqxa
+command-receipts = Show or choose whether others in a chat learn what you read
+    .examples =
+        moim receipts juno
+        moim receipts "#hiking" off
 command-watch = Show what happens, as it happens
     .examples =
         moim watch
@@ -192,6 +196,7 @@ argument-timeout = How long to wait: 30s, 5m (default 30s)
 argument-limit = How many messages (default 50)
 argument-before = Only messages before this one
 argument-search = Only messages with this text
+argument-choice = on, off, or default: as receipts.read in the settings
 argument-up-to = The last message that you have read (default: all)
 argument-after = Go on behind this cursor; 0 is the beginning (default: from now on)
 argument-group = A group: name or id

@@ -127,6 +127,16 @@ chat-group = group
 chat-self = notes to self
 chats-unread = { $count } new
 chats-none = No chats yet. Invite someone: moim invite --qr
+receipts-told =
+    { $own ->
+        [true] Others in this chat learn what you read
+       *[other] Others in this chat learn what you read, as the settings say
+    }
+receipts-kept =
+    { $own ->
+        [true] Others in this chat do not learn what you read from now on
+       *[other] Others in this chat do not learn what you read, as the settings say
+    }
 read-marked =
     { $count ->
         [0] Nothing was unread

@@ -92,6 +92,10 @@ command-read = 대화를 읽음으로 표시하기
     .examples =
         moim read 준호
         moim read 준호 --up-to k3vqxa
+command-receipts = 이 대화에서 읽음을 알릴지 보기 또는 정하기
+    .examples =
+        moim receipts 준호
+        moim receipts "#등산" off
 command-watch = 일어나는 일을 바로 보기
     .examples =
         moim watch
@@ -192,6 +196,7 @@ argument-timeout = 기다릴 시간: 30s, 5m (기본 30s)
 argument-limit = 메시지 수 (기본 50)
 argument-before = 이 메시지보다 앞선 것만
 argument-search = 이 글이 들어 있는 것만
+argument-choice = on, off, default(설정의 receipts.read를 따름) 중 하나
 argument-up-to = 마지막으로 읽은 메시지 (기본: 모두)
 argument-after = 이 위치 다음부터. 0은 처음 (기본: 지금부터)
 argument-group = 모임: 이름 또는 ID

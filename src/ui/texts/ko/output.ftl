@@ -122,6 +122,16 @@ chat-group = 모임
 chat-self = 나에게
 chats-unread = 새 메시지 { $count }개
 chats-none = 아직 대화가 없습니다. 초대하기: moim invite --qr
+receipts-told =
+    { $own ->
+        [true] 이 대화의 상대에게 읽음을 알립니다
+       *[other] 설정에 따라 이 대화의 상대에게 읽음을 알립니다
+    }
+receipts-kept =
+    { $own ->
+        [true] 이제부터 이 대화의 상대에게 읽음을 알리지 않습니다
+       *[other] 설정에 따라 이 대화의 상대에게 읽음을 알리지 않습니다
+    }
 read-marked =
     { $count ->
         [0] 안 읽은 메시지가 없습니다
