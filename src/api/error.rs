@@ -195,6 +195,13 @@ reasons! {
     AlreadyMember = "already-member", Conflict, "{name} is a member already", "moim group members GROUP lists them";
     TooManyGroups = "too-many-groups", Limit, "this account is in {max} groups already, which is the most there can be", "leave one first";
     GroupFull = "group-full", Limit, "the group has {max} members, which is the most there can be", "somebody has to leave before another can join";
+    // Mailboxes and the outbox
+    NotInOutbox = "not-in-outbox", NotFound, "no message “{given}” of yours waits", "moim outbox lists those that do";
+    NotWithdrawable = "not-withdrawable", Conflict, "only a message to one person can be withdrawn", "what was said in a group is on its way to all its members";
+    NotMailboxLink = "not-mailbox-link", Usage, "the link is not that of a mailbox", "ask its owner for one made by moim mailbox link, or name a contact";
+    NotServing = "not-serving", Conflict, "this node keeps no mail for others", "moim mailbox serve on begins with it";
+    NoSuchMailbox = "no-such-mailbox", NotFound, "there is no mailbox “{given}”", "moim mailbox list shows yours";
+    TooManyMailboxes = "too-many-mailboxes", Limit, "you have {max} mailboxes, which is the most there can be", "moim mailbox remove WHO leaves one";
     Waited = "waited", Timeout, "not {state} within {after}", "the message stays saved and goes out by itself: do not send it again";
     TookTooLong = "took-too-long", Timeout, "no answer within {after}", "try again";
     // Testnets

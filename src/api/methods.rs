@@ -109,6 +109,20 @@ methods! {
     GroupRename "group.rename" (GroupRenameParams) -> GroupResult;
     /// Leaves a group.
     GroupLeave "group.leave" (Group) -> GroupStateResult;
+    /// Begins or ends keeping mail for others.
+    MailboxServe "mailbox.serve" (MailboxServeParams) -> MailboxesResult;
+    /// Makes a link by which others may have their mail kept here.
+    MailboxLink "mailbox.link" (Nothing) -> InviteResult;
+    /// Asks a node to keep mail for this account.
+    MailboxAdd "mailbox.add" (MailboxAddParams) -> MailboxResult;
+    /// Leaves a mailbox.
+    MailboxRemove "mailbox.remove" (Who) -> MailboxResult;
+    /// The mailboxes of this account.
+    MailboxList "mailbox.list" (Nothing) -> MailboxesResult;
+    /// Messages that have not arrived yet.
+    OutboxList "outbox.list" (Nothing) -> OutboxResult;
+    /// Takes a message back that nobody has yet.
+    OutboxCancel "outbox.cancel" (CancelParams) -> CancelResult;
     /// Starts a stream of events on this connection.
     Watch "watch" (WatchParams) -> WatchResult;
 }

@@ -112,6 +112,12 @@ pub(super) enum Command {
     #[command(subcommand)]
     Group(Group),
     #[command(subcommand)]
+    Mailbox(Mailbox),
+    Outbox {
+        #[command(subcommand)]
+        command: Option<OutboxCommand>,
+    },
+    #[command(subcommand)]
     Testnet(Testnet),
     Rpc {
         #[arg(long, required = true)]
@@ -269,6 +275,34 @@ pub(super) enum Group {
     Leave {
         group: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Mailbox {
+    Serve {
+        #[arg(value_name = "on|off")]
+        switch: Switch,
+    },
+    Link,
+    Add {
+        at: String,
+    },
+    Remove {
+        at: String,
+    },
+    List,
+}
+
+/// Whether something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum OutboxCommand {
+    Cancel { id: String },
 }
 
 #[derive(Debug, Subcommand)]

@@ -130,12 +130,7 @@ fn show_message(out: &mut Out, message: &Message) -> Result<(), Stop> {
     let custody = custody(out, message.state, (message.delivered, message.read, message.of));
     let waiting = match &message.waiting {
         Some(waiting) => {
-            let why = out.texts.get(match waiting.why {
-                WhyWaiting::NoNode => "waiting-no-node",
-                WhyWaiting::NotAccepted => "waiting-not-accepted",
-                WhyWaiting::Away => "waiting-away",
-                WhyWaiting::Other => "waiting-other",
-            });
+            let why = out.texts.get(why_word(waiting.why));
             let since = moment(waiting.since, &out.zone);
             out.texts
                 .with("waiting-since", &[("why".to_owned(), why.into()), ("since".to_owned(), since.into())].into())
@@ -143,6 +138,17 @@ fn show_message(out: &mut Out, message: &Message) -> Result<(), Stop> {
         None => String::new(),
     };
     out.line(&format!("    · {custody}{waiting}"))
+}
+
+/// Why a message waits.
+pub(super) fn why_word(why: WhyWaiting) -> &'static str {
+    match why {
+        WhyWaiting::NoNode => "waiting-no-node",
+        WhyWaiting::NotAccepted => "waiting-not-accepted",
+        WhyWaiting::Away => "waiting-away",
+        WhyWaiting::InMailbox => "waiting-in-mailbox",
+        WhyWaiting::Other => "waiting-other",
+    }
 }
 
 fn body(out: &Out, message: &Message) -> String {

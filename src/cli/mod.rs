@@ -7,6 +7,7 @@ mod args;
 mod generate;
 mod groups;
 mod help;
+mod mailboxes;
 mod messages;
 mod node;
 mod out;
@@ -138,6 +139,8 @@ impl<R: Runtime> Session<'_, R> {
             Command::Receipts { chat, choice } => messages::receipts(self, chat, choice.map(Into::into)).await,
             Command::Watch { after } => messages::watch(self, after).await,
             Command::Group(group) => groups::group(self, group).await,
+            Command::Mailbox(mailbox) => mailboxes::mailbox(self, mailbox).await,
+            Command::Outbox { command } => mailboxes::outbox(self, command).await,
             Command::Testnet(testnet) => testnet::testnet(self, testnet).await,
             Command::Gen(what) => generate::generate(&mut self.out, what),
             Command::Help { topic } => help::print(&mut self.out, &topic),

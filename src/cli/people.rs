@@ -114,7 +114,7 @@ impl<R: Runtime> Session<'_, R> {
 
     /// The one link that stdin holds, be it broken into lines by what it was sent with. Anything more that is no link makes
     /// it a mistyped one.
-    fn read_link(&mut self) -> Result<String, Stop> {
+    pub(super) fn read_link(&mut self) -> Result<String, Stop> {
         let text = self.read_all()?;
         let begins_link = |word: &&str| word.get(..LINK.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(LINK));
         match text.split_whitespace().filter(begins_link).count() {

@@ -5,7 +5,7 @@
 
 use crate::{
     protocol::{
-        engine::{Effect, Engine, Input, Refusal, Reply, Token},
+        engine::{Effect, Engine, Input, Notice, Refusal, Reply, Token},
         group::gossip::{Gate, Topic},
         ids::TransportKey,
         time::Millis,
@@ -58,6 +58,7 @@ pub(super) enum Outgoing {
     Forget(TransportKey),
     /// With whom alone gossip is shared. Never of the engine.
     Circle(Vec<TransportKey>),
+    Probe(Vec<String>),
     /// Close the connection, so that a new one begins with what was not acknowledged. Never of the engine.
     HangUp(TransportKey),
 }
@@ -122,6 +123,8 @@ impl<C: Core, S: Store> Heart<C, S> {
                 Effect::Shunned(peer, offence) => {
                     tracing::warn!(?peer, ?offence, "a device misbehaves; nothing is compared with it for an hour");
                 }
+                Effect::Probe(addresses) => self.gathered.outgoing.push(Outgoing::Probe(addresses)),
+                Effect::Notice(peer, notice) => log(&peer, notice),
             }
         }
         Ok(())
@@ -155,6 +158,15 @@ impl<C: Core, S: Store> Heart<C, S> {
 
     pub(super) fn view(&self) -> &dyn View {
         &self.store
+    }
+}
+
+/// Tells the owner's log of a peer, by its key alone.
+fn log(peer: &TransportKey, notice: Notice) {
+    match notice {
+        Notice::MailboxLeftAlone { all, useless } => {
+            tracing::warn!(%peer, all, useless, "a mailbox gives too much of no use; it is left alone for a while");
+        }
     }
 }
 

@@ -78,6 +78,7 @@ impl Wire {
             Outgoing::Reach(peer, addresses) => vec![net::Command::Reach { peer, addresses }],
             Outgoing::Forget(peer) => vec![net::Command::Forget { peer }, net::Command::Disconnect { peer }],
             Outgoing::Circle(peers) => vec![net::Command::Circle { peers }],
+            Outgoing::Probe(addresses) => vec![net::Command::Probe { addresses }],
             Outgoing::HangUp(peer) => vec![net::Command::Disconnect { peer }],
         }
     }

@@ -5,6 +5,7 @@ mod crashes;
 mod end_to_end;
 mod hostile;
 mod layering;
+mod mailbox;
 mod mistakes;
 mod pages;
 mod sim;

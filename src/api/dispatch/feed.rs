@@ -111,6 +111,7 @@ fn shape(reading: &Reading, entry: FeedEntry) -> Result<Vec<Event>, ApiError> {
         FeedEntry::Receipt { chat, by, state, ids } => {
             let by = Shaped::as_saved(reading, chat)?.person(by)?;
             let state = match state {
+                Progress::Mailbox => MessageState::Mailbox,
                 Progress::Delivered => MessageState::Delivered,
                 Progress::Read => MessageState::Read,
             };

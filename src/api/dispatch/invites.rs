@@ -81,6 +81,8 @@ pub(super) fn unexpected(reply: &Reply) -> ApiError {
         Reply::Contact(_) => "a contact",
         Reply::Sent { .. } => "a message",
         Reply::Group(_) => "a group",
+        Reply::Mailbox(_) => "a mailbox",
+        Reply::Withdrawn { .. } => "a withdrawal",
     };
     ApiError::internal(format!("the engine answered with {what}"))
 }

@@ -64,7 +64,7 @@ impl Serve for MessageSend {
     }
 }
 
-/// The state of a message that is waited for. Until there are mailboxes, custody is the recipient's own.
+/// The state of a message that is waited for.
 fn goal(wait: Wait) -> MessageState {
     match wait {
         Wait::Saved => MessageState::Saved,
@@ -95,7 +95,7 @@ async fn until(at: &Dispatcher, id: EventId, wanted: MessageState, timeout: Dura
 fn sent(reading: &Reading, id: EventId) -> Result<SendResult, ApiError> {
     let event = reading.event(id)?.ok_or_else(|| ApiError::internal("the message is gone"))?;
     let kind = kind_of(reading, event.chat)?;
-    let state = Receipts::of(reading, event.chat, kind)?.progress(&event).state;
+    let state = Receipts::of(reading, event.chat, kind)?.progress(reading, &event)?.state;
     Ok(SendResult { v: V1, id, chat: event.chat, state })
 }
 
@@ -390,10 +390,10 @@ impl<'r, 'v> Shaped<'r, 'v> {
     }
 
     fn message(&self, event: &EventRow) -> Result<Message, ApiError> {
-        let progress = self.receipts.progress(event);
+        let progress = self.receipts.progress(self.reading, event)?;
         let (kind, text, reply_to) = match Content::parse(&event.content) {
             Ok(Content::Text(text)) => (MessageKind::Text, Some(text.as_str().to_owned()), text.reply_to()),
-            Ok(Content::Profile(_) | Content::Unknown { .. }) => (MessageKind::Other, None, None),
+            Ok(Content::Profile(_) | Content::Withdrawn | Content::Unknown { .. }) => (MessageKind::Other, None, None),
             Err(_) => return Err(ViewError::Damaged(Table::Event).into()),
         };
         Ok(Message {

@@ -64,9 +64,9 @@ impl Receipts {
     }
 
     /// How far an event of this conversation is.
-    pub(super) fn progress(&self, event: &EventRow) -> Progress {
+    pub(super) fn progress(&self, reading: &Reading, event: &EventRow) -> Result<Progress, ViewError> {
         if !event.own {
-            return Progress { state: MessageState::Received, delivered: 0, read: 0, of: 0 };
+            return Ok(Progress { state: MessageState::Received, delivered: 0, read: 0, of: 0 });
         }
         let meant = || self.recipients.iter().filter(|(_, from_no)| event.no >= **from_no).map(|(account, _)| account);
         let count = |got: fn(&Confirmed, u64) -> bool| {
@@ -84,10 +84,31 @@ impl Receipts {
             0 => MessageState::Saved,
             _ if read == of => MessageState::Read,
             _ if delivered == of => MessageState::Delivered,
+            _ if is_in_mailbox(reading, event)? => MessageState::Mailbox,
             _ => MessageState::Saved,
         };
-        Progress { state, delivered, read, of }
+        Ok(Progress { state, delivered, read, of })
     }
+
+    /// Those it is for that have it on no device yet.
+    pub(super) fn lacking(&self, event: &EventRow) -> Vec<AccountId> {
+        let has = |account: &AccountId| {
+            self.of_accounts.get(account).is_some_and(|devices| devices.iter().any(|device| device.holds(event.no)))
+        };
+        let meant = self.recipients.iter().filter(|(_, from_no)| event.no >= **from_no).map(|(account, _)| *account);
+        meant.filter(|account| !has(account)).collect()
+    }
+}
+
+/// Whether a message lies in a mailbox of a device it is for.
+fn is_in_mailbox(reading: &Reading, event: &EventRow) -> Result<bool, ViewError> {
+    for (device, place) in &event.outbox {
+        let row: Option<OutboxRow> = rows::read(reading.view, &OutboxRow::key(*device, *place))?;
+        if row.is_some_and(|row| row.left.is_some_and(|left| !left.is_empty())) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 impl Confirmed {
@@ -117,6 +138,7 @@ pub(super) fn waiting(
         ChatKind::Group(_) => WhyWaiting::Away,
         ChatKind::Direct(account) => match reading.contact(account)? {
             Some(contact) if is_asked(&contact) => WhyWaiting::NotAccepted,
+            _ if progress.state == MessageState::Mailbox => WhyWaiting::InMailbox,
             Some(contact) if reading.is_online(&contact)? => return Ok(None),
             _ => WhyWaiting::Away,
         },

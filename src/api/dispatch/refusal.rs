@@ -74,6 +74,11 @@ impl From<Refusal> for ApiError {
             Refusal::NotAMember => Self::new(Reason::NotMember),
             Refusal::NotAllowed => Self::new(Reason::NotAdmin),
             Refusal::GroupFull { max } => Self::new(Reason::GroupFull).with("max", max),
+            Refusal::NotWithdrawable => Self::new(Reason::NotWithdrawable),
+            Refusal::NotAMailboxLink => Self::new(Reason::NotMailboxLink),
+            Refusal::NotServing => Self::new(Reason::NotServing),
+            Refusal::NoSuchMailbox => Self::new(Reason::NoSuchMailbox),
+            Refusal::TooManyMailboxes { max } => Self::new(Reason::TooManyMailboxes).with("max", max),
             Refusal::TooManyGroups { max } => Self::new(Reason::TooManyGroups).with("max", max),
         }
     }
@@ -137,6 +142,11 @@ mod tests {
             Refusal::NoSuchGroup,
             Refusal::NoSuchInvitation,
             Refusal::TooManyGroups { max: 1 },
+            Refusal::NotWithdrawable,
+            Refusal::NotAMailboxLink,
+            Refusal::NotServing,
+            Refusal::NoSuchMailbox,
+            Refusal::TooManyMailboxes { max: 1 },
             Refusal::TextTooLong { bytes: 2, max: 1 },
             Refusal::BadName(NameError::Empty),
             Refusal::BadName(NameError::TooLong { bytes: 257 }),

@@ -107,6 +107,7 @@ impl Home {
             sending: None,
             sessions: Vec::new(),
             groups: Vec::new(),
+            boxes: None,
         };
         self.put(DeviceRow::key(device.device), &device);
     }

@@ -249,6 +249,8 @@ words! {
         NotAccepted,
         /// The recipient cannot be reached.
         Away,
+        /// It lies in a mailbox of the recipient, who has not come for it.
+        InMailbox,
         /// Something a newer moim knows.
         #[serde(other)]
         Other,

@@ -56,6 +56,7 @@ mod chats;
 mod events;
 mod groups;
 mod labs;
+mod mailboxes;
 mod people;
 
 pub use account::*;
@@ -63,6 +64,7 @@ pub use chats::*;
 pub use events::*;
 pub use groups::*;
 pub use labs::*;
+pub use mailboxes::*;
 pub use people::*;
 
 // Who is asked about

@@ -25,6 +25,8 @@ labels! {
     BOX_AGAIN = "box-again";
     /// Box of a group's log.
     BOX_GROUP = "box-group";
+    /// What a holder of a mailbox link shows.
+    MAILBOX_LINK = "mailbox-link";
     /// Key that seals a bundle under an intro secret.
     BUNDLE = "bundle";
     /// Intro secret of a ticket.

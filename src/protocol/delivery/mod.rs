@@ -1,5 +1,6 @@
-//! Delivery: what is durable where. So far the vectors that receipts and repair in groups carry.
+//! Delivery: what is durable where: the vectors that receipts and repair in groups carry, and what a mailbox takes.
 
+pub mod mailbox;
 pub mod vector;
 
 pub use vector::{Noted, Numbers, Vector};

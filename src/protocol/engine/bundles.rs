@@ -66,11 +66,16 @@ impl Turn<'_> {
             sending: None,
             sessions: Vec::new(),
             groups: Vec::new(),
+            boxes: None,
         });
         if device.bundle.is_empty() || bundle.seq > device.bundle_seq {
             device.bundle = encode(signed);
             device.bundle_seq = bundle.seq;
             device.addresses = super::peers::freshest(&named, &device.addresses);
+            if device.boxes() != bundle.boxes {
+                device.boxes = Some(bundle.boxes.clone());
+                self.rewind_mail(device.device);
+            }
         }
         self.put(DeviceRow::key(device.device), &device);
         self.note_peer(&device)?;

@@ -79,6 +79,34 @@ pub enum Command {
     RenameGroup(OpId, String),
     /// Leave a group.
     LeaveGroup(OpId),
+    /// Begin or end keeping mail for others.
+    ServeMailbox(Serving),
+    /// Make a link by which others may have a box here.
+    MakeMailboxLink,
+    /// Ask a node to keep mail for this device.
+    AddMailbox(MailboxAt),
+    /// Leave the mailbox of this account.
+    RemoveMailbox(AccountId),
+    /// Take back an own message that nobody has yet.
+    Withdraw(EventId),
+}
+
+/// Whether this node keeps mail for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Serving {
+    /// It does.
+    On,
+    /// It takes nothing new; what is here can be fetched.
+    Off,
+}
+
+/// Which node is asked to keep mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MailboxAt {
+    /// The one that made this link.
+    Link(String),
+    /// A contact's.
+    Contact(AccountId),
 }
 
 /// Whether others in a chat learn what was read there.
@@ -133,6 +161,19 @@ pub enum Reply {
     },
     /// A group and how far one got with it.
     Group(OpId),
+    /// The mailbox of this account as it stands now.
+    Mailbox(AccountId),
+    /// What came of taking a message back, by devices it was for.
+    Withdrawn {
+        /// It will not reach them, unless it was under way.
+        withdrawn: u32,
+        /// Of these, those to which it had been sent without an answer: it may have arrived.
+        under_way: u32,
+        /// It lies in a mailbox and will reach them; nothing was changed.
+        mailbox: u32,
+        /// They have it; nothing was changed.
+        delivered: u32,
+    },
 }
 
 /// Why a wish was not granted. Nothing was changed.
@@ -197,4 +238,14 @@ pub enum Refusal {
     GroupFull { max: usize },
     #[error("too many groups: {max} at the most")]
     TooManyGroups { max: usize },
+    #[error("a message of a group cannot be withdrawn")]
+    NotWithdrawable,
+    #[error("the link is not of a mailbox")]
+    NotAMailboxLink,
+    #[error("this node is no mailbox")]
+    NotServing,
+    #[error("no mailbox is like that")]
+    NoSuchMailbox,
+    #[error("too many mailboxes: {max} at the most")]
+    TooManyMailboxes { max: usize },
 }

@@ -112,8 +112,12 @@ impl Turn<'_> {
         self.reach(transport, addresses);
         if self.mem.peers.contains_key(&transport) {
             self.ask_ticket_bundle(ticket.account(), transport)?;
+            return Ok(());
         }
-        Ok(())
+        match self.contact(ticket.account())? {
+            Some(contact) => self.seek_by_link(&contact),
+            None => Ok(()),
+        }
     }
 
     /// The bundle of the one who made a link is here: ask to be a contact.
@@ -197,10 +201,9 @@ impl Turn<'_> {
         }
         let chat = ChatId::direct(self.own()?.account, account);
         self.ensure_chat(chat, ChatKind::Direct(account))?;
-        let bundle = self.own()?.bundle;
         for device in &contact.devices {
             self.post_unsent(*device, chat)?;
-            self.whisper(*device, &Record::Bundle(bundle.clone()))?;
+            self.give_bundle(*device)?;
             self.pump(*device)?;
         }
         self.reach_contact(&contact)?;
@@ -275,6 +278,7 @@ impl Turn<'_> {
     pub(super) fn forget_device(&mut self, device: DeviceId, chat: ChatId) -> Step {
         let Some(mut row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
         self.empty_outbox(&row, chat)?;
+        self.forget_mail_to(device);
         if !row.groups.is_empty() {
             return Ok(());
         }
@@ -510,7 +514,7 @@ fn parse_name(name: &str) -> Result<Name, Refusal> {
     Name::typed(name).map_err(Refusal::BadName)
 }
 
-fn link_refusal(error: TicketError) -> Refusal {
+pub(super) fn link_refusal(error: TicketError) -> Refusal {
     match error {
         TicketError::NotALink => Refusal::NotALink,
         TicketError::Truncated => Refusal::LinkTruncated,

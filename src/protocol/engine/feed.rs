@@ -78,6 +78,9 @@ pub const MAX_RECEIPT_IDS: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 #[cbor(index_only)]
 pub enum Progress {
+    /// Durable at a mailbox of one of its devices.
+    #[n(2)]
+    Mailbox,
     /// Durable on one of its devices.
     #[n(0)]
     Delivered,

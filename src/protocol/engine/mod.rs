@@ -29,6 +29,11 @@ mod group_sync;
 mod groups;
 mod index;
 mod intros;
+mod mailbox_first;
+mod mailbox_mail;
+mod mailbox_own;
+mod mailbox_send;
+mod mailbox_serve;
 mod order;
 mod outbox;
 mod peers;
@@ -41,6 +46,7 @@ mod talks;
 mod tests;
 mod tickets;
 mod turn;
+mod withdraw;
 
 pub use command::{Command, Refusal, Reply};
 pub use conduct::Offence;
@@ -55,6 +61,7 @@ use conduct::Conduct;
 use group_give::Answers;
 use group_held::HeldIndex;
 use group_ops::OpsAside;
+use mailbox_own::MailMemory;
 use outbox::Lane;
 use peers::WantedBundle;
 use rand_core::CryptoRng;
@@ -119,6 +126,10 @@ pub enum Effect {
     Reach(TransportKey, Vec<String>),
     /// No connection to this peer is needed any more; drop one that is open.
     Forget(TransportKey),
+    /// Dial these addresses now and then for a little while, whoever answers there.
+    Probe(Vec<String>),
+    /// Something the owner's log should hold; nothing of what people said is in it.
+    Notice(TransportKey, Notice),
     /// Answer a command.
     Reply(Token, Result<Reply, Refusal>),
     /// A device is not listened to for a while in comparisons, for this last of its offences: nothing to do but to note it.
@@ -127,6 +138,18 @@ pub enum Effect {
     Feed(u64),
     /// Rows of this table are not what was written. What does not need them goes on; the owner should know.
     Damaged(Table),
+}
+
+/// Something about a peer that the owner's log should hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// A mailbox gave more than any could hold, or too much of no use: it is left alone for a while.
+    MailboxLeftAlone {
+        /// Things it gave within the hour.
+        all: u32,
+        /// Of these, things of no use.
+        useless: u32,
+    },
 }
 
 /// What the owner chose in the configuration, as far as the engine must know.
@@ -207,6 +230,8 @@ struct Memory {
     secrets_handed: BTreeMap<(OpId, DeviceId, OpId), Millis>,
     /// How many messages of a chat stand behind its index.
     loose: BTreeMap<ChatId, usize>,
+    /// What is remembered of mailboxes.
+    mail: MailMemory,
     timers: BTreeSet<(Millis, Timer)>,
     /// Tables of which damage was told.
     damage_told: BTreeSet<Table>,
@@ -261,6 +286,10 @@ enum Timer {
     Rotate(OpId),
     /// See whether members have heard of the own leaving.
     Part(OpId),
+    /// Leave mail for a device that is away.
+    Mail(DeviceId),
+    /// Ask mailboxes for mail.
+    Mailboxes,
     /// Look over prekeys, links and sessions.
     Upkeep,
     /// Take more of a chat into its index.
@@ -361,6 +390,11 @@ impl Turn<'_> {
             Command::DeclineGroup(group) => self.decline_group(group),
             Command::RenameGroup(group, name) => self.rename_group(group, &name),
             Command::LeaveGroup(group) => self.leave_group(group),
+            Command::ServeMailbox(serving) => self.serve_mailbox(serving),
+            Command::MakeMailboxLink => self.make_mailbox_link(),
+            Command::AddMailbox(at) => self.add_mailbox(&at),
+            Command::RemoveMailbox(account) => self.remove_mailbox(account),
+            Command::Withdraw(id) => self.withdraw(id),
         };
         match answer {
             Ok(reply) => self.reply(token, Ok(reply)),
@@ -432,6 +466,8 @@ impl Turn<'_> {
             Timer::CompareDirect(device) => self.compare_direct(device),
             Timer::Rotate(group) => self.rotate_if_due(group),
             Timer::Part(group) => self.part(group),
+            Timer::Mail(device) => self.mail_due(device),
+            Timer::Mailboxes => self.mailboxes_due(),
             Timer::Upkeep => self.upkeep(),
             Timer::Index(chat) => self.index_due(chat),
         }

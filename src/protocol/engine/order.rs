@@ -104,6 +104,26 @@ impl Turn<'_> {
         self.part_block(chat, from)
     }
 
+    /// Takes an event out of the order: what was withdrawn is compared no more.
+    pub(super) fn unorder_event(&mut self, chat: ChatId, spot: Spot) -> Step {
+        let at = spot.to_key();
+        if self.read::<OrderRow>(&OrderRow::key(chat, &at))?.is_none() {
+            return Ok(());
+        }
+        self.delete(OrderRow::key(chat, &at));
+        let page = self.scan(SumRow::TABLE, &SumRow::scope(chat), Some(&at), Direction::Backward, 1)?;
+        let Some((from, _)) = page.into_iter().next() else { return Err(ViewError::Damaged(SumRow::TABLE)) };
+        let from: Bound = from.try_into().map_err(|_| ViewError::Damaged(SumRow::TABLE))?;
+        let mut block = SumRow::default();
+        for (key, class) in read_block(self, chat, &from, MAX_BLOCK + 1)? {
+            let mut one = Tally::default();
+            one.add(&id_of(&key));
+            block.join(class, &one);
+        }
+        self.put(SumRow::key(chat, &from), &block);
+        Ok(())
+    }
+
     /// Parts a block that has grown too large in two.
     fn part_block(&mut self, chat: ChatId, from: Bound) -> Step {
         let events = read_block(self, chat, &from, MAX_BLOCK + 1)?;

@@ -24,7 +24,7 @@ use crate::protocol::{
     ids::{ChatId, DeviceId, EventId, TransportKey},
     time::Millis,
     view::{Direction, Key, View},
-    wire::{decode, encode, frame::Frame},
+    wire::{decode, encode, frame::Frame, limits::MAX_UNKNOWN_TAGS},
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -46,6 +46,16 @@ enum Lost {
     Unanswered,
     /// A session that had been in use.
     Live,
+}
+
+/// What came of an entry that is to be sealed.
+pub(super) enum Sealing {
+    /// It is, and stored so.
+    Sealed(SealedAt),
+    /// What it was about is gone, and so is the entry.
+    Gone,
+    /// No session can be started yet.
+    NoSession,
 }
 
 /// What is under way to a connected device. May be lost: it is rebuilt from the outbox.
@@ -125,7 +135,7 @@ impl Turn<'_> {
         self.put(ControlRow::key(device.device, &id), &ControlRow(place));
         let at = Position { sid: sealed.sid.0, epoch: sealed.epoch, index: sealed.index };
         let sealed = Some(SealedAt { at, wire: sealed.wire, sealed: self.now });
-        let row = OutboxRow { what: Parcel::Control(id, bytes), since: self.now, sealed };
+        let row = OutboxRow { what: Parcel::Control(id, bytes), since: self.now, sealed, left: None };
         self.put(OutboxRow::key(device.device, place), &row);
         if self.mem.peers.contains_key(&device.transport) {
             self.send_parcel(device, place, row)?;
@@ -138,7 +148,7 @@ impl Turn<'_> {
         for (place, bytes) in self.scan(OutboxRow::TABLE, device.as_ref(), None, Direction::Forward, usize::MAX)? {
             let Ok(place) = place.try_into().map(u64::from_be_bytes) else { continue };
             let row: OutboxRow = rows::parse(&bytes)?;
-            let Parcel::Event(of, id) = row.what else { continue };
+            let (Parcel::Event(of, id) | Parcel::Nothing(of, id)) = row.what else { continue };
             if of != chat {
                 continue;
             }
@@ -162,22 +172,23 @@ impl Turn<'_> {
         let mut counters = self.counters()?;
         counters.outbox += 1;
         self.put(CounterRow::key(), &counters);
-        let row = OutboxRow { what, since: self.now, sealed: None };
+        let row = OutboxRow { what, since: self.now, sealed: None, left: None };
         self.put(OutboxRow::key(device, counters.outbox), &row);
         Ok(counters.outbox)
     }
 
-    fn count_waiting(&mut self, change: i64) -> Step {
+    pub(super) fn count_waiting(&mut self, change: i64) -> Step {
         let mut counters = self.counters()?;
         counters.waiting = counters.waiting.saturating_add_signed(change);
         self.put(CounterRow::key(), &counters);
         Ok(())
     }
 
-    /// Sends on to a device as much as the window allows, if it is connected.
+    /// Sends on to a device as much as the window allows. One that is not connected gets it by mail, unless it comes soon.
     pub(super) fn pump(&mut self, device: DeviceId) -> Step {
         let Some(mut row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
         if !self.mem.peers.contains_key(&row.transport) {
+            self.leave_mail_soon(&row, Duration::ZERO);
             return Ok(());
         }
         loop {
@@ -202,26 +213,37 @@ impl Turn<'_> {
     }
 
     /// Sends one entry, sealing it first where it is not. `false`: no session can be started yet.
-    fn send_parcel(&mut self, device: &mut DeviceRow, place: u64, mut row: OutboxRow) -> Step<bool> {
-        if row.sealed.is_none() {
-            let record = match &row.what {
-                Parcel::Control(_, bytes) => bytes.clone(),
-                Parcel::Event(_, id) => match self.read::<RawRow>(&RawRow::key(*id))? {
-                    Some(raw) => Record::Event(raw.0).to_bytes(),
-                    None => return self.drop_parcel(device.device, place, &row).map(|()| true),
-                },
-            };
-            let Some(sealed) = self.seal_for(device, &record)? else { return Ok(false) };
-            let at = Position { sid: sealed.sid.0, epoch: sealed.epoch, index: sealed.index };
-            row.sealed = Some(SealedAt { at, wire: sealed.wire, sealed: self.now });
-            self.put(OutboxRow::key(device.device, place), &row);
-        }
-        let Some(sealed) = row.sealed else { return Ok(false) };
+    fn send_parcel(&mut self, device: &mut DeviceRow, place: u64, row: OutboxRow) -> Step<bool> {
+        let sealed = match self.sealed_parcel(device, place, row)? {
+            Sealing::Sealed(sealed) => sealed,
+            Sealing::Gone => return Ok(true),
+            Sealing::NoSession => return Ok(false),
+        };
         let flight = Flight { at: sealed.at, sent: self.now };
         self.mem.lanes.entry(device.device).or_default().under_way.insert(place, flight);
         self.set_timer(device.device);
         self.send(device.transport, &Frame::Envelope(sealed.wire));
         Ok(true)
+    }
+
+    /// The envelope of an entry, sealed first where it is not.
+    pub(super) fn sealed_parcel(&mut self, device: &mut DeviceRow, place: u64, mut row: OutboxRow) -> Step<Sealing> {
+        if let Some(sealed) = row.sealed {
+            return Ok(Sealing::Sealed(sealed));
+        }
+        let record = match &row.what {
+            Parcel::Control(_, bytes) => bytes.clone(),
+            Parcel::Event(_, id) | Parcel::Nothing(_, id) => match self.read::<RawRow>(&RawRow::key(*id))? {
+                Some(raw) => Record::Event(raw.0).to_bytes(),
+                None => return self.drop_parcel(device.device, place, &row).map(|()| Sealing::Gone),
+            },
+        };
+        let Some(sealed) = self.seal_for(device, &record)? else { return Ok(Sealing::NoSession) };
+        let at = Position { sid: sealed.sid.0, epoch: sealed.epoch, index: sealed.index };
+        let sealed = SealedAt { at, wire: sealed.wire, sealed: self.now };
+        row.sealed = Some(sealed.clone());
+        self.put(OutboxRow::key(device.device, place), &row);
+        Ok(Sealing::Sealed(sealed))
     }
 
     /// Sees to it that the lane is looked at when something is due. A timer that comes too early sets the next.
@@ -283,6 +305,13 @@ impl Turn<'_> {
         self.set_timer(device);
     }
 
+    /// What is under way to a device is sent from the front again.
+    pub(super) fn rewind_lane(&mut self, device: DeviceId) {
+        if let Some(lane) = self.mem.lanes.get_mut(&device) {
+            lane.rewind();
+        }
+    }
+
     /// The network dropped frames: wait a little, then send again from the front.
     pub(super) fn overflow(&mut self, device: DeviceId) {
         self.pause(device, OVERFLOW_WAIT);
@@ -295,14 +324,7 @@ impl Turn<'_> {
         let id = device.device;
         let places: Vec<u64> =
             self.mem.lanes.get(&id).map(|lane| lane.under_way.keys().copied().collect()).unwrap_or_default();
-        for place in places {
-            let key = OutboxRow::key(id, place);
-            let Some(mut row) = self.read::<OutboxRow>(&key)? else { continue };
-            if row.sealed.as_ref().is_some_and(|sealed| peek(&sealed.wire) == Ok(tag)) {
-                row.sealed = None;
-                self.put(key, &row);
-            }
-        }
+        self.unseal_under(id, &places, tag)?;
         let lost_now = self.session_lost(device, tag)?;
         if lost_now == Lost::Unanswered {
             // The other may not be ready for a start yet, or never will be: no hurry.
@@ -314,6 +336,31 @@ impl Turn<'_> {
         }
         self.mem.lanes.entry(id).or_default().rewind();
         self.pump(id)
+    }
+
+    /// A device says, inside a session, that it knows none for what was left at its mailbox under this tag.
+    fn unknown_by_mail(&mut self, device: DeviceId, tag: Tag) -> Step {
+        let page = self.scan(OutboxRow::TABLE, device.as_ref(), None, Direction::Forward, usize::MAX)?;
+        let places: Vec<u64> =
+            page.into_iter().filter_map(|(place, _)| place.try_into().ok()).map(u64::from_be_bytes).collect();
+        self.unseal_under(device, &places, tag)?;
+        if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? {
+            self.session_lost(row, tag)?;
+        }
+        self.rewind_mail(device);
+        Ok(())
+    }
+
+    fn unseal_under(&mut self, device: DeviceId, places: &[u64], tag: Tag) -> Step {
+        for place in places {
+            let key = OutboxRow::key(device, *place);
+            let Some(mut row) = self.read::<OutboxRow>(&key)? else { continue };
+            if row.sealed.as_ref().is_some_and(|sealed| peek(&sealed.wire) == Ok(tag)) {
+                row.unseal();
+                self.put(key, &row);
+            }
+        }
+        Ok(())
     }
 
     /// The peer lost a session. An older epoch of it may well be gone there; only where it lost the epoch that is written
@@ -342,10 +389,11 @@ impl Turn<'_> {
         for (place, bytes) in page {
             let mut row: OutboxRow = rows::parse(&bytes)?;
             if row.sealed.as_ref().is_some_and(|sealed| sealed.at.sid == sid.0) {
-                row.sealed = None;
+                row.unseal();
                 self.put(Key::at(OutboxRow::TABLE, device, place), &row);
             }
         }
+        self.rewind_mail(device);
         Ok(())
     }
 
@@ -355,8 +403,7 @@ impl Turn<'_> {
         for chat in &receipt.chats {
             progress |= self.chat_receipt(device, chat)?;
         }
-        let lane = self.mem.lanes.entry(device.device).or_default();
-        let by_position: BTreeMap<Position, u64> = lane.under_way.iter().map(|(place, f)| (f.at, *place)).collect();
+        let by_position = self.places_of(device, &receipt)?;
         for at in &receipt.positions {
             let Some(place) = by_position.get(at).copied() else { continue };
             let key = OutboxRow::key(device.device, place);
@@ -367,9 +414,10 @@ impl Turn<'_> {
                     self.drop_parcel(device.device, place, &row)?;
                 }
                 // It was heard and yet is not held (it came before it could be taken): it is said again in time.
-                Parcel::Event(..) => {
-                    row.sealed = None;
+                Parcel::Event(..) | Parcel::Nothing(..) => {
+                    row.unseal();
                     self.put(key, &row);
+                    self.rewind_mail(device.device);
                 }
             }
         }
@@ -378,15 +426,42 @@ impl Turn<'_> {
             let Some(place) = by_position.get(at).copied() else { continue };
             let key = OutboxRow::key(device.device, place);
             let Some(mut row) = self.read::<OutboxRow>(&key)? else { continue };
-            row.sealed = None;
+            row.unseal();
             self.put(key, &row);
             lost.push(place);
+        }
+        for tag in receipt.unknown.iter().flatten().take(MAX_UNKNOWN_TAGS) {
+            self.unknown_by_mail(device.device, *tag)?;
+        }
+        if !self.mem.peers.contains_key(&device.transport) {
+            self.rewind_mail(device.device);
+            return self.pump(device.device);
         }
         if progress {
             self.mem.lanes.entry(device.device).or_default().tries = 0;
         }
         self.send_again(device.device, &lost)?;
         self.pump(device.device)
+    }
+
+    /// Where in the outbox the entries are that a receipt speaks of: among those under way, else, where mail was left for
+    /// the device, among all.
+    fn places_of(&self, device: &DeviceRow, receipt: &Receipt) -> Step<BTreeMap<Position, u64>> {
+        let lane = self.mem.lanes.get(&device.device);
+        let mut places: BTreeMap<Position, u64> =
+            lane.into_iter().flat_map(|lane| &lane.under_way).map(|(place, flight)| (flight.at, *place)).collect();
+        let mut told = receipt.positions.iter().chain(&receipt.lost);
+        if device.boxes().is_empty() || told.all(|at| places.contains_key(at)) {
+            return Ok(places);
+        }
+        for (place, bytes) in
+            self.scan(OutboxRow::TABLE, device.device.as_ref(), None, Direction::Forward, usize::MAX)?
+        {
+            let Ok(place) = place.try_into().map(u64::from_be_bytes) else { continue };
+            let row: OutboxRow = rows::parse(&bytes)?;
+            places.extend(row.sealed.map(|sealed| (sealed.at, place)));
+        }
+        Ok(places)
     }
 
     pub(super) fn drop_parcel(&mut self, device: DeviceId, place: u64, row: &OutboxRow) -> Step {
@@ -396,6 +471,7 @@ impl Turn<'_> {
         }
         match &row.what {
             Parcel::Event(..) => self.count_waiting(-1),
+            Parcel::Nothing(..) => Ok(()),
             Parcel::Control(id, bytes) => {
                 self.delete(ControlRow::key(device, id));
                 self.control_confirmed(device, bytes)
@@ -487,7 +563,13 @@ impl Turn<'_> {
         Ok(ids)
     }
 
-    fn tell_receipt(&mut self, device: &DeviceRow, chat: ChatId, state: Progress, ids: Vec<EventId>) -> Step {
+    pub(super) fn tell_receipt(
+        &mut self,
+        device: &DeviceRow,
+        chat: ChatId,
+        state: Progress,
+        ids: Vec<EventId>,
+    ) -> Step {
         for ids in ids.chunks(MAX_RECEIPT_IDS) {
             self.tell(&FeedEntry::Receipt { chat, by: device.account, state, ids: ids.to_vec() })?;
         }

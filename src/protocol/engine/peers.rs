@@ -15,7 +15,7 @@ use crate::protocol::{
     crypto::{envelope::Tag, start::intro_tag},
     identity::{
         SignedBundle, SignedCert, SignedList,
-        bundle::{Reach, open_bundle},
+        bundle::{MailboxBox, Reach, open_bundle},
         certificate::next_seq,
     },
     ids::{AccountId, DeviceId, OpId, TransportKey},
@@ -49,11 +49,13 @@ impl Turn<'_> {
     /// The network is up: take part in what this account takes part in, and look for everybody.
     pub(super) fn come_online(&mut self) -> Step {
         self.mem.online = true;
+        self.mailboxes_online()?;
         self.upkeep()?;
         for contact in self.sound::<ContactRow>(b"")? {
             self.attempt(|turn| turn.reach_contact(&contact))?;
         }
         self.reach_awaited()?;
+        self.seek_by_links()?;
         self.groups_online()
     }
 
@@ -107,7 +109,7 @@ impl Turn<'_> {
     }
 
     /// Signs a bundle of the present prekey and addresses and keeps it.
-    fn renew_bundle(&mut self, mut own: OwnRow) -> Step {
+    pub(super) fn renew_bundle(&mut self, mut own: OwnRow) -> Step {
         let damaged = |_| ViewError::Damaged(Table::Own);
         let Some((_, held)) = verified(&own.bundle) else { return Err(ViewError::Damaged(Table::Own)) };
         let keys = device_keys(&own)?;
@@ -126,7 +128,7 @@ impl Turn<'_> {
         let list: SignedList = decode(&own.list, "device list").map_err(damaged)?;
         let cert: SignedCert = decode(&own.cert, "certificate").map_err(damaged)?;
         let addresses = own.addresses.iter().filter_map(|text| text.parse().ok()).take(MAX_ADDRESSES).collect();
-        let reach = Reach { boxes: held.boxes.clone(), addresses };
+        let reach = Reach { boxes: self.named_boxes()?, addresses };
         let bundle =
             SignedBundle::issue(&keys, list, cert, record, reach, seq).map_err(|_| ViewError::Damaged(Table::Own))?;
         own.bundle = encode(&bundle);
@@ -135,7 +137,19 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn tell_bundle(&mut self) -> Step {
+    /// The newest bundle with other boxes in it, for one listener.
+    pub(super) fn bundle_with_boxes(&self, own: &OwnRow, boxes: Vec<MailboxBox>) -> Step<Vec<u8>> {
+        let damaged = |_| ViewError::Damaged(Table::Own);
+        let Some((_, held)) = verified(&own.bundle) else { return Err(ViewError::Damaged(Table::Own)) };
+        let list: SignedList = decode(&own.list, "device list").map_err(damaged)?;
+        let cert: SignedCert = decode(&own.cert, "certificate").map_err(damaged)?;
+        let reach = Reach { boxes, addresses: held.addresses.clone() };
+        let signed = SignedBundle::issue(&device_keys(own)?, list, cert, encode(&held.prekey), reach, own.bundle_seq)
+            .map_err(|_| ViewError::Damaged(Table::Own))?;
+        Ok(encode(&signed))
+    }
+
+    pub(super) fn tell_bundle(&mut self) -> Step {
         let bundle = self.own()?.bundle;
         let devices: Vec<DeviceId> = self.mem.peers.values().flatten().copied().collect();
         for device in devices {
@@ -149,7 +163,7 @@ impl Turn<'_> {
     }
 
     /// Whether a device is told where this one is: a connected contact's, or a member's.
-    fn may_know_bundle(&self, device: &DeviceRow) -> Step<bool> {
+    pub(super) fn may_know_bundle(&self, device: &DeviceRow) -> Step<bool> {
         let contact = self.contact(device.account)?;
         let connected = contact.as_ref().is_some_and(|c| c.state == ContactState::Connected && !c.blocked);
         let contacts = connected && contact.is_some_and(|contact| contact.devices.contains(&device.device));
@@ -159,6 +173,12 @@ impl Turn<'_> {
     /// A peer's first connection is up.
     pub(super) fn connected(&mut self, peer: TransportKey, address: Option<String>) -> Step {
         self.mem.peers.insert(peer, None);
+        self.tell_waiting(peer)?;
+        self.meet_mailbox(peer, address.as_deref())?;
+        self.mailbox_came(peer)?;
+        if let Some(address) = &address {
+            self.ask_for_pinned(peer, address)?;
+        }
         let Some(mut known) = self.read::<PeerRow>(&PeerRow::key(peer))? else { return Ok(()) };
         let Some(device) = known.device else {
             known.addresses = freshest(&address.into_iter().collect::<Vec<_>>(), &known.addresses);
@@ -173,6 +193,7 @@ impl Turn<'_> {
         }
         self.mem.lanes.remove(&device);
         let row = self.leave_stale_start(row)?;
+        self.end_mail_to(&row)?;
         self.tell_presence(&row, Presence::Online)?;
         self.greet(&row)?;
         self.ask_ticket_bundle(row.account, peer)?;
@@ -195,10 +216,12 @@ impl Turn<'_> {
     /// A peer's last connection is gone.
     pub(super) fn disconnected(&mut self, peer: TransportKey) -> Step {
         self.mem.bundles_wanted.remove(&peer);
+        self.mailbox_went(peer);
         let Some(Some(device)) = self.mem.peers.remove(&peer) else { return Ok(()) };
         self.mem.lanes.remove(&device);
         self.end_talks(device);
         let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
+        self.begin_mail_to(&row)?;
         self.tell_presence(&row, Presence::Offline)
     }
 
@@ -220,12 +243,14 @@ impl Turn<'_> {
             Ok(Frame::BundleWanted(tag)) => self.bundle_wanted(peer, tag),
             Ok(Frame::Bundle(tag, sealed)) => self.bundle_came(peer, tag, &sealed),
             Ok(Frame::TicketUsed(tag)) => self.ticket_used(peer, tag),
+            Ok(Frame::Ask(ask)) => self.ask_came(peer, ask),
+            Ok(Frame::Say(say)) => self.mailbox_said(peer, say),
             Ok(Frame::Unheard(_)) | Err(_) => Ok(()),
         }
     }
 
     fn envelope(&mut self, peer: TransportKey, wire: &[u8]) -> Step {
-        match self.hear(peer, wire)? {
+        match self.hear(Some(peer), wire)? {
             Hearing::Heard(heard) => {
                 let (device, at, wants) = (heard.device.device, heard.at, wants_receipt(&heard.record));
                 self.bind_peer(peer, device)?;
@@ -431,11 +456,13 @@ impl Turn<'_> {
         let present = self.own()?.prekey;
         for prekey in self.sound::<PrekeyRow>(b"")? {
             let old = self.now.since(prekey.made) >= PREKEY_KEPT;
-            if prekey.ticket.is_none() && prekey.id != present && old {
+            if prekey.ticket.is_none() && prekey.id != present && old && !self.awaits_old_mail() {
                 self.erase_prekey(&prekey.id)?;
             }
         }
         self.end_tickets()?;
+        self.expire_mail()?;
+        self.look_for_mail_to_leave()?;
         self.expire_sessions()
     }
 
@@ -457,7 +484,7 @@ impl Turn<'_> {
 }
 
 /// Whether a record is one that its sender keeps until it is confirmed. What this version does not know may be.
-fn wants_receipt(record: &[u8]) -> bool {
+pub(super) fn wants_receipt(record: &[u8]) -> bool {
     Record::parse(record).is_none_or(|record| record.is_kept())
 }
 

@@ -7,10 +7,11 @@ use super::{
     turn::{Step, Turn},
 };
 use crate::protocol::{
+    crypto::envelope::Tag,
     delivery::{Noted, Numbers},
     ids::{ChatId, DeviceId, OpId},
     view::{Direction, Table, View},
-    wire::encode,
+    wire::{encode, limits::MAX_UNKNOWN_TAGS},
 };
 use std::{collections::BTreeSet, time::Duration};
 
@@ -30,9 +31,10 @@ const MAX_CHATS: usize = 64;
 /// What a device is to be told at the end of the drain.
 #[derive(Debug, Default)]
 pub(super) struct Owed {
-    chats: BTreeSet<ChatId>,
-    positions: BTreeSet<Position>,
-    lost: BTreeSet<Position>,
+    pub(super) chats: BTreeSet<ChatId>,
+    pub(super) positions: BTreeSet<Position>,
+    pub(super) lost: BTreeSet<Position>,
+    pub(super) unknown: BTreeSet<Tag>,
 }
 
 impl Turn<'_> {
@@ -69,6 +71,11 @@ impl Turn<'_> {
         self.mem.owed.entry(device).or_default().lost.insert(at);
     }
 
+    /// No session is known for an envelope that this device left at a mailbox.
+    pub(super) fn owe_unknown(&mut self, device: DeviceId, tag: Tag) {
+        self.mem.owed.entry(device).or_default().unknown.insert(tag);
+    }
+
     /// Events of this device in this chat are durable here, or were read.
     pub(super) fn owe_chat(&mut self, device: DeviceId, chat: ChatId) {
         self.mem.owed.entry(device).or_default().chats.insert(chat);
@@ -92,25 +99,34 @@ impl Turn<'_> {
         }
     }
 
-    /// Tells every device what it is owed. Who is not connected asks again by sending again.
+    /// Tells every device what it is owed, one that is away by mail. Who has no mailbox asks again by sending again.
     pub(super) fn tell_receipts(&mut self) -> Step {
         for (device, owed) in std::mem::take(&mut self.mem.owed) {
             self.attempt(|turn| turn.tell_owed(device, owed))?;
         }
+        self.tell_taken();
         Ok(())
     }
 
     fn tell_owed(&mut self, device: DeviceId, owed: Owed) -> Step {
+        if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))?
+            && !self.mem.peers.contains_key(&row.transport)
+        {
+            return self.owe_by_mail(&row, owed);
+        }
         let mut chats = Vec::new();
         for chat in owed.chats.into_iter().take(MAX_CHATS) {
             chats.extend(self.chat_receipt_for(device, chat)?);
         }
         let positions = owed.positions.into_iter().take(MAX_POSITIONS).collect();
         let lost = owed.lost.into_iter().take(MAX_POSITIONS).collect();
-        self.whisper(device, &Record::Receipt(Receipt { chats, positions, lost }))
+        let unknown: Vec<Tag> = owed.unknown.into_iter().take(MAX_UNKNOWN_TAGS).collect();
+        self.mem.mail.told_lately.insert(device, self.now);
+        let unknown = (!unknown.is_empty()).then_some(unknown);
+        self.whisper(device, &Record::Receipt(Receipt { chats, positions, lost, unknown }))
     }
 
-    fn chat_receipt_for(&self, author: DeviceId, chat: ChatId) -> Step<Option<ChatReceipt>> {
+    pub(super) fn chat_receipt_for(&self, author: DeviceId, chat: ChatId) -> Step<Option<ChatReceipt>> {
         let Some(row) = self.read::<ReceiptRow>(&ReceiptRow::key(chat, Side::Ours, author))? else { return Ok(None) };
         // A row from before there was a choice for each chat told what the settings said.
         let read = row.told.or(self.settings.read_receipts.then_some(row.read));

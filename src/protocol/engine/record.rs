@@ -3,7 +3,7 @@
 //! A record speaks only for the device of its session. Kinds from newer versions decode to nothing and are passed over.
 
 use crate::protocol::{
-    crypto::{kdf::hash, secret::Secret},
+    crypto::{envelope::Tag, kdf::hash, secret::Secret},
     ids::{AccountId, ChatId, DeviceId, EventId, OpId},
     time::Millis,
     wire::{decode, encode},
@@ -107,6 +107,9 @@ pub struct Receipt {
     /// Positions that cannot be opened any more: seal anew.
     #[n(2)]
     pub lost: Vec<Position>,
+    /// Tags of envelopes, left at a mailbox by the other, for which no session is known here: seal anew.
+    #[n(3)]
+    pub unknown: Option<Vec<Tag>>,
 }
 
 /// The receipt of one conversation.

@@ -53,11 +53,12 @@ pub(super) enum Hearing {
 }
 
 impl Turn<'_> {
-    /// Opens an envelope that came from `peer`, by a session that is here or by the start that it carries.
-    pub(super) fn hear(&mut self, peer: TransportKey, wire: &[u8]) -> Step<Hearing> {
+    /// Opens an envelope, by a session that is here or by the start that it carries. `peer` sent it itself; one that came
+    /// by mail has nobody to answer to.
+    pub(super) fn hear(&mut self, peer: Option<TransportKey>, wire: &[u8]) -> Step<Hearing> {
         let Ok(tag) = peek(wire) else { return Ok(Hearing::Nothing) };
         let Some(row) = self.read::<TagRow>(&TagRow::key(tag))? else {
-            self.send(peer, &Frame::Unknown(tag));
+            self.answer(peer, &Frame::Unknown(tag));
             return Ok(Hearing::Nothing);
         };
         let Some(outer) = row.key.as_ref().and_then(|key| open_outer(wire, key).ok()) else {
@@ -67,17 +68,27 @@ impl Turn<'_> {
             return self.hear_in(session, &outer);
         }
         match row.intro {
-            Some(Intro::Closed) => self.ticket_is_used(peer, tag)?,
+            Some(Intro::Closed) => {
+                if let Some(peer) = peer {
+                    self.ticket_is_used(peer, tag)?;
+                }
+            }
             Some(intro) => {
                 let hearing = self.hear_start(peer, &intro, row.secret, outer)?;
-                if let (Intro::Group(group), Hearing::Early) = (intro, &hearing) {
+                if let (Intro::Group(group), Hearing::Early, Some(peer)) = (intro, &hearing, peer) {
                     self.keep_early_start(group, peer, wire);
                 }
                 return Ok(hearing);
             }
-            None => self.send(peer, &Frame::Unknown(tag)),
+            None => self.answer(peer, &Frame::Unknown(tag)),
         }
         Ok(Hearing::Nothing)
+    }
+
+    fn answer(&mut self, peer: Option<TransportKey>, frame: &Frame) {
+        if let Some(peer) = peer {
+            self.send(peer, frame);
+        }
     }
 
     fn hear_in(&mut self, row: SessionRow, outer: &Outer) -> Step<Hearing> {
@@ -115,17 +126,25 @@ impl Turn<'_> {
         Ok(Hearing::Heard(Heard { record: opened.record, device, origin, at, ticket }))
     }
 
-    fn hear_start(&mut self, peer: TransportKey, intro: &Intro, secret: Option<Secret>, outer: Outer) -> Step<Hearing> {
+    fn hear_start(
+        &mut self,
+        peer: Option<TransportKey>,
+        intro: &Intro,
+        secret: Option<Secret>,
+        outer: Outer,
+    ) -> Step<Hearing> {
         let (Some(secret), Ok(seen)) = (secret, StartSeen::of(&outer)) else { return Ok(Hearing::Nothing) };
         if self.read::<SeenRow>(&SeenRow::key(&seen.prekey_id(), &seen.start_id()))?.is_some() {
             // It began a session that is gone: what comes under it must be sealed anew.
-            self.send(peer, &Frame::Unknown(outer.tag()));
+            self.answer(peer, &Frame::Unknown(outer.tag()));
             return Ok(Hearing::Nothing);
         }
         let own = self.own()?;
         let Some(prekey) = self.read::<PrekeyRow>(&PrekeyRow::key(&seen.prekey_id()))? else {
             // Made with a prekey that was erased since: here is the newest.
-            self.offer_bundle(peer, outer.tag(), intro, &secret)?;
+            if let Some(peer) = peer {
+                self.offer_bundle(peer, outer.tag(), intro, &secret)?;
+            }
             return Ok(Hearing::Nothing);
         };
         let keys = device_keys(&own)?;
@@ -195,7 +214,7 @@ impl Turn<'_> {
     /// Whether a start under this intro by this device is let in, and what may be said in it.
     fn admit(
         &mut self,
-        peer: TransportKey,
+        peer: Option<TransportKey>,
         tag: Tag,
         intro: &Intro,
         bundle: &Bundle,
@@ -209,7 +228,7 @@ impl Turn<'_> {
             Intro::Ticket(ticket_box) => {
                 let inv = self.admit_request(*ticket_box, account, bundle.cert.device)?;
                 if inv.is_none() {
-                    self.send(peer, &Frame::TicketUsed(tag));
+                    self.answer(peer, &Frame::TicketUsed(tag));
                 }
                 Ok(inv.map(|inv| (Origin::Contact, Some(inv))))
             }
@@ -292,8 +311,9 @@ impl Turn<'_> {
         let own = self.own()?;
         let keys = device_keys(&own)?;
         let to = recipient(&bundle);
+        let own_bundle = self.bundle_for_start(&own, device)?;
         let Ok(Begun { session, intro_again, .. }) =
-            Session::start(&keys.noise, &to, &intro, &own.bundle, self.now, self.rng)
+            Session::start(&keys.noise, &to, &intro, &own_bundle, self.now, self.rng)
         else {
             return Ok(false);
         };

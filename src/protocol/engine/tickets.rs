@@ -10,7 +10,7 @@ use crate::protocol::{
     crypto::start::intro_tag,
     identity::{
         SignedBundle, SignedCert, SignedList, Ticket,
-        bundle::{BoxId, Reach},
+        bundle::{Address, BoxId, MailboxBox, Reach},
         ticket::{Inv, Purpose},
     },
     ids::{AccountId, DeviceId},
@@ -34,12 +34,14 @@ impl Turn<'_> {
         let list: SignedList = decode(&own.list, "device list").map_err(|_| damaged())?;
         let cert: SignedCert = decode(&own.cert, "certificate").map_err(|_| damaged())?;
         let addresses: Vec<_> = own.addresses.iter().filter_map(|text| text.parse().ok()).take(MAX_ADDRESSES).collect();
-        let reach = Reach { boxes: Vec::new(), addresses: addresses.clone() };
+        let boxes = self.ticket_boxes(inv.ticket_box())?;
+        let hints = with_mailboxes(&addresses, &boxes);
+        let reach = Reach { boxes, addresses };
         // Older than the weekly bundle, so that the contact follows the weekly one once it comes.
         let seq = own.bundle_seq.saturating_sub(1);
         let bundle = SignedBundle::issue(&device_keys(&own)?, list, cert, record, reach, seq).map_err(|_| damaged())?;
         let expires = self.now.plus(life);
-        let ticket = Ticket::new(own.account, own.transport, inv.clone(), expires, Purpose::Contact, &addresses);
+        let ticket = Ticket::new(own.account, own.transport, inv.clone(), expires, Purpose::Contact, &hints);
         let row = TicketRow {
             inv: inv.clone(),
             link: ticket.link().to_string(),
@@ -54,6 +56,7 @@ impl Turn<'_> {
         self.put(PrekeyRow::key(&prekey.id), &prekey);
         self.put(TicketRow::key(inv.ticket_box()), &row);
         self.open_intro(&inv.intro(), Intro::Ticket(inv.ticket_box()))?;
+        self.pin_ticket(&row)?;
         Ok(Reply::Ticket { link: row.link, expires: row.expires, reachable: !ticket.hints().is_empty() })
     }
 
@@ -107,6 +110,7 @@ impl Turn<'_> {
         ticket.state = state;
         ticket.pending.clear();
         self.put(TicketRow::key(ticket.inv.ticket_box()), &ticket);
+        self.unpin_ticket(&ticket)?;
         self.erase_prekey(&ticket.prekey)?;
         let (tag, _) = intro_tag(&ticket.inv.intro());
         let Some(mut row) = self.read::<TagRow>(&TagRow::key(tag))? else { return Ok(()) };
@@ -143,4 +147,11 @@ impl Turn<'_> {
         }
         Ok(())
     }
+}
+
+/// Where a link leads: the best address of this node, then its mailboxes', then the rest, so that a link has room for both.
+fn with_mailboxes(own: &[Address], mailboxes: &[MailboxBox]) -> Vec<Address> {
+    let (first, rest) = own.split_at(own.len().min(1));
+    let of_mailboxes = mailboxes.iter().filter_map(|mailbox| mailbox.addresses.first());
+    first.iter().chain(of_mailboxes).chain(rest).cloned().collect()
 }

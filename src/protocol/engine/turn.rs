@@ -208,6 +208,11 @@ impl<'a> Turn<'a> {
         self.network.push(Effect::Forget(peer));
     }
 
+    /// Hands on an effect that is of the network or of the owner's log.
+    pub(super) fn notice(&mut self, effect: Effect) {
+        self.network.push(effect);
+    }
+
     pub(super) fn reply(&mut self, token: Token, answer: Result<Reply, Refusal>) {
         self.replies.push(Effect::Reply(token, answer));
     }

@@ -15,6 +15,7 @@ use minicbor::{Decode, Encode};
 
 const TEXT: u16 = 1;
 const PROFILE: u16 = 2;
+const WITHDRAWN: u16 = 32;
 const WHAT: &str = "content";
 
 /// What a person said in one event.
@@ -24,6 +25,8 @@ pub enum Content {
     Text(Text),
     /// "My name is now this": how members of a group learn each other's names. Not shown as a message.
     Profile(Name),
+    /// Nothing: its author took it back before anybody had it. Not shown; it keeps its place in the author's count.
+    Withdrawn,
     /// A kind from a newer version.
     Unknown {
         /// Its number.
@@ -72,13 +75,14 @@ impl Content {
                 Self::text(text, reply_to).map_err(|_| Malformed(WHAT))
             }
             PROFILE => Ok(Self::Profile(decode(&body, WHAT)?)),
+            WITHDRAWN => Ok(Self::Withdrawn),
             _ => Ok(Self::Unknown { kind, body }),
         }
     }
 
     /// Whether it stands in the conversation for people to see.
     pub fn is_shown(&self) -> bool {
-        !matches!(self, Self::Profile(_))
+        !matches!(self, Self::Profile(_) | Self::Withdrawn)
     }
 
     /// The bytes of this content.
@@ -86,6 +90,7 @@ impl Content {
         let (kind, body) = match self {
             Self::Text(text) => (TEXT, encode(text)),
             Self::Profile(name) => (PROFILE, encode(name)),
+            Self::Withdrawn => (WITHDRAWN, Vec::new()),
             Self::Unknown { kind, body } => (*kind, body.clone()),
         };
         encode(&Wire { kind, body })

@@ -59,6 +59,11 @@ impl Heads {
         Ok(latest)
     }
 
+    /// Takes out an event that was withdrawn.
+    pub fn forget(&mut self, id: &EventId) {
+        self.0.remove(id);
+    }
+
     /// All of them, ascending by id.
     pub fn iter(&self) -> impl Iterator<Item = EventId> {
         self.0.iter().copied()

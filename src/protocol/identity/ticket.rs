@@ -8,7 +8,7 @@
 //! | 32 | TK of the device that made it |
 //! | 16 | `inv`, the secret: proves "saw the link" and nothing more |
 //! | 4 | when it expires, Unix seconds, big-endian |
-//! | 1 | flags: 1 group link, 2 links a device, 4 reserved; the upper five bits are the length of the hints in bytes |
+//! | 1 | flags: 1 group link, 2 links a device, 4 mailbox link; the upper five bits are the length of the hints in bytes |
 //! | 0–28 | address hints of 7 or 19 bytes |
 //! | 4 | CRC-32 (IEEE) of all before it, big-endian |
 //!
@@ -47,7 +47,7 @@ const MAX_LINK: usize = SCHEME.len() + 2 + chars_of(MAX_TICKET);
 
 const GROUP: u8 = 1;
 const DEVICE: u8 = 2;
-const RESERVED: u8 = 4;
+const MAILBOX: u8 = 4;
 const HINTS_SHIFT: u32 = 3;
 
 /// A ticket. Whoever holds it may use it, so its `Debug` shows no secret.
@@ -70,6 +70,8 @@ pub enum Purpose {
     Group,
     /// To make the one who uses it a device of the account.
     Device,
+    /// To have mail kept by the device that made it.
+    Mailbox,
 }
 
 /// The 16 secret bytes of a ticket, as the inviter stores them.
@@ -94,6 +96,13 @@ impl Inv {
     pub fn ticket_box(&self) -> BoxId {
         let mut id = [0; 16];
         id.copy_from_slice(&self.derive(labels::BOX_TICKET).expose()[..16]);
+        BoxId(id)
+    }
+
+    /// What a holder of a mailbox link shows to the mailbox: `KDF(inv, "moim/1/mailbox-link")[..16]`.
+    pub fn mailbox_pass(&self) -> BoxId {
+        let mut id = [0; 16];
+        id.copy_from_slice(&self.derive(labels::MAILBOX_LINK).expose()[..16]);
         BoxId(id)
     }
 
@@ -202,6 +211,7 @@ impl Ticket {
             Purpose::Contact => 0,
             Purpose::Group => GROUP,
             Purpose::Device => DEVICE,
+            Purpose::Mailbox => MAILBOX,
         };
         // At most 28, which is five bits.
         let flags = purpose | (hints.len() as u8) << HINTS_SHIFT;
@@ -226,10 +236,11 @@ impl Ticket {
         let (inv, rest) = rest.split_first_chunk::<16>().ok_or(TicketError::Truncated)?;
         let (expires, rest) = rest.split_first_chunk::<4>().ok_or(TicketError::Truncated)?;
         let (&flags, mut rest) = rest.split_first().ok_or(TicketError::Truncated)?;
-        let purpose = match flags & (GROUP | DEVICE | RESERVED) {
+        let purpose = match flags & (GROUP | DEVICE | MAILBOX) {
             0 => Purpose::Contact,
             GROUP => Purpose::Group,
             DEVICE => Purpose::Device,
+            MAILBOX => Purpose::Mailbox,
             _ => return Err(TicketError::Newer),
         };
         let mut hints = Vec::new();
@@ -402,7 +413,7 @@ mod tests {
 
     #[test]
     fn flags_from_the_future_are_told() {
-        for flags in [RESERVED, GROUP | DEVICE] {
+        for flags in [GROUP | MAILBOX, GROUP | DEVICE] {
             let mut packed = ticket(Purpose::Contact, &[]).pack();
             let at = HEAD - 1;
             packed[at] |= flags;
@@ -438,11 +449,11 @@ mod tests {
             keys: [[u8; 32]; 2],
             inv: [u8; 16],
             expires: u32,
-            kind in 0..3usize,
+            kind in 0..4usize,
             ips: Vec<core::net::IpAddr>,
         ) {
             let [account, transport] = keys;
-            let purpose = [Purpose::Contact, Purpose::Group, Purpose::Device][kind];
+            let purpose = [Purpose::Contact, Purpose::Group, Purpose::Device, Purpose::Mailbox][kind];
             let addresses: Vec<Address> = ips.iter().map(|ip| {
                 let family = if ip.is_ipv4() { "ip4" } else { "ip6" };
                 format!("/{family}/{ip}/tcp/9").parse().unwrap()

@@ -188,9 +188,69 @@ pub const MAX_GIVEN_AT_ONCE: u64 = 32 * 1024 * 1024;
 /// …and for ever, in a second.
 pub const MAX_GIVEN_A_SECOND: u64 = 2 * 1024 * 1024;
 
+// Mailboxes, as one that serves
+
+/// How long mail is kept: a long holiday. Who sent it leaves it again before.
+pub const MAIL_KEPT: Duration = days(14);
+/// Sent mail is left again at this age, well before the other end of it.
+pub const DEPOSIT_AGAIN_AFTER: Duration = days(7);
+/// Things in one box: some hundred a day from its owner's contacts.
+pub const MAX_BOX_BLOBS: u64 = 4_096;
+/// Their bytes.
+pub const MAX_BOX_BYTES: u64 = 32 * 1024 * 1024;
+/// Things in a ticket's or a guest's box: some starts of those who have the link, repeated.
+pub const MAX_SMALL_BOX_BLOBS: u64 = 64;
+/// Their bytes.
+pub const MAX_SMALL_BOX_BYTES: u64 = 2 * 1024 * 1024;
+/// Things of one sender at a mailbox, in all boxes: half a box, so that one sender never fills one alone.
+pub const MAX_SENDER_BLOBS: u64 = MAX_BOX_BLOBS / 2;
+/// Their bytes.
+pub const MAX_SENDER_BYTES: u64 = MAX_BOX_BYTES / 2;
+/// Bytes of all mail at one mailbox: what a small computer spares.
+pub const MAX_MAIL_BYTES: u64 = 1024 * 1024 * 1024;
+/// Boxes of one owner: one for contacts, and those of its newest links.
+pub const MAX_BOXES_PER_OWNER: usize = 64;
+/// Boxes that a mailbox keeps, guests' not counted: those of a thousand owners with some links each.
+pub const MAX_BOXES: u64 = 8_192;
+/// Guests that a mailbox keeps a box for: who answers a link while its maker is away.
+pub const MAX_GUESTS: u64 = 256;
+/// How long a guest's box is kept.
+pub const GUEST_BOX_KEPT: Duration = days(30);
+/// A box whose owner did not come for this long is dropped.
+pub const BOX_KEPT_UNSEEN: Duration = days(90);
+/// How long a mailbox remembers, at most, that a box was closed.
+pub const CLOSED_REMEMBERED: Duration = days(90);
+/// Links of a mailbox that are open side by side.
+pub const MAX_MAILBOX_LINKS: usize = 16;
+/// How long a link of a mailbox is good.
+pub const MAILBOX_LINK_LIFE: Duration = days(30);
+/// Things given in answer to one fetch…
+pub const MAX_FETCHED: usize = 64;
+/// …and their bytes: a quarter of what may wait for one peer in the network's queue.
+pub const MAX_FETCHED_BYTES: usize = 1024 * 1024;
+/// Places in one word that things were taken: those of a few fetches.
+pub const MAX_TAKEN: usize = 256;
+/// Questions of one peer answered in a second; fetches of its boxes and deposits alike.
+pub const MAX_ASKS_PER_SECOND: u32 = 512;
+/// Bytes given to one peer in a second.
+pub const MAX_GIVEN_PER_SECOND: usize = 4 * MAX_FETCHED_BYTES;
+
+// Mailboxes, as one that is served
+
+/// Mailboxes at which a thing is left, where so many are named: one may be gone for ever.
+pub const MAIL_COPIES: usize = 2;
+/// Deposits under way to one mailbox.
+pub const MAX_DEPOSITS_UNDER_WAY: usize = 64;
+/// Things taken of one mailbox in an hour: four full boxes. Past it the mailbox invents them.
+pub const MAX_MAIL_PER_HOUR: u32 = 4 * MAX_BOX_BLOBS as u32;
+/// Tags in one receipt that no session is known for: what some fetches bring.
+pub const MAX_UNKNOWN_TAGS: usize = 256;
+/// Things of one mailbox in an hour that are of no use (of no session, or that do not open) before it is left alone.
+pub const MAX_USELESS_PER_HOUR: u32 = MAX_BOX_BLOBS as u32;
+
 // Direct streams
 
-/// One frame of a direct stream, in bytes: an envelope and its kind.
-pub const MAX_FRAME: usize = MAX_ENVELOPE + 64;
+/// One frame of a direct stream, in bytes: an envelope and what a mailbox says of it.
+pub const MAX_FRAME: usize = MAX_ENVELOPE + 128;
 /// Time for a frame that has begun to come in whole.
 pub const FRAME_TIMEOUT: Duration = Duration::from_secs(10);

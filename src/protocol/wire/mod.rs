@@ -3,6 +3,7 @@
 pub mod codec;
 pub mod frame;
 pub mod limits;
+pub mod mailbox;
 pub mod text;
 
 pub use codec::{Malformed, decode, encode};

@@ -1,7 +1,7 @@
 //! Whole worlds of engines on a virtual clock: the same seed is the same history, byte for byte.
 //!
 //! [`run`] draws a world from a seed: two to seven devices, what their people want (contacts, messages, a group, names, a
-//! leave, a late joiner), and the weather (loss, delay, copies, broken streams, partitions, crashes between any two
+//! leave, a late joiner; mailboxes, and pairs that never meet), and the weather (loss, delay, copies, broken streams, partitions, crashes between any two
 //! effects, commits and reads that fail, clocks that are years apart). It drives each engine as the node's actor does, lets
 //! the weather end, waits until nothing is owed to anybody, and gives a [`Failure`] where a promise was broken at any
 //! moment: an acknowledged message that is not everywhere or is there twice, two orders of one chat, a receipt ahead of
@@ -18,6 +18,7 @@ mod check;
 mod device;
 mod drain;
 mod liar;
+mod mailbox;
 mod network;
 mod scenario;
 mod settle;
@@ -93,6 +94,10 @@ pub enum Handling {
     KeepsEngineAfterFailure,
     /// Engines that never compare what they hold.
     NeverCompares,
+    /// Mailboxes answer before the commit.
+    MailboxesAnswerFirst,
+    /// Who fetches mail lets it be deleted before the commit.
+    MailIsDeletedFirst,
 }
 
 /// Lines of a failure's trace that are kept unless others are asked for.
@@ -121,4 +126,28 @@ pub fn run_parted(seed: u64, lines: usize) -> Result<Report, Failure> {
 /// The same, with the engine driven in this way.
 pub fn run_handled(seed: u64, handling: Handling) -> Result<Report, Failure> {
     world::World::draw(seed, handling, TRACE_KEPT)?.live()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TRACE_KEPT, run_keeping};
+
+    /// Few seeds, for a quick look while the engine is being changed; `MOIM_SIM_SEEDS=from..to` chooses others.
+    #[test]
+    fn a_few_worlds_end_well() {
+        let wanted = std::env::var("MOIM_SIM_SEEDS").unwrap_or_else(|_| "1..12".to_owned());
+        let (from, to) = wanted.split_once("..").unwrap();
+        let (from, to): (u64, u64) = (from.parse().unwrap(), to.parse().unwrap());
+        let lines = std::env::var("MOIM_SIM_TRACE").map_or(TRACE_KEPT, |lines| lines.parse().unwrap());
+        let mut failures = Vec::new();
+        for seed in from..=to {
+            if let Err(failure) = run_keeping(seed, lines) {
+                failures.push(format!("seed {seed}: {}", failure.why));
+                if failures.len() == 1 {
+                    println!("{failure}");
+                }
+            }
+        }
+        assert!(failures.is_empty(), "{}", failures.join("\n"));
+    }
 }

@@ -7,6 +7,9 @@ use crate::protocol::{
     ids::TransportKey,
 };
 
+/// How often somebody looks again at an address where nobody answered.
+const PROBES: u32 = 10;
+
 impl World {
     pub(super) fn index_of(&self, peer: TransportKey) -> Option<usize> {
         self.by_transport.get(&peer).copied()
@@ -26,6 +29,38 @@ impl World {
             run.reach.remove(&to);
         }
         self.hang_up(from, to);
+    }
+
+    /// A device looks who answers at some addresses.
+    pub(super) fn probe(&mut self, from: usize, addresses: &[String]) {
+        let life = self.devices[from].life;
+        let there: Vec<usize> = self
+            .devices
+            .iter()
+            .filter(|device| addresses.contains(&device.address))
+            .map(|device| device.index)
+            .collect();
+        for to in there.into_iter().filter(|to| *to != from) {
+            let at = self.now + self.chance.about(200);
+            self.at(at, Happening::Probe { from, life, to, tries: PROBES });
+        }
+    }
+
+    pub(super) fn dial_unknown(&mut self, from: usize, life: u32, to: usize, tries: u32) {
+        let runs = self.devices[to].run.is_some();
+        let device = &self.devices[from];
+        let over = device.life != life || device.run.as_ref().is_none_or(|run| run.connected.contains_key(&to));
+        if over || self.connections.contains_key(&pair(from, to)) {
+            return;
+        }
+        if !runs || self.weather.parts(self.now, from, to) {
+            if tries > 0 {
+                let at = self.now + self.chance.about(5_000);
+                self.at(at, Happening::Probe { from, life, to, tries: tries - 1 });
+            }
+            return;
+        }
+        self.connect(from, to);
     }
 
     fn dial_soon(&mut self, from: usize, to: usize, wait: u64) {
@@ -58,6 +93,11 @@ impl World {
         if !is_there || is_cut {
             return self.dial_soon(from, to, 1_500);
         }
+        self.connect(from, to);
+    }
+
+    fn connect(&mut self, from: usize, to: usize) {
+        let address = self.devices[to].address.clone();
         self.last_connection += 1;
         let number = self.last_connection;
         self.connections.insert(pair(from, to), number);
@@ -155,6 +195,7 @@ impl World {
         if self.connections.get(&pair(from, to)) != Some(&number) {
             return;
         }
+        let frames = self.bend(from, frames);
         let name = self.devices[to].name;
         self.note(from, format_args!("sends {} frames to {name}", frames.len()));
         for bytes in frames {

@@ -2,12 +2,13 @@
 
 use super::{
     chance::Chance,
+    mailbox::Mailboxes,
     world::{Outcome, World},
 };
 use crate::protocol::{
     engine::{
         Command, Input, Refusal, Reply, Token,
-        command::Acceptance,
+        command::{Acceptance, MailboxAt, Serving},
         rows::{self, ChatRow, ContactState, GroupRow, GroupState},
     },
     ids::{ChatId, OpId},
@@ -71,6 +72,17 @@ pub(super) enum Wish {
         other: usize,
         until: u64,
         blocked: bool,
+    },
+    /// To keep mail for those who have the link.
+    Serve {
+        who: usize,
+        on: bool,
+        link: Option<String>,
+    },
+    /// To have mail kept there.
+    Use {
+        who: usize,
+        mailbox: usize,
     },
 }
 
@@ -171,6 +183,40 @@ pub(super) fn draw_parted(chance: &mut Chance, devices: usize, until: u64) -> Ve
     goals
 }
 
+/// The wishes without the group, in half of the worlds.
+pub(super) fn without_group(seed: u64, mut goals: Vec<Goal>) -> Vec<Goal> {
+    if Chance::new(seed, 8).permille(500) {
+        goals.retain(|goal| {
+            !matches!(
+                goal.wish,
+                Wish::Found { .. }
+                    | Wish::Invite { .. }
+                    | Wish::NameGroup { .. }
+                    | Wish::Leave { .. }
+                    | Wish::Say { place: Place::Group, .. }
+                    | Wish::Read { place: Place::Group, .. }
+            )
+        });
+    }
+    goals
+}
+
+/// Whether a group is among the wishes.
+pub(super) fn has_group(goals: &[Goal]) -> bool {
+    goals.iter().any(|goal| matches!(goal.wish, Wish::Found { .. }))
+}
+
+/// What mailboxes and those who use them want.
+pub(super) fn of_mailboxes(mailboxes: &Mailboxes) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    let mut want = |wish| goals.push(Goal { wish, after: 0, waiting: None, done: false });
+    for mailbox in (0..mailboxes.manners.len()).map(|place| mailboxes.people + place) {
+        want(Wish::Serve { who: mailbox, on: false, link: None });
+        (0..mailboxes.people).for_each(|who| want(Wish::Use { who, mailbox }));
+    }
+    goals
+}
+
 fn group(chance: &mut Chance, devices: usize, want: &mut impl FnMut(u64, Wish)) {
     want(chance.between(0, 4_000), Wish::Found { founder: HUB, name: "Group".into() });
     let late = (devices > 2 && chance.permille(500)).then_some(devices - 1);
@@ -258,6 +304,15 @@ impl World {
                     (true, _) => Next::Ask(*who, Command::Unblock(account)),
                 }
             }
+            Wish::Serve { who, .. } if self.is_dead(*who) => Next::Done,
+            Wish::Serve { who, on: false, .. } => Next::Ask(*who, Command::ServeMailbox(Serving::On)),
+            Wish::Serve { who, link: None, .. } => Next::Ask(*who, Command::MakeMailboxLink),
+            Wish::Serve { .. } => Next::Done,
+            Wish::Use { mailbox, .. } if self.is_dead(*mailbox) => Next::Done,
+            Wish::Use { who, mailbox } => match self.mailbox_link(*mailbox) {
+                Some(link) => Next::Ask(*who, Command::AddMailbox(MailboxAt::Link(link))),
+                None => Next::Wait,
+            },
             Wish::Leave { who } => match self.joined_group(*who) {
                 Some(group) if *who != HUB || !inviting => Next::Ask(*who, Command::LeaveGroup(group)),
                 _ => Next::Wait,
@@ -272,6 +327,9 @@ impl World {
             return Next::Done;
         }
         let Some(link) = link else {
+            if self.mailboxes.never_met(maker, adder) && !self.has_boxes(maker) {
+                return Next::Wait;
+            }
             let life = if self.weather.is_of_years() { days(365 * 25) } else { days(7) };
             return Next::Ask(maker, Command::CreateTicket { life, accept });
         };
@@ -320,6 +378,20 @@ impl World {
                 *added = true;
                 false
             }
+            (Wish::Serve { on, .. }, Outcome::Answered(Ok(Reply::Done))) => {
+                *on = true;
+                false
+            }
+            (
+                Wish::Serve { who, link, .. },
+                Outcome::Answered(Ok(Reply::Ticket { link: text, reachable: true, .. })),
+            ) => {
+                self.links.insert(*who, text.clone());
+                *link = Some(text);
+                true
+            }
+            // It does not know where it listens yet.
+            (Wish::Serve { .. }, Outcome::Answered(Ok(Reply::Ticket { .. }))) => false,
             (Wish::Found { .. }, Outcome::Answered(Ok(Reply::Group(group)))) => {
                 self.group = Some(group);
                 true
@@ -351,6 +423,10 @@ impl World {
                 false
             }
         }
+    }
+
+    fn mailbox_link(&self, mailbox: usize) -> Option<String> {
+        self.links.get(&mailbox).cloned()
     }
 
     fn joined_group(&self, who: usize) -> Option<OpId> {

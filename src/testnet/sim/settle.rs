@@ -80,6 +80,7 @@ impl World {
         for who in (0..self.devices.len()).filter(|who| !self.lies(*who)) {
             self.settled_device(who)?;
         }
+        self.settled_mail()?;
         match self.group {
             Some(group) => self.settled_group(group),
             None => Ok(()),
@@ -158,6 +159,9 @@ impl World {
 
     fn settled_device(&self, who: usize) -> Result<(), String> {
         let device = &self.devices[who];
+        if self.is_dead(who) {
+            return Ok(());
+        }
         if device.run.is_none() {
             return Err(format!("{} does not run", device.name));
         }
@@ -279,7 +283,7 @@ impl World {
 fn parcel(bytes: &[u8]) -> String {
     use crate::protocol::engine::{record::Record, rows::Parcel};
     match rows::parse::<rows::OutboxRow>(bytes).map(|row| row.what) {
-        Ok(Parcel::Event(_, id)) => format!("{id:?}"),
+        Ok(Parcel::Event(_, id) | Parcel::Nothing(_, id)) => format!("{id:?}"),
         Ok(Parcel::Control(_, record)) => format!("{:.40}", format!("{:?}", Record::parse(&record))),
         Err(error) => error.to_string(),
     }

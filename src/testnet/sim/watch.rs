@@ -13,7 +13,7 @@ use crate::protocol::{
     group::{ChainId, FrameContent, GroupEvent},
     ids::{ChatId, DeviceId, EventId, OpId},
     view::{Key, Table, Write},
-    wire::{decode, frame::Frame},
+    wire::{decode, frame::Frame, mailbox::Say},
 };
 use std::collections::BTreeMap;
 
@@ -29,7 +29,10 @@ pub(super) struct Watch {
 impl World {
     /// Looks at a frame on the wire. The receiver's own rows tell where an envelope belongs.
     pub(super) fn observe(&mut self, to: usize, bytes: &[u8]) {
-        let Ok(Frame::Envelope(wire)) = Frame::parse(bytes) else { return };
+        let wire = match Frame::parse(bytes) {
+            Ok(Frame::Envelope(wire) | Frame::Say(Say::Mail(_, _, wire, _))) => wire,
+            _ => return,
+        };
         let Ok(tag) = peek(&wire) else { return };
         let Ok(Some(row)) = rows::read::<TagRow>(&self.devices[to].store, &TagRow::key(tag)) else { return };
         let Some(outer) = row.key.and_then(|key| open_outer(&wire, &key).ok()) else { return };

@@ -38,6 +38,8 @@ pub(super) struct Weather {
     pub(super) jumps: Vec<(u64, usize, i64)>,
     /// The member that lies.
     pub(super) liar: Option<usize>,
+    /// A pair that never meets again.
+    pub(super) parted: Option<(usize, usize)>,
     /// When it all ends, in milliseconds of virtual time.
     pub(super) until: u64,
 }
@@ -117,7 +119,11 @@ impl Weather {
 
     /// Whether two devices cannot reach each other now.
     pub(super) fn parts(&self, now: u64, a: usize, b: usize) -> bool {
-        self.splits.iter().any(|(from, to, side)| (*from..*to).contains(&now) && (side >> a) & 1 != (side >> b) & 1)
+        self.parted == Some((a.min(b), a.max(b)))
+            || self
+                .splits
+                .iter()
+                .any(|(from, to, side)| (*from..*to).contains(&now) && (side >> a) & 1 != (side >> b) & 1)
     }
 }
 

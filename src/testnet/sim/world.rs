@@ -4,6 +4,7 @@ use super::{
     Climate, Failure, Handling, Millis, Report,
     chance::Chance,
     device::{Device, Run, address},
+    mailbox::{Mailboxes, Manner},
     scenario::{self, Goal},
     settle::Ledger,
     trace::Trace,
@@ -41,11 +42,13 @@ pub(super) enum Happening {
     Start(usize),
     BringBack(usize, u32),
     Dial { from: usize, life: u32, to: usize },
+    Probe { from: usize, life: u32, to: usize, tries: u32 },
     Up { to: usize, peer: usize, number: u64, address: Option<String> },
     Down { to: usize, peer: usize, number: u64 },
     Frame { to: usize, from: usize, number: u64, bytes: Vec<u8> },
     Gossip { to: usize, from: usize, number: u64, topic: Topic, bytes: Vec<u8>, copy: bool },
     Overflow { to: usize, life: u32, peer: usize },
+    Die(usize),
     Break,
     Split,
     Jump { who: usize, skew: i64 },
@@ -70,6 +73,7 @@ pub(super) struct World {
     pub(super) devices: Vec<Device>,
     pub(super) by_transport: BTreeMap<TransportKey, usize>,
     pub(super) weather: Weather,
+    pub(super) mailboxes: Mailboxes,
     pub(super) chance: Chance,
     pub(super) trace: Trace,
     /// Connections by their two ends, the lesser first, and their numbers.
@@ -80,6 +84,8 @@ pub(super) struct World {
     pub(super) goals: Vec<Goal>,
     pub(super) group: Option<OpId>,
     pub(super) left: BTreeSet<usize>,
+    /// Links of mailboxes.
+    pub(super) links: BTreeMap<usize, String>,
     pub(super) asked: BTreeMap<Token, usize>,
     pub(super) outcomes: BTreeMap<Token, Outcome>,
     pub(super) last_token: Token,
@@ -111,17 +117,32 @@ impl World {
             Climate::Parted => Weather::draw_parted(&mut chance, count),
         };
         let mut devices = Vec::new();
+        let no_device = |error: super::device::NoDevice| Failure {
+            seed,
+            parted: climate == Climate::Parted,
+            why: error.to_string(),
+            trace: vec![],
+        };
         for index in 0..count {
             let settings = Settings { join_contacts_groups: chance.permille(800), ..Settings::default() };
             let skew = weather.skews.get(index).copied().unwrap_or(0);
-            let device = Device::begin(seed, index, skew, settings);
-            let parted = climate == Climate::Parted;
-            devices.push(device.map_err(|error| Failure { seed, parted, why: error.to_string(), trace: vec![] })?);
+            devices.push(Device::begin(seed, index, skew, settings).map_err(no_device)?);
         }
         let goals = match climate {
             Climate::Mixed => scenario::draw(&mut chance, count),
             Climate::Parted => scenario::draw_parted(&mut chance, count, weather.until),
         };
+        // Links of mailboxes last a month by the mailbox's clock.
+        let mailboxes = climate == Climate::Mixed && !weather.is_of_years() && Mailboxes::are_drawn(seed);
+        let goals = if mailboxes { scenario::without_group(seed, goals) } else { goals };
+        let mailboxes = match mailboxes {
+            true => Mailboxes::draw(seed, count, scenario::has_group(&goals)),
+            false => Mailboxes::none(count),
+        };
+        for index in count..count + mailboxes.manners.len() {
+            devices.push(Device::begin(seed, index, 0, Settings::default()).map_err(no_device)?);
+        }
+        let goals = goals.into_iter().chain(scenario::of_mailboxes(&mailboxes)).collect();
         Ok(Self {
             seed,
             climate,
@@ -130,6 +151,7 @@ impl World {
             by_transport: devices.iter().map(|device| (device.transport, device.index)).collect(),
             devices,
             weather,
+            mailboxes,
             chance,
             trace: Trace::keeping(lines_kept),
             connections: BTreeMap::new(),
@@ -138,6 +160,7 @@ impl World {
             goals,
             group: None,
             left: BTreeSet::new(),
+            links: BTreeMap::new(),
             asked: BTreeMap::new(),
             outcomes: BTreeMap::new(),
             last_token: 0,
@@ -155,6 +178,11 @@ impl World {
         for index in 0..self.devices.len() {
             let at = self.chance.between(0, 2_000);
             self.at(at, Happening::Start(index));
+        }
+        for who in self.mailboxes.people..self.devices.len() {
+            if let Some(Manner::Dies(at)) = self.mailboxes.manner(who) {
+                self.at(at, Happening::Die(who));
+            }
         }
         for (from, to, _) in self.weather.splits.clone() {
             self.at(from, Happening::Split);
@@ -228,6 +256,7 @@ impl World {
             Happening::Start(who) => self.start(who),
             Happening::BringBack(who, life) => self.bring_back(who, life),
             Happening::Dial { from, life, to } => self.dial(from, life, to),
+            Happening::Probe { from, life, to, tries } => self.dial_unknown(from, life, to, tries),
             Happening::Up { to, peer, number, address } => self.up(to, peer, number, address),
             Happening::Down { to, peer, number } => self.down(to, peer, number),
             Happening::Frame { to, from, number, bytes } => self.arrive(to, from, number, bytes),
@@ -240,6 +269,7 @@ impl World {
                     self.hand(to, Input::Overflow(transport));
                 }
             }
+            Happening::Die(who) => self.die(who),
             Happening::Break => self.break_one(),
             Happening::Split => self.split(),
             Happening::Jump { who, skew } => self.jump(who, skew),
@@ -260,6 +290,7 @@ impl World {
 
     /// People look at what they want; once all is done and the weather over, whether all has arrived. `true`: it has.
     fn look(&mut self) -> bool {
+        self.part_strangers();
         self.pursue();
         let open = self.goals.iter().filter(|goal| !goal.done).count();
         let waits = open > 0 || self.is_stormy();
@@ -310,6 +341,9 @@ impl World {
 
     /// A process begins.
     fn start(&mut self, who: usize) {
+        if self.is_dead(who) {
+            return;
+        }
         let device = &mut self.devices[who];
         let mut run = Run::new(device.settings);
         if self.handling == Handling::NeverCompares {

@@ -3,7 +3,7 @@
 use super::Row;
 use crate::protocol::{
     crypto::{envelope::Sid, secret::Secret},
-    identity::{SignedList, ticket::Inv},
+    identity::{SignedList, bundle::MailboxBox, ticket::Inv},
     ids::{AccountId, DeviceId, NoiseKey, OpId, TransportKey},
     time::Millis,
     view::{Key, Table},
@@ -146,6 +146,9 @@ pub struct DeviceRow {
     /// Groups in which it is a member's device now.
     #[n(9)]
     pub groups: Vec<OpId>,
+    /// Where mail for it may be left, as that bundle says.
+    #[n(10)]
+    pub boxes: Option<Vec<MailboxBox>>,
 }
 
 impl Row for DeviceRow {
@@ -153,6 +156,11 @@ impl Row for DeviceRow {
 }
 
 impl DeviceRow {
+    /// Where mail for it may be left.
+    pub fn boxes(&self) -> &[MailboxBox] {
+        self.boxes.as_deref().unwrap_or_default()
+    }
+
     /// By device.
     pub fn key(device: DeviceId) -> Key {
         Key::named(Self::TABLE, b"", device)

@@ -3,7 +3,8 @@
 use super::Row;
 use crate::protocol::{
     engine::record::Position,
-    ids::{ChatId, DeviceId, EventId},
+    identity::bundle::BoxId,
+    ids::{ChatId, DeviceId, EventId, TransportKey},
     time::Millis,
     view::{Key, Table},
 };
@@ -22,6 +23,24 @@ pub struct OutboxRow {
     /// Its envelope, while it is bound to a position of a session.
     #[n(2)]
     pub sealed: Option<SealedAt>,
+    /// Where copies of that envelope are durable.
+    #[n(3)]
+    pub left: Option<Vec<LeftAt>>,
+}
+
+/// A copy of an envelope at a mailbox.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct LeftAt {
+    /// The mailbox.
+    #[n(0)]
+    pub node: TransportKey,
+    /// The box.
+    #[n(1)]
+    pub id: BoxId,
+    /// When it said so.
+    #[n(2)]
+    pub at: Millis,
 }
 
 /// What an outbox entry holds.
@@ -31,6 +50,9 @@ pub enum Parcel {
     /// An event of a 1-on-1 chat, by id.
     #[n(0)]
     Event(#[n(0)] ChatId, #[n(1)] EventId),
+    /// The same, of which the author took back what it said: not counted as a message that waits.
+    #[n(2)]
+    Nothing(#[n(0)] ChatId, #[n(1)] EventId),
     /// A control record, whole, and the id it is confirmed by.
     #[n(1)]
     Control(#[cbor(n(0), with = "minicbor::bytes")] [u8; 16], #[cbor(n(1), with = "minicbor::bytes")] Vec<u8>),

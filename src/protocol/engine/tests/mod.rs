@@ -3,6 +3,7 @@
 mod contacts;
 mod damage;
 mod groups;
+mod mailbox;
 mod names;
 mod search;
 mod sync;
@@ -21,6 +22,7 @@ use crate::protocol::{
     ids::{AccountId, ChatId, DeviceId, OpId, TransportKey},
     time::Millis,
     view::{Direction, Item, Key, Rows, Table, View, ViewError, Write},
+    wire::frame::Frame,
 };
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use std::{
@@ -86,6 +88,8 @@ pub(super) struct World {
     shunned: Vec<(usize, TransportKey, Offence)>,
     /// Bytes of frames that were sent.
     sent: usize,
+    /// Frames to keys that are none of the nodes'.
+    to_strangers: Vec<Frame>,
 }
 
 impl World {
@@ -97,6 +101,28 @@ impl World {
 
     /// The same with names of their own choice.
     pub(super) fn of(names: &[&str]) -> Self {
+        let count = names.len();
+        let mut world = Self::strangers_of(names);
+        for a in 0..count {
+            for b in a + 1..count {
+                world.connect(a, b);
+            }
+        }
+        for a in 0..count {
+            for b in a + 1..count {
+                world.meet(a, b);
+            }
+        }
+        world
+    }
+
+    /// So many accounts that know nobody, each listening somewhere.
+    pub(super) fn strangers(count: usize) -> Self {
+        let names: Vec<String> = (0..count).map(|n| format!("p{n}")).collect();
+        Self::strangers_of(&names.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    fn strangers_of(names: &[&str]) -> Self {
         let (now, count) = (Millis(1_800_000_000_000), names.len());
         let nodes = names.iter().enumerate().map(|(n, name)| node(n, name, now)).collect();
         let mut world = Self {
@@ -108,25 +134,28 @@ impl World {
             damaged: vec![],
             shunned: vec![],
             sent: 0,
+            to_strangers: vec![],
         };
         for at in 0..count {
             world.input(at, Input::Online);
-        }
-        for a in 0..count {
-            for b in a + 1..count {
-                world.connect(a, b);
-            }
-        }
-        for a in 0..count {
-            for b in a + 1..count {
-                let life = Duration::from_secs(3600);
-                let ticket = world.command(a, Command::CreateTicket { life, accept: Acceptance::AtOnce });
-                let Ok(Reply::Ticket { link, .. }) = ticket else { panic!("{ticket:?}") };
-                world.command(b, Command::AddContact { link, alias: None }).unwrap();
-                world.connect(a, b);
-            }
+            world.input(at, Input::Listening(vec![address(at)]));
         }
         world
+    }
+
+    /// Makes contacts of two that are connected.
+    pub(super) fn meet(&mut self, a: usize, b: usize) {
+        let link = self.link(a);
+        self.command(b, Command::AddContact { link, alias: None }).unwrap();
+        self.connect(a, b);
+    }
+
+    /// A link of one, good for the first who comes.
+    pub(super) fn link(&mut self, at: usize) -> String {
+        let life = Duration::from_secs(3600);
+        let ticket = self.command(at, Command::CreateTicket { life, accept: Acceptance::AtOnce });
+        let Ok(Reply::Ticket { link, .. }) = ticket else { panic!("{ticket:?}") };
+        link
     }
 
     pub(super) fn command(&mut self, at: usize, command: Command) -> Result<Reply, Refusal> {
@@ -149,7 +178,7 @@ impl World {
     pub(super) fn connect(&mut self, a: usize, b: usize) {
         self.apart.remove(&(a.min(b), a.max(b)));
         let (of_a, of_b) = (self.nodes[a].transport, self.nodes[b].transport);
-        self.inputs.push_back((a, Input::Connected { peer: of_b, address: None }));
+        self.inputs.push_back((a, Input::Connected { peer: of_b, address: Some(address(b)) }));
         self.input(b, Input::Connected { peer: of_a, address: None });
     }
 
@@ -252,7 +281,7 @@ impl World {
         self.texts_of(at, ChatId::from(group))
     }
 
-    /// The same of any chat.
+    /// What is shown of a chat, in its order.
     pub(super) fn texts_of(&self, at: usize, chat: ChatId) -> Vec<String> {
         let shelf = &self.nodes[at].shelf;
         let lines = shelf.scan(Table::Timeline, chat.as_ref(), None, Direction::Forward, 9_999).unwrap();
@@ -346,7 +375,9 @@ impl World {
             }
             Effect::Send(to, frames) => {
                 let from = self.nodes[at].transport;
-                let Some(to) = self.nodes.iter().position(|node| node.transport == to) else { return };
+                let Some(to) = self.nodes.iter().position(|node| node.transport == to) else {
+                    return self.to_strangers.extend(frames.iter().map(|frame| Frame::parse(frame).unwrap()));
+                };
                 self.sent += frames.iter().map(Vec::len).sum::<usize>();
                 if !self.is_apart(at, to) {
                     self.inputs.extend(frames.into_iter().map(|frame| (to, Input::Frame(from, frame))));
@@ -370,13 +401,17 @@ impl World {
             Effect::Reply(_, reply) => self.replies.push(reply),
             Effect::Damaged(table) => self.damaged.push((at, table)),
             Effect::Shunned(peer, offence) => self.shunned.push((at, peer, offence)),
-            Effect::Reach(..) | Effect::Forget(_) | Effect::Feed(_) => {}
+            Effect::Reach(..) | Effect::Forget(_) | Effect::Probe(_) | Effect::Notice(..) | Effect::Feed(_) => {}
         }
     }
 
     fn is_apart(&self, a: usize, b: usize) -> bool {
         self.apart.contains(&(a.min(b), a.max(b)))
     }
+}
+
+fn address(at: usize) -> String {
+    format!("/ip4/10.0.0.{}/tcp/4001", at + 1)
 }
 
 fn node(n: usize, name: &str, now: Millis) -> Node {

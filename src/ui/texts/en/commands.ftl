@@ -119,6 +119,31 @@ command-group-rename = Give a group another name, for all
     .examples = moim group rename hiking "Sunday hikes"
 command-group-leave = Leave a group; the history stays
     .examples = moim group leave hiking
+command-mailbox = Nodes that keep mail for who is away
+    .examples =
+        moim mailbox add juno
+        moim mailbox serve on
+        moim mailbox list
+command-mailbox-serve = Keep mail for your contacts and holders of your mailbox links, or end that
+    .examples =
+        moim mailbox serve on
+        moim mailbox serve off
+command-mailbox-link = Make a link by which others may have their mail kept by your node
+    .examples = moim mailbox link
+command-mailbox-add = Have your mail kept by a contact's node, or by that of a link
+    .examples =
+        moim mailbox add juno
+        moim mailbox add moim:1:…
+command-mailbox-remove = Leave a mailbox
+    .examples = moim mailbox remove juno
+command-mailbox-list = List your mailboxes, and what your node keeps for others
+    .examples = moim mailbox list
+command-outbox = List messages that have not arrived yet, to whom, and why
+    .examples =
+        moim outbox
+        moim outbox cancel k3vqxa
+command-outbox-cancel = Take back a message that nobody has yet
+    .examples = moim outbox cancel k3vqxa
 command-testnet = Many nodes on this machine, for tests and development
     .examples =
         moim testnet up -n 5
@@ -203,6 +228,10 @@ argument-group = A group: name or id
 argument-group-invite-who = Contacts: names or ids
 argument-group-new-name = The name of the group
 argument-group-rename-name = The new name
+argument-switch = on or off
+argument-mailbox-add-at = A contact, a mailbox link, or - to read the link from stdin
+argument-mailbox-remove-at = A mailbox: the name or id of whose node it is
+argument-outbox-cancel-id = The message: its id or the beginning of it
 argument-nodes = How many nodes (default 3)
 argument-seed = Make the same accounts as with this seed before
 argument-node = A node: number or name

@@ -25,6 +25,8 @@ column-since = SINCE
 column-fingerprint = FINGERPRINT
 column-group = GROUP
 column-from = FROM
+column-to = TO
+column-why = WHY
 column-kind = KIND
 column-unread = UNREAD
 column-last = LAST
@@ -115,6 +117,7 @@ custody-counts = { $state } (delivered to { $delivered } of { $of }, read by { $
 waiting-no-node = no node runs
 waiting-not-accepted = not accepted yet
 waiting-away = they are away
+waiting-in-mailbox = in their mailbox
 waiting-other = it waits
 waiting-since = {", "}{ $why }, since { $since }
 kind-file = [file]
@@ -176,6 +179,31 @@ group-left = left
 role-founder = founder
 role-admin = admin
 role-member = member
+
+mailbox-serving = This node keeps mail for its contacts, and for holders of its mailbox links
+mailbox-serving-next = Others use it by your name, or by a link: moim mailbox link
+mailbox-not-serving = This node takes no mail for others; what it has can be fetched
+mailbox-keeps =
+    { $count ->
+        [0] It keeps nothing at present ({ $boxes } boxes, { $size })
+        [one] It keeps 1 sealed message ({ $boxes } boxes, { $size })
+       *[other] It keeps { $count } sealed messages ({ $boxes } boxes, { $size })
+    }
+mailbox-link-next =
+    Give this link to those whose mail you want to keep. It ends on { $date }.
+    They use it by: moim mailbox add LINK
+mailbox-state = { $name }: { $state }
+mailbox-pending = asked, not answered yet
+mailbox-active = keeps your mail
+mailbox-refused = does not keep your mail
+mailbox-gone = no longer used
+mailbox-other = in a state that a newer moim knows
+mailboxes-none = You have no mailbox: what is sent while you are away waits with its senders. Use one: moim mailbox add CONTACT
+outbox-empty = Nothing waits
+outbox-withdrawn = { $id } is taken back: nobody has it, and nobody will
+outbox-under-way = { $id } is taken back, but it had been sent and may have arrived
+outbox-in-mailbox = { $id } lies in a mailbox and will arrive: it cannot be taken back
+outbox-delivered = { $id } was delivered: it cannot be taken back
 
 testnet-next = Try: moim testnet exec 1 chats. Ctrl+C stops the testnet.
 testnet-down =

@@ -119,6 +119,31 @@ command-group-rename = 모두에게 보이는 모임 이름 바꾸기
     .examples = moim group rename 등산 "일요 등산"
 command-group-leave = 모임에서 나가기 (대화 기록은 남음)
     .examples = moim group leave 등산
+command-mailbox = 자리에 없는 사람의 우편을 맡는 노드
+    .examples =
+        moim mailbox add 준호
+        moim mailbox serve on
+        moim mailbox list
+command-mailbox-serve = 친구와 우편함 링크를 가진 사람의 우편을 맡기 시작하거나 그만두기
+    .examples =
+        moim mailbox serve on
+        moim mailbox serve off
+command-mailbox-link = 내 노드에 우편을 맡길 수 있는 링크 만들기
+    .examples = moim mailbox link
+command-mailbox-add = 친구의 노드나 링크의 노드에 내 우편 맡기기
+    .examples =
+        moim mailbox add 준호
+        moim mailbox add moim:1:…
+command-mailbox-remove = 우편함 그만 쓰기
+    .examples = moim mailbox remove 준호
+command-mailbox-list = 내 우편함과 내 노드가 맡은 것 보기
+    .examples = moim mailbox list
+command-outbox = 아직 도착하지 않은 메시지와 그 까닭 보기
+    .examples =
+        moim outbox
+        moim outbox cancel k3vqxa
+command-outbox-cancel = 아직 아무도 받지 못한 메시지 거두기
+    .examples = moim outbox cancel k3vqxa
 command-testnet = 이 컴퓨터에서 도는 여러 노드 (시험과 개발용)
     .examples =
         moim testnet up -n 5
@@ -203,6 +228,10 @@ argument-group = 모임: 이름 또는 ID
 argument-group-invite-who = 친구: 이름 또는 ID
 argument-group-new-name = 모임 이름
 argument-group-rename-name = 새 이름
+argument-switch = on 또는 off
+argument-mailbox-add-at = 친구, 우편함 링크, 또는 표준 입력에서 링크를 읽는 -
+argument-mailbox-remove-at = 우편함: 그 노드 주인의 이름이나 ID
+argument-outbox-cancel-id = 메시지: ID 또는 그 앞부분
 argument-nodes = 노드 수 (기본 3)
 argument-seed = 전에 이 씨앗값으로 만든 것과 같은 계정을 만듦
 argument-node = 노드: 번호 또는 이름

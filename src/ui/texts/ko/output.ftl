@@ -25,6 +25,8 @@ column-since = 시각
 column-fingerprint = 지문
 column-group = 모임
 column-from = 보낸 사람
+column-to = 받는 이
+column-why = 까닭
 column-kind = 종류
 column-unread = 안 읽음
 column-last = 마지막 메시지
@@ -110,6 +112,7 @@ custody-counts = { $state } ({ $of }명 중 { $delivered }명에게 전달, { $r
 waiting-no-node = 실행 중인 노드 없음
 waiting-not-accepted = 아직 수락하지 않음
 waiting-away = 상대가 자리에 없음
+waiting-in-mailbox = 상대의 우편함에 있음
 waiting-other = 기다리는 중
 waiting-since = {", "}{ $why }, { $since }부터
 kind-file = [파일]
@@ -162,6 +165,30 @@ group-left = 나감
 role-founder = 만든 사람
 role-admin = 관리자
 role-member = 구성원
+
+mailbox-serving = 이 노드는 친구와 우편함 링크를 가진 사람의 우편을 맡습니다
+mailbox-serving-next = 다른 사람은 내 이름이나 링크로 쓸 수 있습니다: moim mailbox link
+mailbox-not-serving = 이 노드는 다른 사람의 우편을 새로 맡지 않습니다. 맡은 것은 찾아갈 수 있습니다
+mailbox-keeps =
+    { $count ->
+        [0] 지금 맡은 것이 없습니다 (우편함 { $boxes }개, { $size })
+       *[other] 봉인된 메시지 { $count }개를 맡고 있습니다 (우편함 { $boxes }개, { $size })
+    }
+mailbox-link-next =
+    우편을 맡아 줄 사람에게 이 링크를 주세요. { $date }에 끝납니다.
+    받은 사람은 이렇게 씁니다: moim mailbox add 링크
+mailbox-state = { $name }: { $state }
+mailbox-pending = 요청함, 아직 답이 없음
+mailbox-active = 내 우편을 맡고 있음
+mailbox-refused = 내 우편을 맡지 않음
+mailbox-gone = 더 쓰지 않음
+mailbox-other = 더 새로운 moim이 아는 상태
+mailboxes-none = 우편함이 없습니다. 자리에 없는 동안 온 메시지는 보낸 사람에게서 기다립니다. 쓰기: moim mailbox add 친구
+outbox-empty = 기다리는 메시지가 없습니다
+outbox-withdrawn = { $id }: 거두었습니다. 아무도 받지 못했고 받지 못합니다
+outbox-under-way = { $id }: 거두었지만 이미 보냈던 것이라 도착했을 수도 있습니다
+outbox-in-mailbox = { $id }: 우편함에 있어 전달됩니다. 거둘 수 없습니다
+outbox-delivered = { $id }: 전달되었습니다. 거둘 수 없습니다
 
 testnet-next = 해 보기: moim testnet exec 1 chats. Ctrl+C 로 시험망을 멈춥니다.
 testnet-down = 노드 { $count }개를 멈췄습니다

@@ -1,0 +1,107 @@
+//! The outbox: what has not arrived yet, and what may still be taken back.
+
+use super::{
+    Dispatcher, Reading, Serve,
+    invites::unexpected,
+    progress::{Receipts, waiting},
+    refusal,
+};
+use crate::{
+    api::{ApiError, Reason, methods::*, names, types::*},
+    protocol::{
+        engine::{
+            Command, Reply,
+            rows::{self, AuthorRow, ChatKind, ChatRow, EventRow},
+        },
+        ids::EventId,
+        view::{Direction, Table, ViewError},
+    },
+};
+
+/// Messages that are listed at the most.
+const LONGEST: usize = 1_000;
+/// Own messages of one conversation that are looked at, the newest.
+const LOOKED_AT: usize = 2_000;
+
+impl Serve for OutboxList {
+    async fn serve(at: &Dispatcher, _: Nothing) -> Result<OutboxResult, ApiError> {
+        at.read(|reading| Ok(OutboxResult { v: V1, waiting: all(reading)? })).await
+    }
+}
+
+impl Serve for OutboxCancel {
+    async fn serve(at: &Dispatcher, params: CancelParams) -> Result<CancelResult, ApiError> {
+        let typed = params.id.clone();
+        let cancelled = at.command(move |reading| {
+            let id = called(reading, &params.id)?;
+            Ok((Command::Withdraw(id), id))
+        });
+        match cancelled.await.map_err(|error| refusal::about(error, &typed, &typed))? {
+            (Reply::Withdrawn { withdrawn, under_way, mailbox, delivered }, id) => {
+                Ok(CancelResult { v: V1, id, withdrawn, under_way, mailbox, delivered })
+            }
+            (other, _) => Err(unexpected(&other)),
+        }
+    }
+}
+
+/// The messages of one's own that have not reached everybody, the oldest first.
+fn all(reading: &Reading) -> Result<Vec<Outgoing>, ViewError> {
+    let mut found = Vec::new();
+    for chat in rows::all::<ChatRow>(reading.view, b"")? {
+        if chat.kind == ChatKind::Own {
+            continue;
+        }
+        let receipts = Receipts::of(reading, chat.chat, chat.kind)?;
+        for event in own_events(reading, &chat)? {
+            let progress = receipts.progress(reading, &event)?;
+            let Some(why) = waiting(reading, chat.kind, &event, progress)? else { continue };
+            let group = match chat.kind {
+                ChatKind::Group(group) => Some(group),
+                _ => None,
+            };
+            for account in receipts.lacking(&event) {
+                let to = reading.person(account, group)?;
+                let (state, id) = (progress.state, event.id);
+                found.push(Outgoing { id, chat: chat.chat, to, state, why: why.why, since: why.since });
+            }
+        }
+    }
+    found.sort_by(|a, b| (a.since, a.id).cmp(&(b.since, b.id)));
+    found.truncate(LONGEST);
+    Ok(found)
+}
+
+fn own_events(reading: &Reading, chat: &ChatRow) -> Result<Vec<EventRow>, ViewError> {
+    let scope = AuthorRow::scope(chat.chat, reading.own.device);
+    let newest = reading.view.scan(Table::Author, &scope, None, Direction::Backward, LOOKED_AT)?;
+    let mut events = Vec::new();
+    for (_, bytes) in newest {
+        let AuthorRow(id) = rows::parse(&bytes)?;
+        let shown = |event: &EventRow| {
+            crate::protocol::event::Content::parse(&event.content).is_ok_and(|content| content.is_shown())
+        };
+        events.extend(reading.event(id)?.filter(shown));
+    }
+    Ok(events)
+}
+
+/// The message that was typed, by its id or the beginning of it, among one's own.
+fn called(reading: &Reading, typed: &str) -> Result<EventId, ApiError> {
+    let missing = || ApiError::new(Reason::NotInOutbox).with("given", typed);
+    if let Ok(id) = typed.parse::<EventId>() {
+        return Ok(reading.event(id)?.filter(|event| event.own).ok_or_else(missing)?.id);
+    }
+    let (low, high) = names::id_range(typed).ok_or_else(|| ApiError::new(Reason::BadId).with("given", typed))?;
+    let mut found: Vec<EventId> =
+        all(reading)?.into_iter().map(|waiting| waiting.id).filter(|id| (low..=high).contains(&id.0)).collect();
+    found.dedup();
+    match found[..] {
+        [] => Err(missing()),
+        [id] => Ok(id),
+        _ => {
+            let list: Vec<String> = found.iter().map(ToString::to_string).collect();
+            Err(ApiError::new(Reason::Ambiguous).with("given", typed).with("candidates", list.join(", ")))
+        }
+    }
+}

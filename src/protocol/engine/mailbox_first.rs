@@ -1,0 +1,180 @@
+//! First contact while the maker of a link is away: its bundle is pinned at a mailbox of its own, to which the link leads.
+//!
+//! Whoever answers at one of the link's addresses is asked for what is pinned in the ticket's box. The bundle proves itself:
+//! it opens under the link's secret and is signed by the account that the link names. The request then goes into that box,
+//! and the answer into the asker's own, or into a guest's box at the same mailbox.
+
+use super::{
+    Effect,
+    rows::{ContactRow, ContactState, DeviceRow, MailboxRow, MailboxState, OwnRow, PeerRow, all},
+    turn::{Step, Turn},
+};
+use crate::protocol::{
+    identity::{
+        bundle::{Address, BoxId, MailboxBox, open_bundle},
+        hint::Hint,
+    },
+    ids::{AccountId, TransportKey},
+    wire::{
+        encode,
+        frame::Frame,
+        limits::{GUEST_BOX_KEPT, MAX_MAILBOX_ADDRESSES},
+        mailbox::{Ask, Opening, Verdict},
+    },
+};
+
+impl Turn<'_> {
+    /// Tries whoever answers at the addresses of links whose makers were not reached.
+    pub(super) fn seek_by_links(&mut self) -> Step {
+        for contact in all::<ContactRow>(self, b"")? {
+            self.seek_by_link(&contact)?;
+        }
+        Ok(())
+    }
+
+    /// The same for one: who is connected already is asked at once.
+    pub(super) fn seek_by_link(&mut self, contact: &ContactRow) -> Step {
+        let Some(maker) = self.unreached_maker(contact)? else { return Ok(()) };
+        let peers: Vec<TransportKey> = self.mem.peers.keys().copied().collect();
+        for peer in peers {
+            let mut known: Vec<String> = self.mem.mail.reached.get(&peer).cloned().into_iter().collect();
+            for row in self.boxes_at(peer)? {
+                known.extend(row.addresses.iter().map(ToString::to_string));
+            }
+            known.extend(self.device_of(peer)?.map(|device| device.addresses).unwrap_or_default());
+            for address in known {
+                self.ask_for_pinned_of(peer, &address, contact, &maker);
+            }
+        }
+        self.probe(maker.addresses);
+        Ok(())
+    }
+
+    pub(super) fn has_links_to_follow(&self) -> Step<bool> {
+        for contact in all::<ContactRow>(self, b"")? {
+            if self.unreached_maker(&contact)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The maker of the link by which a contact is being added, while its bundle is not here.
+    fn unreached_maker(&self, contact: &ContactRow) -> Step<Option<PeerRow>> {
+        let waits = contact.state == ContactState::Pending && contact.problem.is_none() && contact.ticket.is_some();
+        let Some(transport) = contact.ticket_transport.filter(|_| waits) else { return Ok(None) };
+        if self.mem.peers.contains_key(&transport) {
+            return Ok(None);
+        }
+        let Some(peer) = self.read::<PeerRow>(&PeerRow::key(transport))? else { return Ok(None) };
+        let met = peer.device.is_some_and(|device| contact.devices.contains(&device));
+        Ok((!met).then_some(peer))
+    }
+
+    /// Looks at an address where somebody should be, whoever it is.
+    pub(super) fn probe(&mut self, addresses: Vec<String>) {
+        if self.mem.online && !addresses.is_empty() {
+            self.notice(Effect::Probe(addresses));
+            self.set_mailbox_timer();
+        }
+    }
+
+    /// Somebody answered at `address`: it may be the mailbox of one whose link was added.
+    pub(super) fn ask_for_pinned(&mut self, peer: TransportKey, address: &str) -> Step {
+        self.mem.mail.reached.insert(peer, address.to_owned());
+        for contact in all::<ContactRow>(self, b"")? {
+            if let Some(maker) = self.unreached_maker(&contact)? {
+                self.ask_for_pinned_of(peer, address, &contact, &maker);
+            }
+        }
+        Ok(())
+    }
+
+    fn ask_for_pinned_of(&mut self, peer: TransportKey, address: &str, contact: &ContactRow, maker: &PeerRow) {
+        let Ok(reached) = address.parse::<Hint>() else { return };
+        let is_there = maker.addresses.iter().any(|text| text.parse::<Hint>() == Ok(reached));
+        if let (Some(inv), true) = (&contact.ticket, is_there && maker.transport != peer) {
+            self.send(peer, &Frame::Ask(Ask::Pinned(inv.ticket_box())));
+        }
+    }
+
+    /// A mailbox shows what is pinned in a link's box. Only what proves itself counts; "closed" is not believed, since the
+    /// link's maker itself will say so.
+    pub(super) fn pinned_came(&mut self, peer: TransportKey, id: BoxId, verdict: Verdict, sealed: &[u8]) -> Step {
+        if verdict != Verdict::Done {
+            return Ok(());
+        }
+        for contact in all::<ContactRow>(self, b"")? {
+            let Some(inv) = contact.ticket.clone().filter(|inv| inv.ticket_box() == id) else { continue };
+            if self.unreached_maker(&contact)?.is_none() {
+                continue;
+            }
+            let Ok(signed) = open_bundle(&inv.intro(), sealed) else { return Ok(()) };
+            let Ok(bundle) = signed.verify() else { return Ok(()) };
+            if bundle.cert.account != contact.account || Some(bundle.cert.transport) != contact.ticket_transport {
+                return Ok(());
+            }
+            let Some(device) = self.learn_bundle(&bundle, &signed)? else { return Ok(()) };
+            let boxes = Some(bundle.boxes.clone());
+            let device = DeviceRow { bundle: encode(&signed), boxes, ..device };
+            self.put(DeviceRow::key(device.device), &device);
+            return self.ask_by_mail(peer, id, contact.account, &device);
+        }
+        Ok(())
+    }
+
+    /// Asks for a box for the answer where this device has none, then to be a contact.
+    fn ask_by_mail(&mut self, peer: TransportKey, id: BoxId, account: AccountId, device: &DeviceRow) -> Step {
+        let has_box = !self.named_boxes()?.is_empty() || !self.boxes_at(peer)?.is_empty();
+        let Some(at) = device.boxes().iter().find(|mailbox| mailbox.node == peer).filter(|_| !has_box) else {
+            return self.request_of(account, device);
+        };
+        let mut addresses: Vec<Address> = at.addresses.clone();
+        addresses.truncate(MAX_MAILBOX_ADDRESSES);
+        let row = MailboxRow {
+            node: peer,
+            account,
+            id: self.random_box(),
+            addresses,
+            pass: None,
+            state: MailboxState::Asked,
+            since: self.now,
+            guest: Some((id, self.now.plus(GUEST_BOX_KEPT))),
+        };
+        self.put(row.own_key(), &row);
+        self.reach_mailbox(&row)?;
+        self.ask_to_open(peer, row.id, Opening { guest_of: Some(id), ..Opening::default() });
+        Ok(())
+    }
+
+    /// The mailbox answered for the guest's box: the request goes out, with the box if there is one.
+    pub(super) fn follow_guest_box(&mut self, row: &MailboxRow) -> Step {
+        let Some((ticket, _)) = row.guest else { return Ok(()) };
+        for contact in all::<ContactRow>(self, b"")? {
+            let asks = contact.state == ContactState::Pending
+                && contact.ticket.as_ref().is_some_and(|inv| inv.ticket_box() == ticket);
+            let Some(transport) = contact.ticket_transport.filter(|_| asks) else { continue };
+            if let Some(device) = self.device_of(transport)? {
+                self.request_of(contact.account, &device)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The bundle that a start carries: where this device has no mailbox of its own and asks by a link, one that names the
+    /// guest's box for the answer. Nobody else learns of that box.
+    pub(super) fn bundle_for_start(&mut self, own: &OwnRow, to: &DeviceRow) -> Step<Vec<u8>> {
+        let asks = self.contact(to.account)?.is_some_and(|contact| contact.state == ContactState::Pending);
+        if !asks || !self.named_boxes()?.is_empty() {
+            return Ok(own.bundle.clone());
+        }
+        let mut guests = all::<MailboxRow>(self, MailboxRow::GUESTS)?;
+        guests.retain(|row| row.guest.is_some_and(|(_, until)| until > self.now) && row.state == MailboxState::Active);
+        let boxes: Vec<MailboxBox> = guests
+            .into_iter()
+            .filter(|row| to.boxes().iter().any(|mailbox| mailbox.node == row.node))
+            .map(|row| MailboxBox { node: row.node, id: row.id, addresses: row.addresses })
+            .collect();
+        if boxes.is_empty() { Ok(own.bundle.clone()) } else { self.bundle_with_boxes(own, boxes) }
+    }
+}

@@ -1,0 +1,249 @@
+//! Mail out of this device's boxes: fetched, opened, and only then deleted at the mailbox.
+//!
+//! "Took" is sent by the turn that keeps what was taken, so it leaves after that is durable. A mailbox is not believed: it
+//! may give garbage, another's mail, old mail or no end of it. What is not ours costs one look-up; what a mailbox gives in
+//! an hour is bounded, and one that gives too much of no use is left alone for an hour. What it withholds another brings.
+
+use super::{
+    Effect, Notice, Timer,
+    rows::TagRow,
+    sessions::Hearing,
+    turn::{Step, Turn},
+};
+use crate::protocol::{
+    crypto::envelope::peek,
+    identity::bundle::BoxId,
+    ids::TransportKey,
+    time::{Millis, minutes},
+    wire::{
+        frame::Frame,
+        limits::{MAX_FETCHED, MAX_MAIL_PER_HOUR, MAX_TAKEN, MAX_USELESS_PER_HOUR},
+        mailbox::{Ask, Say, Verdict, blob_id},
+    },
+};
+use std::time::Duration;
+
+/// An answer that did not come to its end in this time is asked for again.
+const FETCH_WAIT: Duration = Duration::from_secs(30);
+/// A mailbox that is busy is asked again after this time.
+const BUSY_WAIT: Duration = Duration::from_secs(2);
+/// What a mailbox gave is counted over this time.
+const COUNTED: Duration = minutes(60);
+/// Copies of one thing that come within this time are answered once: else receipts would answer receipts for ever.
+const COPIES_COME_WITHIN: Duration = minutes(60);
+/// Things that are remembered to have come by mail: the mail of two full boxes.
+const SEEN_KEPT: usize = 8_192;
+
+/// A fetch under way.
+#[derive(Debug)]
+pub(super) struct Fetch {
+    since: Millis,
+    after: u64,
+    came: usize,
+    /// The mailbox told of more meanwhile.
+    again: bool,
+}
+
+/// One thing out of a box.
+struct Mail<'m> {
+    place: u64,
+    blob: &'m [u8],
+    sender: TransportKey,
+}
+
+/// What a mailbox gave lately.
+#[derive(Debug)]
+pub(super) struct Taken {
+    since: Millis,
+    all: u32,
+    useless: u32,
+}
+
+impl Turn<'_> {
+    /// A peer says something as a mailbox. What was not asked for is ignored.
+    pub(super) fn mailbox_said(&mut self, peer: TransportKey, say: Say) -> Step {
+        match say {
+            Say::Opened(id, verdict) => self.opened(peer, id, verdict),
+            Say::Deposited(id, name, verdict) => self.deposited(peer, id, name, verdict),
+            Say::Mail(id, place, blob, sender) if self.is_own_box(peer, id)? => {
+                self.mail_came(peer, id, Mail { place, blob: &blob, sender })
+            }
+            Say::Mail(..) => Ok(()),
+            Say::End(id, more, verdict) => self.fetch_ended(peer, id, more, verdict),
+            Say::Waiting(id) if self.is_own_box(peer, id)? => self.fetch(peer, id),
+            Say::Waiting(_) => Ok(()),
+            Say::Pinned(id, verdict, sealed) => self.pinned_came(peer, id, verdict, &sealed),
+        }
+    }
+
+    /// Asks for what is in a box.
+    pub(super) fn fetch(&mut self, peer: TransportKey, id: BoxId) -> Step {
+        if let Some(fetch) = self.mem.mail.fetches.get_mut(&(peer, id))
+            && self.now.since(fetch.since) < FETCH_WAIT
+        {
+            fetch.again = true;
+            return Ok(());
+        }
+        self.fetch_behind(peer, id, 0);
+        Ok(())
+    }
+
+    fn fetch_behind(&mut self, peer: TransportKey, id: BoxId, after: u64) {
+        if self.gave_too_much(peer) {
+            return;
+        }
+        let fetch = Fetch { since: self.now, after, came: 0, again: false };
+        self.mem.mail.fetches.insert((peer, id), fetch);
+        self.send(peer, &Frame::Ask(Ask::Fetch(id, after)));
+    }
+
+    fn mail_came(&mut self, peer: TransportKey, id: BoxId, mail: Mail<'_>) -> Step {
+        let Mail { place, blob, sender } = mail;
+        let Some(fetch) = self.mem.mail.fetches.get_mut(&(peer, id)) else {
+            self.count_mail(peer, Use::None);
+            return Ok(());
+        };
+        if place <= fetch.after || fetch.came >= MAX_FETCHED {
+            self.count_mail(peer, Use::None);
+            return Ok(());
+        }
+        fetch.after = place;
+        fetch.came += 1;
+        if self.gave_too_much(peer) {
+            return Ok(());
+        }
+        if self.saw_lately(blob) {
+            // A second copy: whatever it is worth was done with the first.
+            self.count_mail(peer, Use::Some);
+            self.mem.mail.took.entry((peer, id)).or_default().push(place);
+            return Ok(());
+        }
+        let hearing = self.hear(None, blob)?;
+        self.count_mail(peer, if matches!(hearing, Hearing::Nothing) { Use::None } else { Use::Some });
+        if matches!(hearing, Hearing::Early) {
+            // It stays there until its sender is known as a member.
+            return Ok(());
+        }
+        self.mem.mail.took.entry((peer, id)).or_default().push(place);
+        self.note_seen(blob);
+        match hearing {
+            Hearing::Heard(heard) => {
+                if super::peers::wants_receipt(&heard.record) {
+                    self.owe_position(heard.device.device, heard.at);
+                }
+                self.record(heard)
+            }
+            // It came before, and its receipt may be lost.
+            Hearing::Again(device, at) => {
+                self.owe_position(device, at);
+                match self.read(&super::rows::DeviceRow::key(device))? {
+                    Some(row) => self.owe_all(&row),
+                    None => Ok(()),
+                }
+            }
+            Hearing::Lost(device, at) => {
+                self.owe_lost(device, at);
+                Ok(())
+            }
+            Hearing::Nothing => self.note_unknown(sender, blob),
+            Hearing::Early => Ok(()),
+        }
+    }
+
+    /// What no session is known for is told to who is said to have left it, inside a session with it: it may be of an epoch
+    /// that is over here, whose receipt was lost. Whose tag it is not passes it over.
+    fn note_unknown(&mut self, sender: TransportKey, blob: &[u8]) -> Step {
+        let Ok(tag) = peek(blob) else { return Ok(()) };
+        if self.read::<TagRow>(&TagRow::key(tag))?.is_some() {
+            return Ok(());
+        }
+        match self.device_of(sender)? {
+            Some(device) if device.sending.is_some() => {
+                self.owe_unknown(device.device, tag);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the same came by mail a short while ago, perhaps from another mailbox.
+    fn saw_lately(&self, blob: &[u8]) -> bool {
+        let seen = self.mem.mail.seen.get(&blob_id(blob));
+        seen.is_some_and(|at| self.now.since(*at) < COPIES_COME_WITHIN)
+    }
+
+    fn note_seen(&mut self, blob: &[u8]) {
+        let now = self.now;
+        let mail = &mut self.mem.mail;
+        if mail.seen.insert(blob_id(blob), now).is_none() {
+            mail.seen_order.push_back(blob_id(blob));
+        }
+        if mail.seen_order.len() > SEEN_KEPT
+            && let Some(oldest) = mail.seen_order.pop_front()
+        {
+            mail.seen.remove(&oldest);
+        }
+    }
+
+    fn fetch_ended(&mut self, peer: TransportKey, id: BoxId, more: bool, verdict: Verdict) -> Step {
+        let Some(fetch) = self.mem.mail.fetches.remove(&(peer, id)) else { return Ok(()) };
+        if verdict == Verdict::Busy {
+            self.mem.timers.insert((self.now.plus(BUSY_WAIT), Timer::Mailboxes));
+        }
+        if verdict != Verdict::Done {
+            return Ok(());
+        }
+        if !more {
+            self.mem.mail.unread.remove(&peer);
+        }
+        match (more, fetch.again) {
+            // More, and nothing came: it leads us on.
+            (true, _) if fetch.came == 0 => self.count_mail(peer, Use::None),
+            (true, _) => self.fetch_behind(peer, id, fetch.after),
+            (false, true) => self.fetch_behind(peer, id, 0),
+            (false, false) => {}
+        }
+        Ok(())
+    }
+
+    /// At the end of the drain: what is durable with it may be deleted.
+    pub(super) fn tell_taken(&mut self) {
+        for ((peer, id), places) in std::mem::take(&mut self.mem.mail.took) {
+            for places in places.chunks(MAX_TAKEN) {
+                self.send(peer, &Frame::Ask(Ask::Took(id, places.to_vec())));
+            }
+        }
+    }
+
+    fn taken(&mut self, peer: TransportKey) -> &mut Taken {
+        let now = self.now;
+        let taken = self.mem.mail.taken.entry(peer).or_insert(Taken { since: now, all: 0, useless: 0 });
+        if now.since(taken.since) >= COUNTED || now < taken.since {
+            *taken = Taken { since: now, all: 0, useless: 0 };
+        }
+        taken
+    }
+
+    fn gave_too_much(&mut self, peer: TransportKey) -> bool {
+        let taken = self.taken(peer);
+        taken.all >= MAX_MAIL_PER_HOUR || taken.useless >= MAX_USELESS_PER_HOUR
+    }
+
+    fn count_mail(&mut self, peer: TransportKey, of: Use) {
+        let taken = self.taken(peer);
+        taken.all = taken.all.saturating_add(1);
+        taken.useless = taken.useless.saturating_add(u32::from(of == Use::None));
+        let (all, useless) = (taken.all, taken.useless);
+        let reached = all == MAX_MAIL_PER_HOUR || (useless == MAX_USELESS_PER_HOUR && of == Use::None);
+        if reached {
+            self.notice(Effect::Notice(peer, Notice::MailboxLeftAlone { all, useless }));
+        }
+    }
+}
+
+/// Whether something that a mailbox gave was of use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Some,
+    None,
+}

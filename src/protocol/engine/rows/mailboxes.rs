@@ -1,0 +1,364 @@
+//! Mailboxes: those that keep mail for this device, what this device keeps for others, and what it owes by mail.
+
+use super::Row;
+use crate::protocol::{
+    crypto::envelope::Tag,
+    delivery::mailbox::Kept,
+    engine::record::Position,
+    identity::bundle::{Address, BoxId},
+    ids::{AccountId, ChatId, DeviceId, TransportKey},
+    time::Millis,
+    view::{Key, Table},
+    wire::mailbox::{BlobId, Verdict},
+};
+use minicbor::{Decode, Encode};
+
+// As one that is served
+
+/// A node that keeps mail for this device, or is asked to.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct MailboxRow {
+    /// Its key on the network.
+    #[n(0)]
+    pub node: TransportKey,
+    /// Whose node it is.
+    #[n(1)]
+    pub account: AccountId,
+    /// This device's box there.
+    #[n(2)]
+    pub id: BoxId,
+    /// Where the node may be reached, best first.
+    #[n(3)]
+    pub addresses: Vec<Address>,
+    /// What is shown to it, unless it is a contact's.
+    #[n(4)]
+    pub pass: Option<BoxId>,
+    /// How far it is.
+    #[n(5)]
+    pub state: MailboxState,
+    /// When it was added.
+    #[n(6)]
+    pub since: Millis,
+    /// A guest's box at the mailbox of a link: the ticket's box there, and when it ends.
+    #[n(7)]
+    pub guest: Option<(BoxId, Millis)>,
+}
+
+/// How far it is with a mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(flat)]
+pub enum MailboxState {
+    /// Not answered yet.
+    #[n(0)]
+    Asked,
+    /// It keeps the box.
+    #[n(1)]
+    Active,
+    /// It does not, and said why.
+    #[n(2)]
+    Refused(#[n(0)] Verdict),
+}
+
+impl Row for MailboxRow {
+    const TABLE: Table = Table::Mailbox;
+}
+
+impl MailboxRow {
+    /// The scope of those that were added.
+    pub const SCOPE: &'static [u8] = b"own";
+    /// The scope of guests' boxes.
+    pub const GUESTS: &'static [u8] = b"guest";
+
+    /// By node, of one that was added.
+    pub fn key(node: TransportKey) -> Key {
+        Key::named(Self::TABLE, Self::SCOPE, node)
+    }
+
+    /// By node, of a guest's box there.
+    pub fn guest_key(node: TransportKey) -> Key {
+        Key::named(Self::TABLE, Self::GUESTS, node)
+    }
+
+    /// Its own.
+    pub fn own_key(&self) -> Key {
+        if self.guest.is_some() { Self::guest_key(self.node) } else { Self::key(self.node) }
+    }
+}
+
+/// What a device is owed that was not connected: it is left at its mailboxes, or told when it comes.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct OwedRow {
+    /// Whom.
+    #[n(0)]
+    pub device: DeviceId,
+    /// Positions whose records are durable here.
+    #[n(1)]
+    pub positions: Vec<Position>,
+    /// Positions that cannot be opened.
+    #[n(2)]
+    pub lost: Vec<Position>,
+    /// Conversations whose receipt is owed.
+    #[n(3)]
+    pub chats: Vec<ChatId>,
+    /// Whether this device's newest bundle is owed.
+    #[n(4)]
+    pub bundle: bool,
+    /// What of this was sealed, until it lies at enough mailboxes.
+    #[n(5)]
+    pub sealed: Vec<OwedWire>,
+    /// Tags of envelopes for which no session is known.
+    #[n(6)]
+    pub unknown: Vec<Tag>,
+}
+
+/// Something owed, sealed.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct OwedWire {
+    /// The envelope.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub wire: Vec<u8>,
+    /// The mailboxes at which it is durable.
+    #[n(1)]
+    pub left: Vec<TransportKey>,
+    /// When it was sealed.
+    #[n(2)]
+    pub since: Millis,
+}
+
+impl Row for OwedRow {
+    const TABLE: Table = Table::Owed;
+}
+
+impl OwedRow {
+    /// By device.
+    pub fn key(device: DeviceId) -> Key {
+        Key::named(Self::TABLE, b"", device)
+    }
+
+    /// Nothing owed.
+    pub fn new(device: DeviceId) -> Self {
+        Self { device, positions: vec![], lost: vec![], chats: vec![], bundle: false, sealed: vec![], unknown: vec![] }
+    }
+
+    /// Whether there is anything to seal.
+    pub fn is_unsealed(&self) -> bool {
+        let told = [self.positions.len(), self.lost.len(), self.chats.len(), self.unknown.len()];
+        self.bundle || told.iter().any(|count| *count > 0)
+    }
+}
+
+// As one that serves
+
+/// Whether this node is a mailbox, and how full it is.
+#[derive(Debug, Clone, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct ServingRow {
+    /// Whether it takes boxes and mail.
+    #[n(0)]
+    pub on: bool,
+    /// All that is kept.
+    #[n(1)]
+    pub kept: Kept,
+    /// Boxes, those of guests not counted.
+    #[n(2)]
+    pub boxes: u64,
+    /// Boxes of guests.
+    #[n(3)]
+    pub guests: u64,
+}
+
+impl Row for ServingRow {
+    const TABLE: Table = Table::Mailbox;
+}
+
+impl ServingRow {
+    /// The one row.
+    pub fn key() -> Key {
+        Key::named(Self::TABLE, b"serving", b"serving")
+    }
+}
+
+/// A link by which others may have boxes here.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct MailboxLinkRow {
+    /// What its holders show.
+    #[n(0)]
+    pub pass: BoxId,
+    /// When it ends.
+    #[n(1)]
+    pub expires: Millis,
+}
+
+impl Row for MailboxLinkRow {
+    const TABLE: Table = Table::Mailbox;
+}
+
+impl MailboxLinkRow {
+    /// The scope of all of them.
+    pub const SCOPE: &'static [u8] = b"link";
+
+    /// By what is shown.
+    pub fn key(pass: BoxId) -> Key {
+        Key::named(Self::TABLE, Self::SCOPE, pass.0)
+    }
+}
+
+/// A box that is kept here.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct BoxRow {
+    /// Which.
+    #[n(0)]
+    pub id: BoxId,
+    /// Whose.
+    #[n(1)]
+    pub owner: TransportKey,
+    /// By what right.
+    #[n(2)]
+    pub right: BoxRight,
+    /// When it ends, or the memory of it.
+    #[n(3)]
+    pub until: Option<Millis>,
+    /// What is in it.
+    #[n(4)]
+    pub kept: Kept,
+    /// The last place that was given to anything in it.
+    #[n(5)]
+    pub last: u64,
+    /// When its owner came last.
+    #[n(6)]
+    pub seen: Millis,
+}
+
+/// By what right a box is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(flat)]
+pub enum BoxRight {
+    /// Its owner is a device of a contact.
+    #[n(0)]
+    Contact(#[n(0)] AccountId),
+    /// Its owner had a link.
+    #[n(1)]
+    Link,
+    /// Its owner answers a ticket whose box is here.
+    #[n(2)]
+    Guest,
+    /// None any more: it was closed.
+    #[n(3)]
+    Closed,
+}
+
+impl Row for BoxRow {
+    const TABLE: Table = Table::Box;
+}
+
+impl BoxRow {
+    /// By id.
+    pub fn key(id: BoxId) -> Key {
+        Key::named(Self::TABLE, b"", id.0)
+    }
+
+    /// Whether it is one of a ticket or a guest, which hold little.
+    pub fn is_small(&self) -> bool {
+        self.until.is_some()
+    }
+}
+
+/// That a box is of an owner.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(transparent)]
+pub struct OwnedBoxRow(#[n(0)] pub BoxId);
+
+impl Row for OwnedBoxRow {
+    const TABLE: Table = Table::Box;
+}
+
+impl OwnedBoxRow {
+    /// By owner and box.
+    pub fn key(owner: TransportKey, id: BoxId) -> Key {
+        Key::named(Self::TABLE, Self::scope(owner), id.0)
+    }
+
+    /// All of an owner.
+    pub fn scope(owner: TransportKey) -> Vec<u8> {
+        [b"of", &owner.0[..]].concat()
+    }
+}
+
+/// What whoever names a box may read: a sealed bundle.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(transparent)]
+pub struct PinnedRow(#[cbor(n(0), with = "minicbor::bytes")] pub Vec<u8>);
+
+impl Row for PinnedRow {
+    const TABLE: Table = Table::Box;
+}
+
+impl PinnedRow {
+    /// By box.
+    pub fn key(id: BoxId) -> Key {
+        Key::named(Self::TABLE, b"pinned", id.0)
+    }
+}
+
+/// What one sender has here, in all boxes.
+#[derive(Debug, Clone, Default, Encode, Decode)]
+#[cbor(transparent)]
+pub struct SenderRow(#[n(0)] pub Kept);
+
+impl Row for SenderRow {
+    const TABLE: Table = Table::Box;
+}
+
+impl SenderRow {
+    /// By sender.
+    pub fn key(sender: TransportKey) -> Key {
+        Key::named(Self::TABLE, b"sender", sender)
+    }
+}
+
+/// One thing in a box.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct MailRow {
+    /// What.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub blob: Vec<u8>,
+    /// Who left it.
+    #[n(1)]
+    pub sender: TransportKey,
+    /// When.
+    #[n(2)]
+    pub since: Millis,
+}
+
+impl Row for MailRow {
+    const TABLE: Table = Table::Mail;
+}
+
+impl MailRow {
+    /// By box and place.
+    pub fn key(id: BoxId, place: u64) -> Key {
+        Key::at(Self::TABLE, id.0, place.to_be_bytes())
+    }
+}
+
+/// Where in a box a thing is: what is left twice is kept once.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(transparent)]
+pub struct MailPlaceRow(#[n(0)] pub u64);
+
+impl Row for MailPlaceRow {
+    const TABLE: Table = Table::Mail;
+}
+
+impl MailPlaceRow {
+    /// By box and name of the thing.
+    pub fn key(id: BoxId, blob: BlobId) -> Key {
+        Key::named(Self::TABLE, [b"place", &id.0[..]].concat(), blob.0)
+    }
+}

@@ -1,0 +1,290 @@
+//! Mail between people who are never connected at the same time.
+
+use super::{World, rows};
+use crate::protocol::{
+    engine::{
+        Command, Input,
+        command::{MailboxAt, Serving},
+        rows::{BoxRow, ContactRow, ContactState, EventRow, MailRow, OutboxRow, Row},
+    },
+    identity::bundle::BoxId,
+    ids::{ChatId, EventId, TransportKey},
+    view::{Direction, View},
+    wire::{
+        frame::Frame,
+        mailbox::{Ask, Opening, Say, Verdict},
+    },
+};
+use std::time::Duration;
+
+const SENDER: usize = 0;
+const READER: usize = 1;
+const MAILBOX: usize = 2;
+
+/// Three contacts; the last keeps mail for the first two, who are parted for good.
+fn world() -> World {
+    let mut world = World::new(3);
+    world.command(MAILBOX, Command::ServeMailbox(Serving::On)).unwrap();
+    for at in [SENDER, READER] {
+        let mailbox = world.account(MAILBOX);
+        world.command(at, Command::AddMailbox(MailboxAt::Contact(mailbox))).unwrap();
+    }
+    world.part(SENDER, READER);
+    world
+}
+
+fn chat(world: &World) -> ChatId {
+    ChatId::direct(world.account(SENDER), world.account(READER))
+}
+
+fn write(world: &mut World, text: &str) -> EventId {
+    let chat = chat(world);
+    match world.command(SENDER, Command::Send { chat, text: text.into(), reply_to: None }).unwrap() {
+        super::Reply::Sent { id, .. } => id,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn waiting(world: &World, id: EventId) -> Vec<OutboxRow> {
+    let shelf = &world.nodes[SENDER].shelf;
+    let event: EventRow = rows::read(shelf, &EventRow::key(id)).unwrap().unwrap();
+    let rows = event.outbox.iter().map(|(device, place)| rows::read(shelf, &OutboxRow::key(*device, *place)).unwrap());
+    rows.flatten().collect()
+}
+
+fn boxes(world: &World) -> Vec<BoxRow> {
+    rows::all(&world.nodes[MAILBOX].shelf, b"").unwrap()
+}
+
+fn mail(world: &World) -> usize {
+    let shelf = &world.nodes[MAILBOX].shelf;
+    let of = |row: &BoxRow| shelf.scan(MailRow::TABLE, &row.id.0, None, Direction::Forward, 9_999).unwrap().len();
+    boxes(world).iter().map(of).sum()
+}
+
+impl World {
+    fn contact_state(&self, at: usize, other: usize) -> Option<ContactState> {
+        let key = ContactRow::key(self.account(other));
+        rows::read::<ContactRow>(&self.nodes[at].shelf, &key).unwrap().map(|row| row.state)
+    }
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+#[test]
+fn what_is_sent_to_one_who_is_away_is_read_after_the_sender_has_gone() {
+    let mut world = world();
+    world.part(READER, MAILBOX);
+    let ids: Vec<EventId> = ["one", "two", "three"].iter().map(|text| write(&mut world, text)).collect();
+    assert!(ids.iter().all(|id| waiting(&world, *id).iter().all(|row| row.left.is_none())));
+    world.pass(seconds(30));
+    for id in &ids {
+        let rows = waiting(&world, *id);
+        assert!(rows.len() == 1 && rows[0].left.as_ref().is_some_and(|left| left.len() == 1), "custody is noted");
+    }
+    world.part(SENDER, MAILBOX);
+    world.connect(READER, MAILBOX);
+    assert_eq!(world.texts_of(READER, chat(&world)), ["one", "two", "three"]);
+    assert_eq!(mail(&world), 0, "what is durable at its reader is deleted");
+    world.pass(seconds(30));
+    assert!(mail(&world) > 0, "the receipt waits for the sender");
+    world.part(READER, MAILBOX);
+    world.connect(SENDER, MAILBOX);
+    assert!(ids.iter().all(|id| waiting(&world, *id).is_empty()), "the sender's duty ends with the receipt");
+    assert_eq!(mail(&world), 0);
+    // Nobody answers an answer.
+    world.connect(READER, MAILBOX);
+    world.pass(seconds(3600));
+    assert_eq!(mail(&world), 0);
+    assert!(boxes(&world).iter().all(|row| row.kept.blobs == 0 && row.kept.bytes == 0));
+}
+
+#[test]
+fn a_link_works_while_its_maker_is_away_where_it_has_a_mailbox() {
+    let mut world = World::strangers(3);
+    world.connect(SENDER, MAILBOX);
+    world.meet(SENDER, MAILBOX);
+    world.command(MAILBOX, Command::ServeMailbox(Serving::On)).unwrap();
+    let mailbox = world.account(MAILBOX);
+    world.command(SENDER, Command::AddMailbox(MailboxAt::Contact(mailbox))).unwrap();
+    let link = world.link(SENDER);
+    world.part(SENDER, MAILBOX);
+
+    // Whoever answers at the link's address is the mailbox, which knows nothing of the one who asks.
+    world.command(READER, Command::AddContact { link, alias: None }).unwrap();
+    world.connect(READER, MAILBOX);
+    world.pass(seconds(30));
+    world.part(READER, MAILBOX);
+    assert_eq!(world.contact_state(READER, SENDER), Some(ContactState::Pending));
+    assert_eq!(mail(&world), 1, "the request lies in the link's box");
+
+    world.connect(SENDER, MAILBOX);
+    world.pass(seconds(30));
+    assert_eq!(world.contact_state(SENDER, READER), Some(ContactState::Connected));
+    world.part(SENDER, MAILBOX);
+    assert!(mail(&world) > 0, "the answer lies in the guest's box");
+    world.connect(READER, MAILBOX);
+    world.pass(seconds(30));
+    assert_eq!(world.contact_state(READER, SENDER), Some(ContactState::Connected));
+
+    // And so it goes on, both ways, though the two never meet.
+    let chat = chat(&world);
+    world.command(READER, Command::Send { chat, text: "hello".into(), reply_to: None }).unwrap();
+    world.pass(seconds(30));
+    world.part(READER, MAILBOX);
+    world.connect(SENDER, MAILBOX);
+    let id = write(&mut world, "welcome");
+    world.pass(seconds(30));
+    world.part(SENDER, MAILBOX);
+    world.connect(READER, MAILBOX);
+    world.pass(seconds(30));
+    world.part(READER, MAILBOX);
+    world.connect(SENDER, MAILBOX);
+    assert_eq!(world.texts_of(READER, chat), ["hello", "welcome"]);
+    assert_eq!(world.texts_of(SENDER, chat), ["hello", "welcome"]);
+    assert!(waiting(&world, id).is_empty());
+}
+
+#[test]
+fn a_mailbox_refuses_strangers_and_gives_to_the_owner_alone() {
+    let mut world = world();
+    world.part(READER, MAILBOX);
+    write(&mut world, "for the reader alone");
+    world.pass(seconds(30));
+    let of_reader = boxes(&world).into_iter().find(|row| row.owner == world.nodes[READER].transport).unwrap();
+    assert_eq!(of_reader.kept.blobs, 1);
+    let stranger = TransportKey([9; 32]);
+    let mut ask = |ask: Ask| {
+        world.to_strangers.clear();
+        world.input(MAILBOX, Input::Frame(stranger, Frame::Ask(ask).to_bytes()));
+        world.to_strangers.clone()
+    };
+    let unknown = BoxId([7; 16]);
+    let opened = ask(Ask::Open(unknown, Opening::default()));
+    assert_eq!(opened, [Frame::Say(Say::Opened(unknown, Verdict::NotAllowed))]);
+    let taken = ask(Ask::Open(of_reader.id, Opening::default()));
+    assert_eq!(taken, [Frame::Say(Say::Opened(of_reader.id, Verdict::NotAllowed))]);
+    assert!(matches!(
+        ask(Ask::Deposit(unknown, vec![1; 600]))[..],
+        [Frame::Say(Say::Deposited(_, _, Verdict::NotRegistered))]
+    ));
+    assert_eq!(ask(Ask::Fetch(of_reader.id, 0)), [Frame::Say(Say::End(of_reader.id, false, Verdict::NotRegistered))]);
+    ask(Ask::Took(of_reader.id, vec![1]));
+    ask(Ask::Close(of_reader.id, crate::protocol::time::Millis(0)));
+    let pinned = ask(Ask::Pinned(of_reader.id));
+    assert_eq!(pinned, [Frame::Say(Say::Pinned(of_reader.id, Verdict::Closed, vec![]))]);
+    world.connect(READER, MAILBOX);
+    assert_eq!(world.texts_of(READER, chat(&world)), ["for the reader alone"]);
+}
+
+#[test]
+fn who_is_full_says_so_and_what_is_fetched_makes_room() {
+    let mut world = world();
+    world.part(READER, MAILBOX);
+    let of_reader = boxes(&world).into_iter().find(|row| row.owner == world.nodes[READER].transport).unwrap();
+    let stranger = TransportKey([9; 32]);
+    let mut refused = None;
+    for n in 0..crate::protocol::wire::limits::MAX_SENDER_BLOBS + 1 {
+        if n % 500 == 0 {
+            world.pass(seconds(2));
+        }
+        world.to_strangers.clear();
+        let blob = [&n.to_be_bytes()[..], &[0; 561]].concat();
+        world.input(MAILBOX, Input::Frame(stranger, Frame::Ask(Ask::Deposit(of_reader.id, blob)).to_bytes()));
+        let [Frame::Say(Say::Deposited(_, _, verdict))] = world.to_strangers[..] else { panic!("one answer") };
+        if verdict != Verdict::Done {
+            refused = Some((n, verdict));
+            break;
+        }
+    }
+    assert_eq!(refused, Some((crate::protocol::wire::limits::MAX_SENDER_BLOBS, Verdict::Full)));
+    // The reader drops it all by one look-up each, and what others left comes through.
+    write(&mut world, "still here");
+    world.pass(seconds(30));
+    world.connect(READER, MAILBOX);
+    world.pass(seconds(10));
+    assert_eq!(world.texts_of(READER, chat(&world)), ["still here"]);
+    assert_eq!(boxes(&world).iter().find(|row| row.id == of_reader.id).map(|row| row.kept.blobs), Some(0));
+}
+
+#[test]
+fn a_mailbox_that_invents_mail_is_left_alone_and_changes_nothing() {
+    let mut world = world();
+    world.apart.insert((READER, MAILBOX));
+    let mailbox = world.nodes[MAILBOX].transport;
+    let of_reader = boxes(&world).into_iter().find(|row| row.owner == world.nodes[READER].transport).unwrap().id;
+    let before = world.nodes[READER].shelf.0.clone();
+    let say = |world: &mut World, say: Say| world.input(READER, Input::Frame(mailbox, Frame::Say(say).to_bytes()));
+    let mut place = 0;
+    for _ in 0..200 {
+        say(&mut world, Say::Waiting(of_reader));
+        for _ in 0..100 {
+            place += 1;
+            let blob = [&[1], &[place as u8; 568][..]].concat();
+            say(&mut world, Say::Mail(of_reader, place, blob, TransportKey([8; 32])));
+        }
+        say(&mut world, Say::End(of_reader, true, Verdict::Done));
+    }
+    assert!(world.nodes[READER].engine.mem.mail.fetches.is_empty(), "it is not asked any more");
+    assert_eq!(world.nodes[READER].shelf.0, before, "nothing of it is kept");
+    // After an hour it may try again.
+    world.apart.remove(&(READER, MAILBOX));
+    write(&mut world, "after all");
+    world.pass(seconds(3700));
+    assert_eq!(world.texts_of(READER, chat(&world)), ["after all"]);
+}
+
+#[test]
+fn mail_is_kept_fourteen_days_and_left_again_before() {
+    let mut world = world();
+    world.part(READER, MAILBOX);
+    let id = write(&mut world, "a long holiday");
+    for _ in 0..20 {
+        world.pass(seconds(24 * 3600));
+    }
+    assert_eq!(mail(&world), 1);
+    world.part(SENDER, MAILBOX);
+    world.pass(seconds(13 * 24 * 3600 - 7 * 24 * 3600));
+    world.connect(READER, MAILBOX);
+    assert_eq!(world.texts_of(READER, chat(&world)), ["a long holiday"]);
+    assert_eq!(waiting(&world, id).len(), 1);
+    world.pass(seconds(60));
+    world.part(READER, MAILBOX);
+    assert_eq!(mail(&world), 1);
+    // Nobody comes for the receipt: it is gone after its time, and the sender, who had no answer, leaves it all again.
+    for _ in 0..16 {
+        world.pass(seconds(24 * 3600));
+    }
+    assert_eq!(mail(&world), 0);
+    world.connect(SENDER, MAILBOX);
+    world.pass(seconds(60));
+    world.connect(READER, MAILBOX);
+    world.pass(seconds(60));
+    assert!(waiting(&world, id).is_empty());
+    assert_eq!(world.texts_of(READER, chat(&world)), ["a long holiday"]);
+}
+
+#[test]
+fn what_the_reader_knows_no_session_for_is_sealed_anew() {
+    let mut world = world();
+    world.part(READER, MAILBOX);
+    let chat = chat(&world);
+    let id = write(&mut world, "one");
+    world.pass(seconds(30));
+    // Its copy reaches the reader late, when the epoch it was sealed in is over there: taken by hand, given back later.
+    let wire = waiting(&world, id)[0].sealed.clone().unwrap().wire;
+    world.connect(READER, MAILBOX);
+    world.command(READER, Command::Send { chat, text: "two".into(), reply_to: None }).unwrap();
+    world.pass(seconds(30));
+    write(&mut world, "three");
+    world.pass(seconds(30));
+    let of_reader = boxes(&world).into_iter().find(|row| row.owner == world.nodes[READER].transport).unwrap().id;
+    let sender = world.nodes[SENDER].transport;
+    world.input(MAILBOX, Input::Frame(sender, Frame::Ask(Ask::Deposit(of_reader, wire)).to_bytes()));
+    world.pass(seconds(3600));
+    assert_eq!(world.texts_of(READER, chat), ["one", "two", "three"]);
+    assert_eq!(world.texts_of(SENDER, chat), ["one", "two", "three"]);
+    assert_eq!(mail(&world), 0, "and nobody answers an answer");
+}

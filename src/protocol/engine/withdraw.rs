@@ -1,0 +1,126 @@
+//! Taking back a message that nobody has: its place in the count stays, what was said does not.
+//!
+//! Counts of a device's events have no gaps, so a withdrawn event is replaced by one at the same place that says nothing.
+//! What lies in a mailbox or was delivered stays as it is, and whoever asks is told so.
+
+use super::{
+    chats::NewEvent,
+    command::{Refusal, Reply},
+    rows::{ChatKind, ChatRow, DeviceRow, EventRow, FollowerRow, LeftAt, OutboxRow, Parcel, RawRow, Row, TimelineRow},
+    turn::{Answer, Step, Turn},
+};
+use crate::protocol::{
+    event::{Content, DirectEvent, DirectFields},
+    ids::EventId,
+    sync::Spot,
+    view::{Direction, View, ViewError},
+    wire::{decode, encode},
+};
+
+impl Turn<'_> {
+    /// Withdraws an own message of a 1-on-1 chat that no device has and no mailbox holds.
+    pub(super) fn withdraw(&mut self, id: EventId) -> Answer {
+        let own = self.own()?;
+        let event = self.event(id)?.filter(|event| event.device == own.device).ok_or(Refusal::NoSuchMessage)?;
+        let account = match self.chat(event.chat)?.map(|row| row.kind) {
+            Some(ChatKind::Direct(account)) => account,
+            _ => return Err(Refusal::NotWithdrawable.into()),
+        };
+        let devices = self.contact(account)?.map(|contact| contact.devices).unwrap_or_default();
+        let (mut delivered, mut mailbox, mut under_way) = (0, 0, 0);
+        for device in devices {
+            delivered += u32::from(self.was_delivered(event.chat, device, event.no)?);
+        }
+        for (device, place) in &event.outbox {
+            let Some(row) = self.read::<OutboxRow>(&OutboxRow::key(*device, *place))? else { continue };
+            mailbox += u32::from(row.left.as_deref().is_some_and(|left: &[LeftAt]| !left.is_empty()));
+            under_way += u32::from(row.sealed.is_some() && row.left.is_none());
+        }
+        if delivered + mailbox > 0 {
+            return Ok(Reply::Withdrawn { withdrawn: 0, under_way: 0, mailbox, delivered });
+        }
+        let withdrawn = u32::try_from(event.outbox.len().max(1)).unwrap_or(u32::MAX);
+        self.replace_by_nothing(&event)?;
+        Ok(Reply::Withdrawn { withdrawn, under_way, mailbox, delivered })
+    }
+
+    fn replace_by_nothing(&mut self, event: &EventRow) -> Step {
+        let damaged = || ViewError::Damaged(RawRow::TABLE);
+        let RawRow(raw) = self.read(&RawRow::key(event.id))?.ok_or_else(damaged)?;
+        let said = DirectEvent::parse(&raw).map_err(|_| damaged())?;
+        let content = Content::Withdrawn;
+        let fields = DirectFields {
+            chat: said.chat,
+            account: said.account,
+            device: said.device,
+            no: said.no,
+            previous: said.previous,
+            deps: said.deps.clone(),
+            clock: said.clock,
+            content: content.clone(),
+        };
+        let nothing = DirectEvent::new(fields).map_err(|_| damaged())?;
+        let previous = self.chat(event.chat)?.and_then(|chat| chat.previous);
+        let was_last = previous == Some(event.id);
+        self.erase_event(event)?;
+        self.put(
+            super::rows::AuthorRow::key(event.chat, event.device, event.no),
+            &super::rows::AuthorRow(nothing.id()),
+        );
+        self.place(NewEvent {
+            chat: event.chat,
+            id: nothing.id(),
+            author: event.author,
+            device: event.device,
+            no: event.no,
+            clock: event.clock,
+            follows: nothing.follows(),
+            content,
+            key: None,
+            raw: nothing.bytes().to_vec(),
+            heads: Vec::new(),
+        })?;
+        if let (Some(mut chat), false) = (self.chat(event.chat)?, was_last) {
+            chat.previous = previous;
+            self.put(ChatRow::key(event.chat), &chat);
+        }
+        for (device, place) in &event.outbox {
+            let key = OutboxRow::key(*device, *place);
+            let Some(mut row) = self.read::<OutboxRow>(&key)? else { continue };
+            row.what = Parcel::Nothing(event.chat, nothing.id());
+            row.unseal();
+            self.put(key, &row);
+            self.count_waiting(-1)?;
+            if let Some(to) = self.read::<DeviceRow>(&DeviceRow::key(*device))? {
+                self.rewind_lane(to.device);
+                self.rewind_mail(to.device);
+                self.pump(to.device)?;
+            }
+        }
+        if let Some(mut row) = self.event(nothing.id())? {
+            row.outbox.clone_from(&event.outbox);
+            self.put(EventRow::key(row.id), &row);
+        }
+        Ok(())
+    }
+
+    /// Takes an event out of its conversation, and what was said off the disk.
+    fn erase_event(&mut self, event: &EventRow) -> Step {
+        self.delete(EventRow::key(event.id));
+        self.delete(RawRow::key(event.id));
+        self.delete(TimelineRow::key(event.chat, &event.place));
+        self.unorder_event(event.chat, Spot { clock: event.clock, id: event.id })?;
+        for followed in &event.deps {
+            self.delete(FollowerRow::key(*followed, event.id));
+        }
+        let mut chat = self.chat(event.chat)?.ok_or(ViewError::Damaged(ChatRow::TABLE))?;
+        let mut heads: crate::protocol::event::Heads =
+            decode(&chat.heads, "heads").map_err(|_| ViewError::Damaged(ChatRow::TABLE))?;
+        heads.forget(&event.id);
+        chat.heads = encode(&heads);
+        let last = self.scan(TimelineRow::TABLE, event.chat.as_ref(), None, Direction::Backward, 1)?;
+        chat.last = last.first().map(|(place, _)| place.clone().into());
+        self.put(ChatRow::key(event.chat), &chat);
+        Ok(())
+    }
+}

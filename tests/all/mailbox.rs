@@ -1,0 +1,159 @@
+//! Real nodes that are never up at the same time: their mail is kept by a third.
+
+use crate::support::PATIENCE;
+use moim::{
+    api::{
+        ApiError,
+        methods::{
+            ContactAdd, InviteCreate, MailboxAdd, MailboxLink, MailboxList, MailboxServe, OutboxCancel, OutboxList,
+        },
+        types::{
+            AddParams, CancelParams, InviteParams, MailboxAddParams, MailboxServeParams, MailboxState, MessageState,
+            Nothing, Wait, WhyWaiting,
+        },
+    },
+    testnet::{NodeSpec, TestNode, happens},
+};
+use std::path::Path;
+
+type Outcome = Result<(), ApiError>;
+
+async fn start(folder: &Path, n: u32, name: &str) -> Result<TestNode, ApiError> {
+    TestNode::start(NodeSpec { name: name.to_owned(), home: folder.join(name), seed: 11, n }).await
+}
+
+/// Has a node's mail kept by another.
+async fn use_mailbox(node: &TestNode, at: String) -> Outcome {
+    node.ask::<MailboxAdd>(MailboxAddParams { at }).await?;
+    let look = || async {
+        let mailboxes = node.ask::<MailboxList>(Nothing {}).await?.mailboxes;
+        Ok(mailboxes.iter().all(|mailbox| mailbox.state == MailboxState::Active).then_some(()))
+    };
+    happens(&node.handle(), "the mailbox keeps the box", PATIENCE, look).await
+}
+
+/// Waits until a mailbox holds mail, or none.
+async fn holds_mail(post: &TestNode, some: bool) -> Outcome {
+    let look = || async {
+        let keeps = post.ask::<MailboxList>(Nothing {}).await?.keeps;
+        Ok((keeps.is_some_and(|keeps| keeps.messages > 0) == some).then_some(()))
+    };
+    let what = if some { "the mailbox holds mail" } else { "the mailbox is empty" };
+    happens(&post.handle(), what, PATIENCE, look).await
+}
+
+/// Waits until a node shows exactly these texts of a chat, in this order.
+async fn shows(node: &TestNode, chat: &str, texts: &[&str]) -> Outcome {
+    let look = || async {
+        let log = node.log(chat, 100).await?;
+        let shown: Vec<String> = log.into_iter().filter_map(|message| message.text).collect();
+        assert!(shown.len() <= texts.len(), "{} shows too much: {shown:?}", node.name());
+        Ok((shown == texts).then_some(()))
+    };
+    happens(&node.handle(), &format!("{} shows {texts:?}", node.name()), PATIENCE, look).await
+}
+
+async fn all_are(node: &TestNode, chat: &str, state: MessageState) -> Outcome {
+    let look = || async {
+        let log = node.log(chat, 100).await?;
+        Ok(log.iter().filter(|m| m.from.id == node.spec().account()).all(|m| m.state == state).then_some(()))
+    };
+    happens(&node.handle(), &format!("what {} said is {state:?}", node.name()), PATIENCE, look).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_for_one_who_is_away_is_read_after_its_sender_has_gone_and_ends_at_delivered() -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    let (post, mina, jun) = tokio::try_join!(
+        start(folder.path(), 1, "post"),
+        start(folder.path(), 2, "mina"),
+        start(folder.path(), 3, "jun")
+    )?;
+    post.befriend(&mina).await?;
+    post.befriend(&jun).await?;
+    mina.befriend(&jun).await?;
+    post.ask::<MailboxServe>(MailboxServeParams { serve: true }).await?;
+    use_mailbox(&mina, "post".into()).await?;
+    use_mailbox(&jun, "post".into()).await?;
+    // Each has heard of the other's box before it hears this.
+    jun.say("mina", "zero", Wait::Delivered).await?;
+    mina.say("jun", "one", Wait::Delivered).await?;
+
+    let jun = jun.stop().await?;
+    let two = mina.say("jun", "two", Wait::Mailbox).await?;
+    assert_eq!(two.state, MessageState::Mailbox);
+    mina.say("jun", "three", Wait::Mailbox).await?;
+    let waiting = mina.ask::<OutboxList>(Nothing {}).await?.waiting;
+    assert_eq!(waiting.iter().map(|message| message.why).collect::<Vec<_>>(), [WhyWaiting::InMailbox; 2]);
+    let cancelled = mina.ask::<OutboxCancel>(CancelParams { id: two.id.to_string() }).await?;
+    assert_eq!((cancelled.withdrawn, cancelled.mailbox), (0, 1), "what lies in a mailbox is not taken back");
+    let mina = mina.stop().await?;
+
+    let jun = TestNode::start(jun).await?;
+    shows(&jun, "mina", &["zero", "one", "two", "three"]).await?;
+    holds_mail(&post, true).await?;
+    let jun = jun.stop().await?;
+    let mina = TestNode::start(mina).await?;
+    all_are(&mina, "jun", MessageState::Delivered).await?;
+    holds_mail(&post, false).await?;
+    assert!(mina.ask::<OutboxList>(Nothing {}).await?.waiting.is_empty());
+    mina.stop().await?;
+    let jun = TestNode::start(jun).await?;
+    shows(&jun, "mina", &["zero", "one", "two", "three"]).await?;
+    jun.stop().await?;
+    post.stop().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_is_answered_by_mail_where_its_maker_and_its_user_are_never_up_together() -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    let (post, mina) = tokio::try_join!(start(folder.path(), 1, "post"), start(folder.path(), 2, "mina"))?;
+    post.ask::<MailboxServe>(MailboxServeParams { serve: true }).await?;
+    let link = post.ask::<MailboxLink>(Nothing {}).await?.link;
+    use_mailbox(&mina, link).await?;
+    let link = mina.ask::<InviteCreate>(InviteParams { expires: None, auto_accept: true }).await?.link;
+    let account = mina.spec().account();
+    let mina = mina.stop().await?;
+
+    let jun = start(folder.path(), 3, "jun").await?;
+    jun.ask::<ContactAdd>(AddParams { link, name: Some("mina".into()) }).await?;
+    holds_mail(&post, true).await?;
+    let jun = jun.stop().await?;
+    let mina = TestNode::start(mina).await?;
+    mina.is_connected_to(jun.account()).await?;
+    holds_mail(&post, true).await?;
+    let mina = mina.stop().await?;
+    let jun = TestNode::start(jun).await?;
+    jun.is_connected_to(account).await?;
+    jun.say("mina", "hello", Wait::Mailbox).await?;
+    let jun = jun.stop().await?;
+    let mina = TestNode::start(mina).await?;
+    shows(&mina, "jun", &["hello"]).await?;
+    mina.stop().await?;
+    post.stop().await?;
+    drop(jun);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_nobody_has_is_taken_back() -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    let (mina, jun) = tokio::try_join!(start(folder.path(), 2, "mina"), start(folder.path(), 3, "jun"))?;
+    mina.befriend(&jun).await?;
+    mina.say("jun", "one", Wait::Delivered).await?;
+    let jun = jun.stop().await?;
+    let regretted = mina.say("jun", "regretted", Wait::Saved).await?;
+    mina.say("jun", "three", Wait::Saved).await?;
+    let cancelled = mina.ask::<OutboxCancel>(CancelParams { id: regretted.id.to_string() }).await?;
+    assert_eq!((cancelled.withdrawn, cancelled.mailbox, cancelled.delivered), (1, 0, 0));
+    shows(&mina, "jun", &["one", "three"]).await?;
+    let jun = TestNode::start(jun).await?;
+    shows(&jun, "mina", &["one", "three"]).await?;
+    all_are(&mina, "jun", MessageState::Delivered).await?;
+    jun.say("mina", "four", Wait::Delivered).await?;
+    shows(&mina, "jun", &["one", "three", "four"]).await?;
+    mina.stop().await?;
+    jun.stop().await?;
+    Ok(())
+}
