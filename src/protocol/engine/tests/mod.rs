@@ -86,8 +86,8 @@ pub(super) struct World {
     damaged: Vec<(usize, Table)>,
     /// Who shuns whom, and for what.
     shunned: Vec<(usize, TransportKey, Offence)>,
-    /// Bytes of frames that were sent.
-    sent: usize,
+    /// Bytes of frames that each sent.
+    sent: Vec<usize>,
     /// Frames to keys that are none of the nodes'.
     to_strangers: Vec<Frame>,
 }
@@ -133,7 +133,7 @@ impl World {
             apart: BTreeSet::new(),
             damaged: vec![],
             shunned: vec![],
-            sent: 0,
+            sent: vec![0; count],
             to_strangers: vec![],
         };
         for at in 0..count {
@@ -378,7 +378,7 @@ impl World {
                 let Some(to) = self.nodes.iter().position(|node| node.transport == to) else {
                     return self.to_strangers.extend(frames.iter().map(|frame| Frame::parse(frame).unwrap()));
                 };
-                self.sent += frames.iter().map(Vec::len).sum::<usize>();
+                self.sent[at] += frames.iter().map(Vec::len).sum::<usize>();
                 if !self.is_apart(at, to) {
                     self.inputs.extend(frames.into_iter().map(|frame| (to, Input::Frame(from, frame))));
                 }
