@@ -9,7 +9,7 @@ use crate::{
         ids::AccountId,
         wire::{decode, encode},
     },
-    store::{Cost, Home, Passphrase, Store},
+    store::{Cost, Home, Passphrase},
 };
 use std::path::Path;
 use zeroize::Zeroizing;
@@ -37,11 +37,7 @@ pub fn create(
     let mut rng = clock::randomness().map_err(NodeError::NoRandomness)?;
     let first = begin::first_rows(&account, &name, clock::now(), &mut rng)?;
 
-    let mut home = Home::create(dir, passphrase, cost)?;
-    home.keep_account_secret(&entropy(words), passphrase, cost)?;
-    let mut store = home.store()?;
-    store.stage(first)?;
-    store.commit()?;
+    Home::create_for(dir, passphrase, cost, &entropy(words), first)?;
     Ok(Account { id: account.id(), name: name.as_str().to_owned() })
 }
 

@@ -55,6 +55,7 @@ impl Disk {
     /// Opens or makes the tree in `dir`, and makes durable what sled wrote in opening.
     pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
         files::private_dir(dir).map_err(io_error)?;
+        clear_half_written_snapshots(dir).map_err(io_error)?;
         let db = open_when_let_go(dir)?;
         files::settle(dir).map_err(io_error)?;
         let log = File::options().read(true).write(true).open(dir.join("db")).map_err(io_error)?;
@@ -156,6 +157,20 @@ impl Disk {
         }
         Ok(())
     }
+}
+
+/// Removes snapshots that a crash left half written: sled takes them for whole ones, and the store for damaged. Whole ones
+/// have lost this ending, and sled does without any.
+fn clear_half_written_snapshots(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn open_when_let_go(dir: &Path) -> Result<sled::Db, StoreError> {

@@ -11,9 +11,9 @@
 //!
 //! The node opens a home and takes its store; the command line makes one.
 
-use crate::protocol::crypto::secret::Secret;
+use crate::protocol::{crypto::secret::Secret, view::Write};
 use crate::store::{
-    SledStore, StoreError, files,
+    SledStore, Store, StoreError, files,
     keyslots::{Cost, Keyslots, Passphrase, Purpose, random},
 };
 use std::{
@@ -103,6 +103,28 @@ impl Home {
     /// Makes a home in a folder that is not there, is empty, or holds a home that was not finished. Without a passphrase
     /// whoever reads the folder reads everything. Kept whole or not at all: after a crash it is made again from the start.
     pub fn create(dir: &Path, passphrase: Option<&Passphrase>, cost: Cost) -> Result<Self, HomeError> {
+        Self::make(dir, passphrase, cost, None, Vec::new())
+    }
+
+    /// As [`create`](Self::create), with an account in it: the entropy of its words in their slot, its first rows in the
+    /// store. All of it is there from the moment the home is.
+    pub fn create_for(
+        dir: &Path,
+        passphrase: Option<&Passphrase>,
+        cost: Cost,
+        entropy: &Secret,
+        first: Vec<Write>,
+    ) -> Result<Self, HomeError> {
+        Self::make(dir, passphrase, cost, Some(entropy), first)
+    }
+
+    fn make(
+        dir: &Path,
+        passphrase: Option<&Passphrase>,
+        cost: Cost,
+        entropy: Option<&Secret>,
+        first: Vec<Write>,
+    ) -> Result<Self, HomeError> {
         check_free(dir)?;
         files::private_dir(dir).map_err(|error| HomeError::io(dir, error))?;
         let lock = lock(dir)?;
@@ -114,7 +136,14 @@ impl Home {
         let root = Secret::from(*Zeroizing::new(random()?));
         let mut keyslots = Keyslots::new()?;
         keyslots.set(Purpose::Root, &root, passphrase, cost)?;
-        drop(SledStore::open(dir, &root, Arc::clone(&lock))?);
+        if let Some(entropy) = entropy {
+            keyslots.set(Purpose::Account, entropy, passphrase, cost)?;
+        }
+        let mut store = SledStore::open(dir, &root, Arc::clone(&lock))?;
+        store.stage(first)?;
+        store.commit()?;
+        drop(store);
+        // Without its keys the home is half made: this is the moment from which it is whole.
         keyslots.save(&dir.join("keyslots"))?;
         finish(dir)?;
         Ok(Self { dir: dir.to_path_buf(), lock, keyslots, root })
@@ -362,8 +391,7 @@ fn remove(path: &Path) -> Result<(), HomeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::view::{Key, Table, View, Write};
-    use crate::store::Store;
+    use crate::protocol::view::{Key, Table, View};
 
     fn word(text: &str) -> Option<Passphrase> {
         Passphrase::new(text)
@@ -461,6 +489,21 @@ mod tests {
         fs::write(dir.path().join("creating"), b"").unwrap();
         Home::open(dir.path(), None).unwrap().store().unwrap();
         assert!(!dir.path().join("creating").exists() && !dir.path().join("keyslots.new").exists());
+    }
+
+    #[test]
+    fn a_home_for_an_account_has_words_and_rows_from_the_moment_it_is_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (word, entropy) = (word("word"), Secret::from([9; 32]));
+        let key = Key::named(Table::Own, b"", b"name");
+        let too_long = vec![Write::Put(key.clone(), vec![0; crate::store::MAX_ROW + 1])];
+        assert!(Home::create_for(dir.path(), word.as_ref(), Cost::FOR_TESTS, &entropy, too_long).is_err());
+        assert!(matches!(Home::open(dir.path(), None), Err(HomeError::HalfMade(_))), "a home without its rows is none");
+
+        let first = vec![Write::Put(key.clone(), b"value".to_vec())];
+        let home = Home::create_for(dir.path(), word.as_ref(), Cost::FOR_TESTS, &entropy, first).unwrap();
+        assert_eq!(home.account_secret(word.as_ref()).unwrap(), Some(entropy));
+        assert_eq!(home.store().unwrap().row(&key).unwrap(), Some(b"value".to_vec()));
     }
 
     #[test]

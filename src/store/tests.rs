@@ -154,6 +154,22 @@ fn flipped_bytes_never_panic_and_never_give_wrong_plaintext() {
 }
 
 #[test]
+fn a_snapshot_that_a_crash_left_half_written_is_no_damage() {
+    let (dir, mut store) = new_home();
+    commit(&mut store, vec![Write::Put(event(1), b"one".to_vec())]);
+    drop(store);
+    let whole = files_in(&dir.path().join("store"));
+    let whole = whole.iter().find(|path| path.file_name().unwrap().to_string_lossy().starts_with("snap."));
+    let bytes = whole.map_or_else(|| vec![7; 60], |path| fs::read(path).unwrap());
+    let half = dir.path().join("store/snap.00000000000FFFFF.generating");
+    for written in [0, 1, bytes.len() / 2, bytes.len()] {
+        fs::write(&half, &bytes[..written]).unwrap();
+        assert_eq!(open(dir.path()).row(&event(1)).unwrap(), Some(b"one".to_vec()), "{written} bytes");
+        assert!(!half.exists());
+    }
+}
+
+#[test]
 fn a_reader_sees_committed_rows_only() {
     let (_dir, mut store) = new_home();
     let reader = store.reader();

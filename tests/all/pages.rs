@@ -20,7 +20,9 @@ fn every_test_that_the_manual_names_exists() {
             if claim.tests.is_empty() && !claim.last_cell.starts_with(NOT_YET) {
                 wrong.push(format!("{page}: “{}” names no test and does not say “{NOT_YET}”", claim.promise));
             }
-            let missing = claim.tests.iter().filter(|test| !tests.contains(*test));
+            // What takes minutes is a script.
+            let is_script = |name: &str| name.starts_with("scripts/") && root.join(name).is_file();
+            let missing = claim.tests.iter().filter(|test| !tests.contains(*test) && !is_script(test));
             wrong.extend(missing.map(|test| format!("{page}: “{}”: there is no test {test}", claim.promise)));
         }
     }
