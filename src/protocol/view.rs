@@ -153,4 +153,17 @@ pub trait View {
         let rows = self.scan(table, scope, from, direction, limit)?;
         Ok(rows.into_iter().map(|(item, value)| (item, Some(value))).collect())
     }
+
+    /// The places alone of up to `limit` rows of a scope: where a place says enough, no row need be opened.
+    fn places(
+        &self,
+        table: Table,
+        scope: &[u8],
+        from: Option<&[u8]>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, ViewError> {
+        let rows = self.scan_each(table, scope, from, direction, limit)?;
+        Ok(rows.into_iter().map(|(place, _)| place).collect())
+    }
 }

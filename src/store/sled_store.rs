@@ -262,6 +262,20 @@ impl View for Reader {
         });
         rows.collect()
     }
+
+    fn places(
+        &self,
+        table: Table,
+        scope: &[u8],
+        from: Option<&[u8]>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, ViewError> {
+        let state = self.0.shared();
+        let span = self.0.blinder.span(table, scope, from, direction);
+        let rows = state.disk()?.range(span, direction).take(limit);
+        rows.map(|row| row.map(|(key, _)| blind::item(&key)).map_err(below)).collect()
+    }
 }
 
 impl Shared {

@@ -21,8 +21,12 @@ use crate::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-/// Lines of a conversation that the beginning of an id is looked for in: the newest.
-const PREFIX_SEARCH: usize = 20_000;
+/// Lines of a conversation that the beginning of an id is looked for in, the newest: about a second.
+const PREFIX_SEARCH: usize = 1_000_000;
+/// So many at once.
+const PREFIX_STEP: usize = 4_000;
+/// Letters of an id that views show: among a million ids no two begin with the same.
+const SHOWN: usize = 8;
 /// Letters of an id that stand for somebody without a name.
 const NAMELESS: usize = 8;
 
@@ -142,17 +146,40 @@ impl<'v> Reading<'v> {
         let (low, high) = names::id_range(typed).ok_or_else(|| {
             if typed.len() < MIN_PREFIX { ApiError::new(Reason::BadId).with("given", typed) } else { missing() }
         })?;
-        let lines = self.view.scan_each(Table::Timeline, &chat.0, None, Direction::Backward, PREFIX_SEARCH)?;
-        let ids = lines.iter().filter_map(|(place, row)| line_id(place, row.as_deref()));
-        let found: Vec<EventId> = ids.filter(|id| (low..=high).contains(&id.0)).collect();
-        match found[..] {
+        let found = self.places_between(chat, low, high, typed.len())?;
+        match &found[..] {
             [] => Err(missing()),
-            [id] => self.event(id)?.ok_or_else(missing),
+            [place] => self.event(place.id)?.ok_or_else(missing),
             _ => {
-                let list: Vec<String> = found.iter().map(ToString::to_string).collect();
+                let list: Vec<String> = found.iter().map(|place| place.id.to_string()).collect();
                 Err(ApiError::new(Reason::Ambiguous).with("given", typed).with("candidates", list.join(", ")))
             }
         }
+    }
+
+    /// Places of a conversation whose ids are in a range, the latest first. Where so many letters were typed as views show
+    /// of an id, the search ends where it finds something.
+    fn places_between(
+        &self,
+        chat: ChatId,
+        low: [u8; 32],
+        high: [u8; 32],
+        letters: usize,
+    ) -> Result<Vec<Place>, ViewError> {
+        let (mut found, mut from) = (Vec::new(), None::<Vec<u8>>);
+        for _ in 0..PREFIX_SEARCH / PREFIX_STEP {
+            let before = from.as_deref();
+            let lines = self.view.places(Table::Timeline, &chat.0, before, Direction::Backward, PREFIX_STEP + 1)?;
+            let ended = lines.len() <= PREFIX_STEP;
+            let new = lines.iter().filter(|place| before != Some(place.as_slice()));
+            let new = new.filter_map(|place| Place::from_key(place));
+            found.extend(new.filter(|place| (low..=high).contains(&place.id.0)));
+            if ended || (letters >= SHOWN && !found.is_empty()) {
+                break;
+            }
+            from = lines.into_iter().next_back();
+        }
+        Ok(found)
     }
 
     /// The place of the message that was typed, be it damaged: one must be able to go on behind it.
@@ -161,12 +188,10 @@ impl<'v> Reading<'v> {
             Err(error) if error.is(Reason::StoreDamaged) => error,
             found => return Ok(found?.place),
         };
-        let wanted = typed.to_ascii_lowercase();
-        let lines = self.view.scan_each(Table::Timeline, &chat.0, None, Direction::Backward, PREFIX_SEARCH)?;
-        let is_wanted = |(place, row): &(Vec<u8>, Option<Vec<u8>>)| {
-            line_id(place, row.as_deref()).is_some_and(|id| id.to_string().starts_with(&wanted))
-        };
-        lines.into_iter().find(is_wanted).map(|(place, _)| place).ok_or(damaged)
+        let range = typed.parse::<EventId>().map(|id| (id.0, id.0)).ok().or_else(|| names::id_range(typed));
+        let Some((low, high)) = range else { return Err(damaged) };
+        let found = self.places_between(chat, low, high, SHOWN)?;
+        found.first().map(|place| place.to_key().to_vec()).ok_or(damaged)
     }
 
     // What there is

@@ -67,7 +67,7 @@ pub fn find(
 pub fn is_indexed(view: &dyn View, chat: ChatId) -> Result<bool, ViewError> {
     let upto = rows::read::<IndexRow>(view, &IndexRow::key(chat))?.and_then(|index| index.upto);
     let upto = upto.as_ref().map(|upto| upto.as_slice());
-    let lines = view.scan(TimelineRow::TABLE, &chat.0, upto, Direction::Forward, QUICK)?;
+    let lines = view.places(TimelineRow::TABLE, &chat.0, upto, Direction::Forward, QUICK)?;
     Ok(lines.len() < QUICK)
 }
 
@@ -115,15 +115,10 @@ impl Finding<'_> {
         let mut from = self.before.map(<[u8]>::to_vec);
         loop {
             // One more than a step, since the line to go on from is among them.
-            let lines = self.view.scan_each(
-                TimelineRow::TABLE,
-                &self.chat.0,
-                from.as_deref(),
-                Direction::Backward,
-                STEP + 1,
-            )?;
+            let lines =
+                self.view.places(TimelineRow::TABLE, &self.chat.0, from.as_deref(), Direction::Backward, STEP + 1)?;
             let ended = lines.len() <= STEP;
-            for (place, _) in lines {
+            for place in lines {
                 if self.is_full() || index.is_some_and(|index| !index.is_behind(&place)) {
                     return Ok(());
                 }
@@ -173,8 +168,8 @@ impl Finding<'_> {
     fn strays(&self) -> Result<BinaryHeap<Candidate>, ViewError> {
         // Some hundred, but for the moments after a long absence.
         let scope = StrayRow::scope(self.chat);
-        let rows = self.view.scan(StrayRow::TABLE, &scope, self.before, Direction::Backward, usize::MAX)?;
-        Ok(rows.iter().filter_map(|(place, _)| place.first_chunk().copied()).collect())
+        let places = self.view.places(StrayRow::TABLE, &scope, self.before, Direction::Backward, usize::MAX)?;
+        Ok(places.iter().filter_map(|place| place.first_chunk().copied()).collect())
     }
 
     /// Looks at what stands at places that begin like this, the latest first.
@@ -182,10 +177,10 @@ impl Finding<'_> {
         let mut standing = Vec::new();
         let mut from = candidate.to_vec();
         loop {
-            let lines = self.view.scan_each(TimelineRow::TABLE, &self.chat.0, Some(&from), Direction::Forward, 2)?;
-            let lines = lines.into_iter().take_while(|(place, _)| place.starts_with(candidate));
+            let lines = self.view.places(TimelineRow::TABLE, &self.chat.0, Some(&from), Direction::Forward, 2)?;
+            let lines = lines.into_iter().take_while(|place| place.starts_with(candidate));
             let before = standing.len();
-            for (place, _) in lines {
+            for place in lines {
                 if place != from {
                     from.clone_from(&place);
                     standing.push(place);
