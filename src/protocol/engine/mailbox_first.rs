@@ -26,7 +26,7 @@ use crate::protocol::{
 impl Turn<'_> {
     /// Tries whoever answers at the addresses of links whose makers were not reached.
     pub(super) fn seek_by_links(&mut self) -> Step {
-        for contact in all::<ContactRow>(self, b"")? {
+        for contact in self.sound::<ContactRow>(b"")? {
             self.seek_by_link(&contact)?;
         }
         Ok(())
@@ -50,8 +50,8 @@ impl Turn<'_> {
         Ok(())
     }
 
-    pub(super) fn has_links_to_follow(&self) -> Step<bool> {
-        for contact in all::<ContactRow>(self, b"")? {
+    pub(super) fn has_links_to_follow(&mut self) -> Step<bool> {
+        for contact in self.sound::<ContactRow>(b"")? {
             if self.unreached_maker(&contact)?.is_some() {
                 return Ok(true);
             }
@@ -82,7 +82,7 @@ impl Turn<'_> {
     /// Somebody answered at `address`: it may be the mailbox of one whose link was added.
     pub(super) fn ask_for_pinned(&mut self, peer: TransportKey, address: &str) -> Step {
         self.mem.mail.reached.insert(peer, address.to_owned());
-        for contact in all::<ContactRow>(self, b"")? {
+        for contact in self.sound::<ContactRow>(b"")? {
             if let Some(maker) = self.unreached_maker(&contact)? {
                 self.ask_for_pinned_of(peer, address, &contact, &maker);
             }
@@ -104,7 +104,7 @@ impl Turn<'_> {
         if verdict != Verdict::Done {
             return Ok(());
         }
-        for contact in all::<ContactRow>(self, b"")? {
+        for contact in self.sound::<ContactRow>(b"")? {
             let Some(inv) = contact.ticket.clone().filter(|inv| inv.ticket_box() == id) else { continue };
             if self.unreached_maker(&contact)?.is_none() {
                 continue;
@@ -150,7 +150,7 @@ impl Turn<'_> {
     /// The mailbox answered for the guest's box: the request goes out, with the box if there is one.
     pub(super) fn follow_guest_box(&mut self, row: &MailboxRow) -> Step {
         let Some((ticket, _)) = row.guest else { return Ok(()) };
-        for contact in all::<ContactRow>(self, b"")? {
+        for contact in self.sound::<ContactRow>(b"")? {
             let asks = contact.state == ContactState::Pending
                 && contact.ticket.as_ref().is_some_and(|inv| inv.ticket_box() == ticket);
             let Some(transport) = contact.ticket_transport.filter(|_| asks) else { continue };

@@ -345,7 +345,7 @@ impl Turn<'_> {
         let own: OwnRow = self.own()?;
         self.renew_bundle(own)?;
         self.tell_bundle()?;
-        for device in all::<DeviceRow>(self, b"")? {
+        for device in self.sound::<DeviceRow>(b"")? {
             let here = self.mem.peers.contains_key(&device.transport);
             let knows = self.may_know_bundle(&device)?;
             // Who was asked by a start has a bundle of this device without these boxes.

@@ -129,7 +129,7 @@ impl Turn<'_> {
 
     /// The network is up, or an hour has passed: whoever is away and has something waiting.
     pub(super) fn look_for_mail_to_leave(&mut self) -> Step {
-        for device in rows::all::<DeviceRow>(self, b"")? {
+        for device in self.sound::<DeviceRow>(b"")? {
             if device.boxes().is_empty() || self.mem.peers.contains_key(&device.transport) {
                 continue;
             }
