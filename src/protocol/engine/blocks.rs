@@ -44,6 +44,7 @@ impl Turn<'_> {
                 self.greet(&row)?;
             }
         }
+        self.look_into_boxes()?;
         self.tell_contact(account)?;
         Ok(Reply::Contact(account))
     }

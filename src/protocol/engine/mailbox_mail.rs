@@ -120,8 +120,8 @@ impl Turn<'_> {
         }
         let hearing = self.hear(None, blob)?;
         self.count_mail(peer, if matches!(hearing, Hearing::Nothing) { Use::None } else { Use::Some });
-        if matches!(hearing, Hearing::Early) {
-            // It stays there until its sender is known as a member.
+        if matches!(hearing, Hearing::Early | Hearing::Shut) {
+            // It stays there until its sender is known as a member, or no longer blocked.
             return Ok(());
         }
         self.mem.mail.took.entry((peer, id)).or_default().push(place);
@@ -146,7 +146,7 @@ impl Turn<'_> {
                 Ok(())
             }
             Hearing::Nothing => self.note_unknown(sender, blob),
-            Hearing::Early => Ok(()),
+            Hearing::Early | Hearing::Shut => Ok(()),
         }
     }
 

@@ -231,6 +231,16 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// Asks every mailbox that is there for what is in this device's boxes, also for what was left in them before.
+    pub(super) fn look_into_boxes(&mut self) -> Step {
+        for row in self.all_mailboxes()? {
+            if self.mem.peers.contains_key(&row.node) {
+                self.meet_own_mailbox(row.node)?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn reach_mailbox(&mut self, row: &MailboxRow) -> Step {
         let mut addresses: Vec<String> = row.addresses.iter().map(ToString::to_string).collect();
         if let Some(device) = self.device_of(row.node)? {

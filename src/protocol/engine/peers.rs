@@ -275,7 +275,7 @@ impl Turn<'_> {
                 self.owe_lost(device, at);
                 Ok(())
             }
-            Hearing::Early | Hearing::Nothing => Ok(()),
+            Hearing::Early | Hearing::Shut | Hearing::Nothing => Ok(()),
         }
     }
 

@@ -48,6 +48,8 @@ pub(super) enum Hearing {
     Lost(DeviceId, Position),
     /// It starts a session as a member of a group, which its sender is not known to be; it may become known.
     Early,
+    /// It is of an account that is blocked. Nothing changed; without the block it may be heard.
+    Shut,
     /// Nothing came of it, and nothing changed.
     Nothing,
 }
@@ -95,7 +97,7 @@ impl Turn<'_> {
         let Some(device) = self.read::<DeviceRow>(&DeviceRow::key(row.device))? else { return Ok(Hearing::Nothing) };
         let blocked = self.is_blocked(device.account)?;
         if blocked && device.groups.is_empty() {
-            return Ok(Hearing::Nothing);
+            return Ok(Hearing::Shut);
         }
         let session = load(&row)?;
         let at = Position { sid: outer.sid().0, epoch: outer.epoch(), index: outer.index() };
@@ -112,7 +114,7 @@ impl Turn<'_> {
         };
         // Not read, so that it is not confirmed: it comes again after the block.
         if blocked && !passes_a_block(&opened.record) {
-            return Ok(Hearing::Nothing);
+            return Ok(Hearing::Shut);
         }
         for id in opened.forget {
             self.delete(SkippedRow::key(sid, id.epoch, id.index));
@@ -165,14 +167,18 @@ impl Turn<'_> {
         // The session is kept only together with a first record that opens: who saw the intro alone leaves no trace.
         let Ok(opened) = begun.session.open(&outer, &|_| None, self.now) else { return Ok(Hearing::Nothing) };
         if self.is_blocked(account)? && !passes_a_block(&opened.record) {
-            return Ok(Hearing::Nothing);
+            return Ok(Hearing::Shut);
         }
         let is_connected = self.contact(account)?.is_some_and(|contact| contact.state == ContactState::Connected);
         let is_new = matches!(intro, Intro::Again(_))
             && is_connected
             && !self.is_contacts_device(account, bundle.cert.device)?;
         let Some((origin, ticket)) = self.admit(peer, outer.tag(), intro, &bundle)? else {
-            return Ok(if matches!(intro, Intro::Group(_)) { Hearing::Early } else { Hearing::Nothing });
+            return Ok(match intro {
+                Intro::Group(_) => Hearing::Early,
+                Intro::Again(_) if self.is_blocked(account)? => Hearing::Shut,
+                _ => Hearing::Nothing,
+            });
         };
         let Some(device) = self.learn_bundle(&bundle, &signed)? else { return Ok(Hearing::Nothing) };
         let row = SessionRow {
