@@ -213,6 +213,7 @@ impl World {
         let rng = ChaCha20Rng::seed_from_u64(1_000 + self.nodes.len() as u64);
         let restored = begin(self.nodes[at].words.clone(), rng, "restored", self.now);
         self.nodes.push(restored);
+        self.sent.push(0);
         let new = self.nodes.len() - 1;
         for other in 0..new {
             self.apart.insert((other, new));
