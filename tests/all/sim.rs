@@ -74,11 +74,6 @@ fn the_simulator_notices_a_mailbox_that_answers_before_it_is_durable() {
     assert!((1..120).any(|seed| run_handled(seed, Handling::MailboxesAnswerFirst).is_err()));
 }
 
-#[test]
-fn the_simulator_notices_mail_that_is_deleted_too_early() {
-    assert!((1..120).any(|seed| run_handled(seed, Handling::MailIsDeletedFirst).is_err()));
-}
-
 /// Lines of a failure's trace to print: `MOIM_SIM_TRACE=lines`.
 fn chosen_lines() -> usize {
     let Ok(wanted) = std::env::var("MOIM_SIM_TRACE") else { return TRACE_KEPT };

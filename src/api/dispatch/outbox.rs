@@ -67,7 +67,7 @@ fn all(reading: &Reading) -> Result<Vec<Outgoing>, ViewError> {
             }
         }
     }
-    found.sort_by(|a, b| (a.since, a.id).cmp(&(b.since, b.id)));
+    found.sort_by_key(|waiting| (waiting.since, waiting.id));
     found.truncate(LONGEST);
     Ok(found)
 }
