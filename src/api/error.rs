@@ -139,6 +139,7 @@ reasons! {
     NoSuchMethod = "no-such-method", Usage, "there is no method “{given}”", "";
     BadParams = "bad-params", Usage, "the parameters do not fit the method: {detail}", "";
     Ambiguous = "ambiguous", Ambiguous, "“{given}” means more than one: {candidates}", "use the id, or @name for a contact and #name for a group";
+    NoWords = "no-words", Usage, "the 24 words are needed, and there is no terminal to ask for them", "--restore-words-file FILE reads them from a file";
     // The home and its node
     NoHome = "no-home", NotFound, "there is no moim home in {home}", "moim init --name NAME makes one";
     HomeExists = "home-exists", Conflict, "there is a moim home in {home} already", "--home DIR chooses another";
@@ -188,6 +189,11 @@ reasons! {
     OtherTestnet = "other-testnet", Conflict, "{folder} holds a testnet of another seed", "give that seed, remove the folder, or choose another with --home";
     DidNotHappen = "did-not-happen", Timeout, "this did not happen in time: {what}", "please report it with the output of MOIM_LOG=debug";
     Interrupted = "interrupted", Internal, "it was interrupted", "";
+    // Backups
+    FileExists = "file-exists", Conflict, "there is a file {path} already", "choose another name: a backup replaces nothing";
+    NotABackup = "not-a-backup", Usage, "{path} is not a backup of moim", "moim backup FILE makes one";
+    BackupOfOtherAccount = "backup-of-other-account", Auth, "these words do not open this backup", "it opens with the 24 words of the account that it is of";
+    BackupDamaged = "backup-damaged", Io, "the backup is damaged", "use another copy of it; a home that was begun has no account: remove its folder first";
     // The system
     DiskFull = "disk-full", Io, "the disk is full", "make room: the node goes on by itself";
     File = "file", Io, "{path}: {detail}", "";

@@ -97,6 +97,8 @@ methods! {
     GroupRename "group.rename" (GroupRenameParams) -> GroupResult;
     /// Leaves a group.
     GroupLeave "group.leave" (Group) -> GroupStateResult;
+    /// The next part of what a backup holds.
+    BackupPage "backup.page" (BackupPageParams) -> BackupPageResult;
     /// Starts a stream of events on this connection.
     Watch "watch" (WatchParams) -> WatchResult;
 }

@@ -49,6 +49,7 @@ pub(crate) fn answer(method: &str, name: &str) -> Value {
         "group.decline" => standing("declined"),
         "group.leave" => standing("left"),
         "group.members" => json!({"v": 1, "members": [{"id": ID, "name": name, "role": "founder"}]}),
+        "backup.page" => json!({"v": 1, "items": ["gQA="], "next": "00"}),
         "watch" => json!({"v": 1, "cursor": 7}),
         other => panic!("no sample of {other}"),
     }

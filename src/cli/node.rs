@@ -25,14 +25,7 @@ use toml::Value;
 use zeroize::Zeroizing;
 
 pub(super) async fn init<R: Runtime>(session: &mut Session<'_, R>, init: Init) -> Result<(), Stop> {
-    let passphrase = match (init.no_passphrase, &session.passphrase) {
-        (true, _) => None,
-        (false, PassphraseSource::Prompt { .. }) => {
-            let asked = PassphraseSource::Prompt { prompt: session.out.texts.get("ask-new-passphrase") };
-            Some(asked.choose(&session.out.texts.get("ask-again"))?)
-        }
-        (false, source) => Some(source.choose("")?),
-    };
+    let passphrase = new_passphrase(session, init.no_passphrase)?;
     let words = match &init.restore_words_file {
         Some(path) => Some(Zeroizing::new(fs::read_to_string(path).map_err(|error| ApiError::file(path, &error))?)),
         None => None,
@@ -42,6 +35,21 @@ pub(super) async fn init<R: Runtime>(session: &mut Session<'_, R>, init: Init) -
     session.out.result(&own, |out| identity(out, &own))?;
     session.out.say(if restored { "init-restored" } else { "init-next" }, &[]);
     Ok(())
+}
+
+/// What is to protect a new home; `None`: nothing.
+pub(super) fn new_passphrase<R: Runtime>(
+    session: &Session<'_, R>,
+    without: bool,
+) -> Result<Option<Zeroizing<String>>, Stop> {
+    Ok(match (without, &session.passphrase) {
+        (true, _) => None,
+        (false, PassphraseSource::Prompt { .. }) => {
+            let asked = PassphraseSource::Prompt { prompt: session.out.texts.get("ask-new-passphrase") };
+            Some(asked.choose(&session.out.texts.get("ask-again"))?)
+        }
+        (false, source) => Some(source.choose("")?),
+    })
 }
 
 pub(super) async fn words<R: Runtime>(session: &mut Session<'_, R>) -> Result<(), Stop> {

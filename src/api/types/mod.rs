@@ -52,6 +52,7 @@ macro_rules! words {
 }
 
 mod account;
+mod backup;
 mod chats;
 mod events;
 mod groups;
@@ -59,6 +60,7 @@ mod labs;
 mod people;
 
 pub use account::*;
+pub use backup::*;
 pub use chats::*;
 pub use events::*;
 pub use groups::*;

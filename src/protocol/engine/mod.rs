@@ -5,6 +5,7 @@
 //! only what may be lost (who is connected, timers, caches): a caller whose persist failed drops the engine and makes a new
 //! one. Same inputs, same view, same seed: same effects, byte for byte.
 
+pub mod backup;
 pub mod begin;
 mod bundles;
 mod chats;
