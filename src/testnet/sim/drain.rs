@@ -154,16 +154,11 @@ impl World {
             }
         }
         let Gathered { network, replies, feed, .. } = &mut gathered;
-        let mut told: Vec<Effect> = network.drain(..).chain(replies.drain(..)).chain(feed.drain(..)).collect();
+        let told: Vec<Effect> = network.drain(..).chain(replies.drain(..)).chain(feed.drain(..)).collect();
         let is_mailbox = who >= self.mailboxes.people;
         match self.handling {
             Handling::TellsBeforeDurable => return self.tell_then_commit(who, told),
             Handling::MailboxesAnswerFirst if is_mailbox => return self.tell_then_commit(who, told),
-            Handling::MailIsDeletedFirst => {
-                let (first, rest) = told.into_iter().partition(lets_delete);
-                self.tell(who, first);
-                told = rest;
-            }
             _ => {}
         }
         match self.fate(told.len()) {
@@ -362,11 +357,6 @@ impl World {
             self.at(self.now + REST, Happening::BringBack(who, life));
         }
     }
-}
-
-/// Whether an effect lets mail be deleted.
-fn lets_delete(effect: &Effect) -> bool {
-    matches!(effect, Effect::Send(_, frames) if frames.iter().any(|frame| super::mailbox::is_deletion(frame)))
 }
 
 /// What the next drain takes: all in its turn, or commands alone while the device rests.

@@ -4,10 +4,7 @@ use super::{chance::Chance, device::Run, world::World};
 use crate::protocol::{
     engine::rows::{self, BoxRow, ContactState, DeviceRow, MailRow, MailboxRow, MailboxState, OwedRow, Row},
     view::{Direction, View},
-    wire::{
-        frame::Frame,
-        mailbox::{Ask, Say},
-    },
+    wire::{frame::Frame, mailbox::Say},
 };
 
 /// Blobs that a lying mailbox remembers, to give them again.
@@ -184,9 +181,4 @@ fn withheld(frame: &[u8]) -> Option<Vec<u8>> {
         Ok(Frame::Say(Say::End(id, _, verdict))) => Some(Frame::Say(Say::End(id, false, verdict)).to_bytes()),
         _ => Some(frame.to_vec()),
     }
-}
-
-/// Whether a frame lets mail be deleted.
-pub(super) fn is_deletion(frame: &[u8]) -> bool {
-    matches!(Frame::parse(frame), Ok(Frame::Ask(Ask::Took(..))))
 }

@@ -96,8 +96,6 @@ pub enum Handling {
     NeverCompares,
     /// Mailboxes answer before the commit.
     MailboxesAnswerFirst,
-    /// Who fetches mail lets it be deleted before the commit.
-    MailIsDeletedFirst,
 }
 
 /// Lines of a failure's trace that are kept unless others are asked for.
