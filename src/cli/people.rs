@@ -49,12 +49,14 @@ pub(super) async fn invite<R: Runtime>(session: &mut Session<'_, R>, invite: Inv
         }
         None => {}
     }
+    let who_uses_it = if invite.auto_accept { "invite-accepts" } else { "invite-asks" };
     let params = InviteParams { expires: invite.expires, auto_accept: invite.auto_accept };
     let result = session.ask::<methods::InviteCreate>(params).await?;
     session.out.result(&result, |out| show_invite(out, &result, &invite.picture))?;
     save(&mut session.out, &result.link, invite.picture.png.as_deref())?;
     let date = moment(result.expires, &session.out.zone);
     session.out.say("invite-next", &[("date", date.into())]);
+    session.out.say(who_uses_it, &[]);
     if result.without_address {
         session.out.say("invite-without-address", &[]);
     }

@@ -80,9 +80,9 @@ origin-file = config.toml
 origin-default = default
 config-saved = Saved in { $path }; a running node takes it up at its next start
 
-invite-next =
-    Give this link to one person, and to nobody else. It ends on { $date }.
-    Who uses it is shown by moim requests
+invite-next = Give this link to one person, and to nobody else. It ends on { $date }.
+invite-asks = Who uses it is shown by moim requests
+invite-accepts = Who uses it is your contact at once: moim contacts
 invite-without-address = No address of yours is known: the link works on this local network only. Run moim up once before inviting.
 invite-revoked = Invitation { $id } is closed
 invites-none = There are no open invitations. Make one: moim invite

@@ -75,9 +75,9 @@ origin-file = 설정 파일
 origin-default = 기본값
 config-saved = { $path }에 저장했습니다. 실행 중인 노드는 다음에 시작할 때 적용합니다
 
-invite-next =
-    이 링크는 한 사람에게만 주세요. { $date }에 끝납니다.
-    누가 썼는지는 moim requests 로 봅니다
+invite-next = 이 링크는 한 사람에게만 주세요. { $date }에 끝납니다.
+invite-asks = 누가 썼는지는 moim requests 로 봅니다
+invite-accepts = 링크를 쓴 사람은 바로 친구가 됩니다: moim contacts
 invite-without-address = 내 주소를 아직 모릅니다. 이 링크는 같은 네트워크에서만 쓸 수 있습니다. 초대하기 전에 moim up 을 한 번 실행하세요.
 invite-revoked = 초대 { $id }: 닫았습니다
 invites-none = 열려 있는 초대가 없습니다. 만들기: moim invite
