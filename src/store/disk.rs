@@ -31,6 +31,11 @@ const CACHE: u64 = 32 * 1024 * 1024;
 const WORN: u64 = 512 * 1024 * 1024;
 /// The tree of leaves. In the first stores each row was an entry of sled's own tree.
 const LEAVES: &str = "leaves";
+/// The tree whose one entry is written only so that sled cleans; see [`Disk::sweep`].
+const BROOM: &str = "broom";
+/// Bytes given to sled for which the broom is moved once. Measured with 50,000 messages: 114 MB with 250 bytes, 236 MB with
+/// 500, 312 MB with 1,000, 489 MB without, at the same speed within the noise.
+const SWEPT: u64 = 256;
 /// Rows of a first store that become leaves in one batch.
 const MOVED: usize = 1024;
 /// How long a `Disk` of this process that was just dropped may still hold sled's file lock. Between processes the lock
@@ -42,6 +47,9 @@ pub(super) struct Disk {
     dir: PathBuf,
     db: sled::Db,
     tree: sled::Tree,
+    broom: sled::Tree,
+    /// Bytes written that no stroke of the broom has followed yet.
+    unswept: u64,
     /// Bytes given to sled since it was opened.
     written: u64,
     /// A second handle of sled's log: sled does not lend its own.
@@ -60,7 +68,9 @@ impl Disk {
         files::settle(dir).map_err(io_error)?;
         let log = File::options().read(true).write(true).open(dir.join("db")).map_err(io_error)?;
         let tree = guarded(dir, || db.open_tree(LEAVES))?;
-        let mut disk = Self { dir: dir.to_path_buf(), db, tree, written: 0, log, large: BTreeSet::new() };
+        let broom = guarded(dir, || db.open_tree(BROOM))?;
+        let mut disk =
+            Self { dir: dir.to_path_buf(), db, tree, broom, unswept: 0, written: 0, log, large: BTreeSet::new() };
         disk.move_first_rows()?;
         Ok(disk)
     }
@@ -125,7 +135,20 @@ impl Disk {
     pub(super) fn apply_undurably(&mut self, batch: Batch) -> Result<(), StoreError> {
         let (leaves, bytes) = guarded(&self.dir, || leaves::fold(&self.tree, batch))?;
         self.written += bytes;
-        guarded(&self.dir, || self.tree.apply_batch(leaves))
+        guarded(&self.dir, || self.tree.apply_batch(leaves))?;
+        self.sweep(bytes)
+    }
+
+    /// Has sled give back room in proportion to what was written. sled moves one page out of a segment that is mostly dead
+    /// each time it writes a page whole, which it does at the tenth change: far too seldom for the segments that die
+    /// meanwhile. Without this a long history took four times the room.
+    fn sweep(&mut self, bytes: u64) -> Result<(), StoreError> {
+        self.unswept += bytes;
+        while self.unswept >= SWEPT {
+            self.unswept -= SWEPT;
+            guarded(&self.dir, || self.broom.insert([], &[]))?;
+        }
+        Ok(())
     }
 
     /// The error for something found on disk that this program did not write.
@@ -227,4 +250,31 @@ fn unsynced(error: io::Error) -> StoreError {
 
 pub(super) fn io_error(error: io::Error) -> StoreError {
     if files::is_full(&error) { StoreError::Full } else { StoreError::Io(error.to_string()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_of_what_was_written_over_is_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut disk = Disk::open(folder.path()).unwrap();
+        let mut live = 0;
+        for n in 0u32..4_000 {
+            let mut batch = Batch::default();
+            // As a message does: some new rows at three ends, and some of the few that are changed by every one.
+            for end in 0u8..3 {
+                batch.insert([&[end], &n.to_be_bytes()[..]].concat(), vec![7; 300]);
+                live += 305;
+            }
+            for hot in 10u8..14 {
+                batch.insert([hot, (n % 5) as u8], vec![n as u8; 500]);
+            }
+            disk.apply_undurably(batch).unwrap();
+        }
+        guarded(folder.path(), || disk.db.flush()).unwrap();
+        let taken = fs::metadata(folder.path().join("db")).unwrap().len();
+        assert!(taken < 6 * live, "{taken} bytes are taken for {live}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Many rows in one entry of sled. sled cuts a page at 16 entries, whatever their size, and keeps a third of a kilobyte in
 //! memory for each page: with a row an entry a long history would take hundreds of megabytes before anything is read. So
-//! entries are leaves of our own: rows in order, up to some kilobytes, under the key of the first of them.
+//! entries are leaves of our own: rows in order, up to a kilobyte, under the key of the first of them.
 //!
 //! A row belongs to the last leaf whose key is not after it. A leaf's key stays when its first row goes; a leaf without rows
 //! goes. The caller has one writer and guards what sled may do; see `disk.rs`.
@@ -13,9 +13,9 @@ use std::{
     ops::{Bound, RangeBounds},
 };
 
-/// Bytes of a leaf, but for one that has a single longer row. 16 of them are a page of sled, which stays well below the
-/// 128 KiB from which sled makes a file of its own of it.
-const LEAF: usize = 4 * 1024;
+/// Bytes of a leaf, but for one that has a single longer row. Each change of a row writes its leaf whole, so they are small;
+/// 16 of them are a page of sled, whose third of a kilobyte of memory then stands for 16 KiB.
+const LEAF: usize = 1024;
 /// Bytes an entry takes beside what is left of its key and its value.
 const ENTRY: usize = 2 + 2 + 4;
 
