@@ -38,12 +38,15 @@ impl Turn<'_> {
         }
         contact.blocked = false;
         self.put(ContactRow::key(account), &contact);
-        self.reach_contact(&contact)?;
+        // Nothing was heard of it meanwhile: when both connect anew they tell each other what was said once.
         for device in &contact.devices {
-            if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(*device))? {
-                self.greet(&row)?;
+            if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(*device))?
+                && self.mem.peers.contains_key(&row.transport)
+            {
+                self.forget(row.transport);
             }
         }
+        self.reach_contact(&contact)?;
         self.look_into_boxes()?;
         self.tell_contact(account)?;
         Ok(Reply::Contact(account))

@@ -203,7 +203,7 @@ impl Turn<'_> {
         self.ensure_chat(chat, ChatKind::Direct(account))?;
         for device in &contact.devices {
             self.post_unsent(*device, chat)?;
-            self.give_bundle(*device)?;
+            self.tell_boxes(*device)?;
             self.pump(*device)?;
         }
         self.reach_contact(&contact)?;

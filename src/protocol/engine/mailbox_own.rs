@@ -360,6 +360,10 @@ impl Turn<'_> {
             let knows = self.may_know_bundle(&device)?;
             // Who was asked by a start has a bundle of this device without these boxes.
             let asked = !knows && device.sending.is_some() && self.is_asked(device.account)?;
+            if knows && self.is_contacts_device(device.account, device.device)? {
+                self.post_boxes(device.device)?;
+                continue;
+            }
             match (here, knows || asked) {
                 (false, true) => self.owe_bundle(&device)?,
                 (true, true) if asked => self.give_bundle(device.device)?,
@@ -367,6 +371,18 @@ impl Turn<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Tells a new contact's device where mail may be left for this one: not in the box of the link, which closes now.
+    pub(super) fn tell_boxes(&mut self, device: DeviceId) -> Step {
+        if self.named_boxes()?.is_empty() { self.give_bundle(device) } else { self.post_boxes(device) }
+    }
+
+    /// Puts the newest bundle into a device's outbox, in place of an older one.
+    fn post_boxes(&mut self, device: DeviceId) -> Step {
+        self.drop_controls(device, &|record| matches!(record, Record::Boxes(_)))?;
+        let bundle = self.own()?.bundle;
+        self.post(device, &Record::Boxes(bundle))
     }
 
     fn is_asked(&self, account: AccountId) -> Step<bool> {

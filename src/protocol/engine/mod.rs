@@ -423,7 +423,7 @@ impl Turn<'_> {
             Record::Profile(name, chosen) => self.profile_came(&heard, &name, chosen),
             Record::Event(bytes) => self.event_came(&heard, &bytes),
             Record::Receipt(receipt) => self.receipt(&heard.device, receipt),
-            Record::Bundle(bytes) => self.bundle_told(&bytes),
+            Record::Bundle(bytes) | Record::Boxes(bytes) => self.bundle_told(&bytes),
             Record::Invite(group, name, _) => self.invite_came(&heard, group, &name),
             Record::Join(group, bytes) => self.join_came(&heard, group, &bytes),
             Record::Ops(group, ops) => self.ops_came(heard.device.device, group, &ops),

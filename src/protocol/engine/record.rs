@@ -59,6 +59,10 @@ pub enum Record {
     /// The keys of single events.
     #[n(14)]
     Keys(#[n(0)] OpId, #[n(1)] Vec<(EventId, Secret)>),
+    /// "My boxes are these now": this device's newest bundle, kept until it is confirmed, since who does not know them can
+    /// leave no mail.
+    #[n(15)]
+    Boxes(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
     /// "What are these members called?"
     #[n(48)]
     NamesWanted(#[n(0)] OpId, #[n(1)] Vec<AccountId>),
