@@ -2,6 +2,7 @@
 
 use super::{
     Timer,
+    bundles::verified,
     command::{MailboxAt, Refusal, Reply},
     mailbox_mail::{Fetch, Taken},
     mailbox_send::{Left, Outgoing, Sought},
@@ -135,7 +136,7 @@ impl Turn<'_> {
         let row = self.mailboxes()?.into_iter().find(|row| row.account == account).ok_or(Refusal::NoSuchMailbox)?;
         if self.mem.peers.contains_key(&row.node) {
             self.send(row.node, &Frame::Ask(Ask::Close(row.id, self.now)));
-            for ticket in self.open_tickets()? {
+            for ticket in self.tickets_with_boxes()? {
                 self.send(row.node, &Frame::Ask(Ask::Close(ticket.inv.ticket_box(), self.now)));
             }
         }
@@ -270,7 +271,7 @@ impl Turn<'_> {
             let guest_of = row.guest.map(|(ticket, _)| ticket);
             self.ask_to_open(peer, row.id, Opening { link: row.pass, guest_of, ..Opening::default() });
             if row.guest.is_none() {
-                for ticket in self.open_tickets()? {
+                for ticket in self.tickets_with_boxes()? {
                     self.open_ticket_box(&row, &ticket)?;
                 }
             }
@@ -312,9 +313,10 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn open_tickets(&self) -> Step<Vec<TicketRow>> {
+    fn tickets_with_boxes(&self) -> Step<Vec<TicketRow>> {
         let mut tickets = all::<TicketRow>(self, b"")?;
-        tickets.retain(|ticket| ticket.state == TicketState::Open && ticket.expires > self.now);
+        let is_awaited = |ticket: &TicketRow| ticket.state == TicketState::Open || !ticket.pending.is_empty();
+        tickets.retain(|ticket| is_awaited(ticket) && ticket.expires > self.now);
         tickets.sort_by_key(|ticket| std::cmp::Reverse((ticket.made, ticket.inv.ticket_box())));
         tickets.truncate(TICKET_BOXES);
         Ok(tickets)
@@ -360,14 +362,12 @@ impl Turn<'_> {
             let knows = self.may_know_bundle(&device)?;
             // Who was asked by a start has a bundle of this device without these boxes.
             let asked = !knows && device.sending.is_some() && self.is_asked(device.account)?;
-            if knows && self.is_contacts_device(device.account, device.device)? {
+            if (knows || asked) && self.is_contacts_device(device.account, device.device)? {
                 self.post_boxes(device.device)?;
                 continue;
             }
-            match (here, knows || asked) {
-                (false, true) => self.owe_bundle(&device)?,
-                (true, true) if asked => self.give_bundle(device.device)?,
-                _ => {}
+            if !here && knows {
+                self.owe_bundle(&device)?;
             }
         }
         Ok(())
@@ -380,9 +380,15 @@ impl Turn<'_> {
 
     /// Puts the newest bundle into a device's outbox, in place of an older one.
     fn post_boxes(&mut self, device: DeviceId) -> Step {
-        self.drop_controls(device, &|record| matches!(record, Record::Boxes(_)))?;
         let bundle = self.own()?.bundle;
+        self.drop_controls(device, &|record| matches!(record, Record::Boxes(older) if *older != bundle))?;
         self.post(device, &Record::Boxes(bundle))
+    }
+
+    /// A device confirmed that it knows these boxes.
+    pub(super) fn boxes_confirmed(&mut self, account: AccountId, bytes: &[u8]) -> Step {
+        let Some((_, told)) = verified(bytes) else { return Ok(()) };
+        if told.boxes == self.named_boxes()? { self.leave_ticket_boxes(account) } else { Ok(()) }
     }
 
     fn is_asked(&self, account: AccountId) -> Step<bool> {

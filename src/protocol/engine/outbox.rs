@@ -21,7 +21,7 @@ use crate::protocol::{
         session::Sealed,
     },
     delivery::Numbers,
-    ids::{ChatId, DeviceId, EventId, TransportKey},
+    ids::{AccountId, ChatId, DeviceId, EventId, TransportKey},
     time::Millis,
     view::{Direction, Key, View},
     wire::{decode, encode, frame::Frame, limits::MAX_UNKNOWN_TAGS},
@@ -492,11 +492,19 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// A request that reached the other's device is more than pending.
+    /// What follows from a control record that reached the other's device.
     fn control_confirmed(&mut self, device: DeviceId, record: &[u8]) -> Step {
-        let Some(Record::Request(..)) = Record::parse(record) else { return Ok(()) };
         let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
-        let Some(mut contact) = self.contact(row.account)? else { return Ok(()) };
+        match Record::parse(record) {
+            Some(Record::Request(..)) => self.request_confirmed(row.account),
+            Some(Record::Boxes(bundle)) => self.boxes_confirmed(row.account, &bundle),
+            _ => Ok(()),
+        }
+    }
+
+    /// A request that reached the other's device is more than pending.
+    fn request_confirmed(&mut self, account: AccountId) -> Step {
+        let Some(mut contact) = self.contact(account)? else { return Ok(()) };
         if contact.state == ContactState::Pending {
             contact.state = ContactState::Requested;
             self.put(ContactRow::key(contact.account), &contact);

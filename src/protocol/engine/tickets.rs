@@ -65,8 +65,10 @@ impl Turn<'_> {
         let open = rows::all::<TicketRow>(self, b"")?
             .into_iter()
             .find(|ticket| ticket.state == TicketState::Open && ticket.link.to_ascii_lowercase() == wanted);
-        let ticket = open.ok_or(Refusal::NoSuchLink)?;
-        self.close_ticket(ticket, TicketState::Revoked)?;
+        let mut ticket = open.ok_or(Refusal::NoSuchLink)?;
+        ticket.pending.clear();
+        self.close_ticket(ticket.clone(), TicketState::Revoked)?;
+        self.unpin_ticket(&ticket)?;
         Ok(Reply::Done)
     }
 
@@ -93,10 +95,11 @@ impl Turn<'_> {
         Ok(Some(ticket.inv))
     }
 
-    /// Somebody was accepted by this link: nobody else will be.
+    /// Somebody was accepted by this link: nobody else will be. Its boxes stay while that one knows of no others.
     pub(super) fn use_ticket(&mut self, inv: &Inv, accepted: AccountId) -> Step {
-        let Some(ticket) = self.read::<TicketRow>(&TicketRow::key(inv.ticket_box()))? else { return Ok(()) };
-        let others: Vec<AccountId> = ticket.pending.iter().copied().filter(|other| *other != accepted).collect();
+        let Some(mut ticket) = self.read::<TicketRow>(&TicketRow::key(inv.ticket_box()))? else { return Ok(()) };
+        let mut others = std::mem::replace(&mut ticket.pending, vec![accepted]);
+        others.retain(|other| *other != accepted);
         self.close_ticket(ticket, TicketState::Used)?;
         let (tag, _) = intro_tag(&inv.intro());
         for other in others {
@@ -108,15 +111,25 @@ impl Turn<'_> {
     /// Ends a link: its prekey is erased, and who comes with it later is told.
     fn close_ticket(&mut self, mut ticket: TicketRow, state: TicketState) -> Step {
         ticket.state = state;
-        ticket.pending.clear();
         self.put(TicketRow::key(ticket.inv.ticket_box()), &ticket);
-        self.unpin_ticket(&ticket)?;
         self.erase_prekey(&ticket.prekey)?;
         let (tag, _) = intro_tag(&ticket.inv.intro());
         let Some(mut row) = self.read::<TagRow>(&TagRow::key(tag))? else { return Ok(()) };
         row.intro = Some(Intro::Closed);
         row.secret = None;
         self.put(TagRow::key(tag), &row);
+        Ok(())
+    }
+
+    /// Who was accepted by a link knows other boxes of this device: those of the link are needed no more.
+    pub(super) fn leave_ticket_boxes(&mut self, account: AccountId) -> Step {
+        for mut ticket in self.sound::<TicketRow>(b"")? {
+            if ticket.state == TicketState::Used && ticket.pending.contains(&account) {
+                ticket.pending.clear();
+                self.put(TicketRow::key(ticket.inv.ticket_box()), &ticket);
+                self.unpin_ticket(&ticket)?;
+            }
+        }
         Ok(())
     }
 

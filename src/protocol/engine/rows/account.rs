@@ -154,7 +154,7 @@ pub struct TicketRow {
     /// That prekey.
     #[cbor(n(5), with = "minicbor::bytes")]
     pub prekey: [u8; 8],
-    /// Accounts whose requests wait.
+    /// Accounts whose requests wait; once it is used, who was accepted, until that one knows other boxes than the link's.
     #[n(6)]
     pub pending: Vec<AccountId>,
     /// Whether it is open.
