@@ -302,7 +302,7 @@ impl Turn<'_> {
     fn bundle_wanted(&mut self, peer: TransportKey, tag: Tag) -> Step {
         let row = self.read::<TagRow>(&TagRow::key(tag))?;
         match row.map(|row| (row.intro, row.secret)) {
-            Some((Some(Intro::Closed), _)) => self.ticket_is_used(peer, tag)?,
+            Some((Some(Intro::Closed), _)) => self.ticket_is_used(peer, tag).map(drop)?,
             Some((Some(intro), Some(secret))) => self.offer_bundle(peer, tag, &intro, &secret)?,
             _ => self.send(peer, &Frame::Unknown(tag)),
         }
@@ -310,13 +310,15 @@ impl Turn<'_> {
     }
 
     /// Tells who comes with a link that it is used; but not the one who was accepted by it, whose answer is on its way.
-    pub(super) fn ticket_is_used(&mut self, peer: TransportKey, tag: Tag) -> Step {
+    /// Whether it was told.
+    pub(super) fn ticket_is_used(&mut self, peer: TransportKey, tag: Tag) -> Step<bool> {
         let account = self.device_of(peer)?.map(|device| device.account);
         let contact = account.map(|account| self.contact(account)).transpose()?.flatten();
-        if contact.is_none_or(|contact| contact.state != ContactState::Connected) {
-            self.send(peer, &Frame::TicketUsed(tag));
+        if contact.is_some_and(|contact| contact.state == ContactState::Connected) {
+            return Ok(false);
         }
-        Ok(())
+        self.send(peer, &Frame::TicketUsed(tag));
+        Ok(true)
     }
 
     /// The answer to a bundle that was asked for, or to a start under a prekey that is gone.

@@ -71,8 +71,11 @@ impl Turn<'_> {
         }
         match row.intro {
             Some(Intro::Closed) => {
-                if let Some(peer) = peer {
-                    self.ticket_is_used(peer, tag)?;
+                if let Some(peer) = peer
+                    && !self.ticket_is_used(peer, tag)?
+                {
+                    // It is of the one that was accepted, in a session that is not here: it has, or will have, another.
+                    self.send(peer, &Frame::Unknown(tag));
                 }
             }
             Some(intro) => {
