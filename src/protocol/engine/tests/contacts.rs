@@ -233,6 +233,10 @@ fn what_was_read_before_a_block_is_told_after_it() {
     world.pass(SOON);
     assert_eq!(read(&world), Some(0));
     world.command(0, Command::Unblock(world.account(1))).unwrap();
+    let peer = world.nodes[1].transport;
+    assert!(world.hung_up.contains(&(0, peer)), "who was not listened to is met anew");
+    world.part(0, 1);
+    world.connect(0, 1);
     world.pass(SOON);
     assert_eq!(read(&world), Some(1));
 }

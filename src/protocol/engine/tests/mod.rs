@@ -86,6 +86,8 @@ pub(super) struct World {
     damaged: Vec<(usize, Table)>,
     /// Who shuns whom, and for what.
     shunned: Vec<(usize, TransportKey, Offence)>,
+    /// Connections that nodes ended.
+    hung_up: Vec<(usize, TransportKey)>,
     /// Bytes of frames that each sent.
     sent: Vec<usize>,
     /// Frames to keys that are none of the nodes'.
@@ -133,6 +135,7 @@ impl World {
             apart: BTreeSet::new(),
             damaged: vec![],
             shunned: vec![],
+            hung_up: vec![],
             sent: vec![0; count],
             to_strangers: vec![],
         };
@@ -402,7 +405,8 @@ impl World {
             Effect::Reply(_, reply) => self.replies.push(reply),
             Effect::Damaged(table) => self.damaged.push((at, table)),
             Effect::Shunned(peer, offence) => self.shunned.push((at, peer, offence)),
-            Effect::Reach(..) | Effect::Forget(_) | Effect::Probe(_) | Effect::Notice(..) | Effect::Feed(_) => {}
+            Effect::Forget(peer) => self.hung_up.push((at, peer)),
+            Effect::Reach(..) | Effect::Probe(_) | Effect::Notice(..) | Effect::Feed(_) => {}
         }
     }
 
