@@ -12,7 +12,7 @@ use std::{
 };
 
 /// Seeds of the gate; `MOIM_SIM_SEEDS=from..to` (both included) chooses others.
-const SEEDS: RangeInclusive<u64> = 1..=200;
+const SEEDS: RangeInclusive<u64> = 1..=2_000;
 /// Partitions of the gate; `MOIM_SIM_PARTITIONS=from..to` chooses others.
 const PARTITIONS: RangeInclusive<u64> = 1..=8;
 

@@ -4,8 +4,8 @@ use super::{
     bundles::verified,
     record::{Position, Record},
     rows::{
-        ContactRow, ContactState, DeviceRow, Intro, Origin, OwnRow, PrekeyRow, SeenRow, SessionRow, SkippedRow, TagRow,
-        all,
+        ContactRow, ContactState, DeviceRow, GroupRow, GroupState, Intro, Origin, OwnRow, PrekeyRow, SeenRow,
+        SessionRow, SkippedRow, TagRow, all,
     },
     turn::{Step, Turn},
 };
@@ -178,7 +178,7 @@ impl Turn<'_> {
             && !self.is_contacts_device(account, bundle.cert.device)?;
         let Some((origin, ticket)) = self.admit(peer, outer.tag(), intro, &bundle)? else {
             return Ok(match intro {
-                Intro::Group(_) => Hearing::Early,
+                Intro::Group(group) if self.hears_of_members(*group)? => Hearing::Early,
                 Intro::Again(_) if self.is_blocked(account)? => Hearing::Shut,
                 _ => Hearing::Nothing,
             });
@@ -206,6 +206,12 @@ impl Turn<'_> {
         }
         let at = Position { sid: outer.sid().0, epoch: outer.epoch(), index: outer.index() };
         Ok(Hearing::Heard(Heard { record: opened.record, device, origin, at, ticket }))
+    }
+
+    /// Whether members of a group may still become known here: not of one that was left.
+    fn hears_of_members(&self, group: OpId) -> Step<bool> {
+        let row = self.read::<GroupRow>(&GroupRow::key(group))?;
+        Ok(row.is_some_and(|row| matches!(row.state, GroupState::Joining | GroupState::Joined)))
     }
 
     /// Keeps a start until its sender is known as a member; the oldest goes where there are too many.
