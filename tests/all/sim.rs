@@ -47,6 +47,16 @@ fn thirty_seconds_after_a_partition_heals_everybody_shows_the_same() {
 }
 
 #[test]
+fn sessions_that_a_rollback_took_begin_anew_and_nothing_is_lost() {
+    let fails: Vec<String> = chosen_seeds()
+        .take(60)
+        .filter_map(|seed| run_handled(seed, Handling::LosesSecrets).err())
+        .map(|failure| failure.to_string())
+        .collect();
+    assert!(fails.is_empty(), "{}\n{} of 60 seeds fail", fails.join("\n\n"), fails.len());
+}
+
+#[test]
 fn the_same_seed_is_the_same_history() {
     for seed in [3, 14, 15, 92, 65] {
         assert_eq!(run(seed), run(seed));

@@ -82,12 +82,14 @@ enum Climate {
     Parted,
 }
 
-/// A way to drive the engine wrongly, to see that the checks notice.
+/// A way to drive the engine: rightly, or wrongly, to see that the checks notice.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Handling {
     /// As the node does.
     #[default]
     Right,
+    /// As the node does, and now and then somebody puts keys of before under a store: its secrets are gone.
+    LosesSecrets,
     /// Sends and answers before the commit.
     TellsBeforeDurable,
     /// A failed commit is passed over: the engine goes on with what it remembers.

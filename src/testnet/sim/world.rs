@@ -370,6 +370,12 @@ impl World {
             device.address = address(who, device.life);
         }
         self.note(who, format_args!("is killed"));
+        if self.handling == Handling::LosesSecrets && self.chance.permille(250) {
+            let store = &mut self.devices[who].store;
+            let copy = store.clone();
+            store.roll_back(&copy);
+            self.note(who, format_args!("loses its secrets"));
+        }
         let lost: Vec<Token> = self.asked.iter().filter(|(_, asked)| **asked == who).map(|(token, _)| *token).collect();
         for token in lost {
             self.asked.remove(&token);
