@@ -48,7 +48,7 @@ fn thirty_seconds_after_a_partition_heals_everybody_shows_the_same() {
 
 #[test]
 fn sessions_that_a_rollback_took_begin_anew_and_nothing_is_lost() {
-    let fails: Vec<String> = chosen_seeds()
+    let fails: Vec<String> = chosen_seeds("MOIM_SIM_SEEDS", SEEDS)
         .take(60)
         .filter_map(|seed| run_handled(seed, Handling::LosesSecrets).err())
         .map(|failure| failure.to_string())
