@@ -21,7 +21,7 @@ use crate::protocol::{
 };
 
 impl Turn<'_> {
-    /// Begins anew with everybody. Harmless where it is done twice.
+    /// Begins anew with everybody whose rows can be read. Harmless where it is done twice.
     pub(super) fn start_anew(&mut self) -> Step {
         self.forget_lost();
         self.drop_sessions()?;
@@ -29,24 +29,24 @@ impl Turn<'_> {
         let own = self.own()?;
         // The prekey is gone: a bundle with a new one says so.
         self.renew_bundle(rows::OwnRow { prekey_made: Millis(0), ..own })?;
-        for ticket in rows::all::<TicketRow>(self, b"")? {
-            self.open_ticket_anew(ticket)?;
+        for ticket in self.sound::<TicketRow>(b"")? {
+            self.attempt(|turn| turn.open_ticket_anew(ticket))?;
         }
-        for contact in rows::all::<ContactRow>(self, b"")? {
-            self.meet_anew(&contact)?;
+        for contact in self.sound::<ContactRow>(b"")? {
+            self.attempt(|turn| turn.meet_anew(&contact))?;
         }
-        for group in rows::all::<GroupRow>(self, b"")? {
-            self.join_anew(group)?;
+        for group in self.sound::<GroupRow>(b"")? {
+            self.attempt(|turn| turn.join_anew(group))?;
         }
         Ok(())
     }
 
     /// Those that can be read too: they are as old as the others.
     fn drop_sessions(&mut self) -> Step {
-        for row in rows::all::<SessionRow>(self, b"")? {
+        for row in self.sound::<SessionRow>(b"")? {
             self.drop_session(super::sessions::load(&row)?.sid())?;
         }
-        for mut device in rows::all::<DeviceRow>(self, b"")? {
+        for mut device in self.sound::<DeviceRow>(b"")? {
             device.sending = None;
             device.sessions.clear();
             self.put(DeviceRow::key(device.device), &device);
@@ -55,7 +55,7 @@ impl Turn<'_> {
     }
 
     fn empty_outboxes(&mut self) -> Step {
-        for device in rows::all::<DeviceRow>(self, b"")? {
+        for device in self.sound::<DeviceRow>(b"")? {
             let scope = device.device;
             for (place, bytes) in self.scan(OutboxRow::TABLE, scope.as_ref(), None, Direction::Forward, usize::MAX)? {
                 let row: OutboxRow = rows::parse(&bytes)?;

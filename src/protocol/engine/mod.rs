@@ -356,7 +356,7 @@ impl Engine {
 impl Turn<'_> {
     fn input(&mut self, input: Input) -> Step {
         self.mind_the_clock();
-        self.look_for_ends()?;
+        self.attempt(Self::look_for_ends)?;
         match input {
             Input::Command(token, command) => self.command(token, command),
             Input::Online => self.come_online(),

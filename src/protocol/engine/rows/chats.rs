@@ -164,13 +164,14 @@ impl EventRow {
         Key::named(Self::TABLE, b"", id)
     }
 
+    /// Whether what was said is gone.
+    pub fn is_erased(&self) -> bool {
+        matches!(self.ends, Some(Ends::Erased(_)))
+    }
+
     /// Whether what was said is gone, or is over at this time.
     pub fn is_over(&self, now: Millis) -> bool {
-        match self.ends {
-            Some(Ends::Erased(_)) => true,
-            Some(Ends::At(at)) => at <= now,
-            Some(Ends::AfterReading(_)) | None => false,
-        }
+        self.is_erased() || matches!(self.ends, Some(Ends::At(at)) if at <= now)
     }
 
     /// The time people see: what the author's clock said, but never later than the arrival.
