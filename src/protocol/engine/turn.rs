@@ -203,6 +203,11 @@ impl<'a> Turn<'a> {
         self.erased.insert(cell);
     }
 
+    /// Sees to it that what is deleted from a cell in this turn is soon beyond reach.
+    pub(super) fn renew_cell(&mut self, cell: Option<Cell>) {
+        self.renewed.extend(cell);
+    }
+
     /// Stages the removal of what a rollback made unreadable.
     pub(super) fn forget_lost(&mut self) {
         self.forgets_lost = true;
