@@ -106,7 +106,7 @@ impl Keys {
         erased: &BTreeSet<Vec<u8>>,
     ) -> Result<Option<Row>, ReadError> {
         let Opener::Key(key) = self.opener(at, first, erased)? else { return Ok(None) };
-        let part = |number| Ok(disk.get(&part_key(at, number)).map_err(ReadError::Below)?);
+        let part = |number| disk.get(&part_key(at, number)).map_err(ReadError::Below);
         row::open(key, at, first, part).map(Some)
     }
 

@@ -35,7 +35,7 @@ fn event(n: u32) -> Key {
 }
 
 fn value(n: u32) -> Vec<u8> {
-    n.to_be_bytes().repeat(if n % 50 == 0 { 3_000 } else { 20 })
+    n.to_be_bytes().repeat(if n.is_multiple_of(50) { 3_000 } else { 20 })
 }
 
 fn secrets() -> Vec<Write> {
