@@ -101,6 +101,7 @@ impl Turn<'_> {
                     // Heard as the acceptance it is where that was lost, and as nothing elsewhere.
                     self.post(device, &Record::Accepted(own.name.clone(), own.name_chosen))?;
                     self.post_unsent(device, chat)?;
+                    self.tell_boxes(device)?;
                     self.pump(device)?;
                 }
                 self.tell_contact_notice(contact.account, ContactNotice::SessionRestarted)
