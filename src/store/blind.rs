@@ -21,6 +21,7 @@ const AFTER_ITEMS: u8 = 2;
 /// Bytes before the item: table, scope, kind of item.
 const ITEM_START: usize = 1 + BLIND + 1;
 /// Bytes of what [`Blinder::cell`] gives.
+#[cfg(feature = "node")]
 pub(super) const CELL_NAME: usize = ITEM_START + 8;
 
 /// A range of keys on disk.
@@ -86,6 +87,7 @@ impl Blinder {
 }
 
 /// The keys on disk of a whole table.
+#[cfg(feature = "node")]
 pub(super) fn table_span(table: u8) -> Span {
     (Bound::Included(vec![table]), Bound::Excluded(vec![table + 1]))
 }
