@@ -1,7 +1,7 @@
 //! The world: devices, what is to happen when, and the loop that lets it happen.
 
 use super::{
-    Climate, Failure, Handling, Millis, Report,
+    Climate, Failure, Handling, Kind, Millis, Report,
     chance::Chance,
     device::{Device, Run, address},
     mailbox::{Mailboxes, Manner},
@@ -119,7 +119,7 @@ impl World {
         let mut devices = Vec::new();
         let no_device = |error: super::device::NoDevice| Failure {
             seed,
-            parted: climate == Climate::Parted,
+            kind: kind(climate, handling),
             why: error.to_string(),
             trace: vec![],
         };
@@ -211,8 +211,8 @@ impl World {
                 self.happen(happening);
             }
             if let Some(why) = self.broken.take() {
-                let parted = self.climate == Climate::Parted;
-                return Err(Failure { seed: self.seed, parted, why, trace: self.trace.last() });
+                let kind = kind(self.climate, self.handling);
+                return Err(Failure { seed: self.seed, kind, why, trace: self.trace.last() });
             }
             if done {
                 break;
@@ -403,5 +403,13 @@ impl World {
 
     pub(super) fn transport(&self, who: usize) -> TransportKey {
         self.devices[who].transport
+    }
+}
+
+fn kind(climate: Climate, handling: Handling) -> Kind {
+    match (climate, handling) {
+        (Climate::Parted, _) => Kind::Parted,
+        (Climate::Mixed, Handling::LosesSecrets) => Kind::RolledBack,
+        (Climate::Mixed, _) => Kind::Mixed,
     }
 }
