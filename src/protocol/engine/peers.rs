@@ -341,15 +341,17 @@ impl Turn<'_> {
 
     /// A start under this intro that nobody answered and that was made with another prekey than the one now named is made
     /// anew.
-    fn leave_start_under_other_prekey(&mut self, device: DeviceRow, tag: Tag, prekey: &[u8; 8]) -> Step<DeviceRow> {
-        let Some(sid) = device.sending else { return Ok(device) };
-        let Some(row) = self.read::<rows::SessionRow>(&rows::SessionRow::key(sid))? else { return Ok(device) };
-        let same = row.intro_tag != tag || row.prekey.as_ref().is_none_or(|held| held.as_slice() == prekey);
-        if same || super::sessions::load(&row)?.answered() {
-            return Ok(device);
+    fn leave_start_under_other_prekey(&mut self, mut device: DeviceRow, tag: Tag, prekey: &[u8; 8]) -> Step<DeviceRow> {
+        // Not only the one that is sent on: an entry of the outbox may wait under an older one.
+        for sid in device.sessions.clone() {
+            let Some(row) = self.read::<rows::SessionRow>(&rows::SessionRow::key(sid))? else { continue };
+            let same = row.intro_tag != tag || row.prekey.as_ref().is_none_or(|held| held.as_slice() == prekey);
+            if same || super::sessions::load(&row)?.answered() {
+                continue;
+            }
+            device = self.leave_session(device, sid)?;
+            self.mem.lanes.remove(&device.device);
         }
-        let device = self.leave_session(device, sid)?;
-        self.mem.lanes.remove(&device.device);
         Ok(device)
     }
 
