@@ -153,6 +153,7 @@ impl Turn<'_> {
     pub(super) fn end_mail_to(&mut self, device: &DeviceRow) -> Step {
         self.mem.mail.gone.remove(&device.transport);
         self.mem.mail.outgoing.remove(&device.device);
+        self.owe_told_by_mail(device.device);
         if let Some(owed) = self.read::<OwedRow>(&OwedRow::key(device.device))? {
             for at in owed.positions {
                 self.owe_position(device.device, at);
@@ -169,6 +170,13 @@ impl Turn<'_> {
             self.delete(OwedRow::key(device.device));
         }
         Ok(())
+    }
+
+    /// A device could not read some of its mail: what it was told there is told again.
+    pub(super) fn owe_told_by_mail(&mut self, device: DeviceId) {
+        for at in self.mem.mail.told_by_mail.remove(&device).unwrap_or_default() {
+            self.owe_position(device, at);
+        }
     }
 
     /// Nothing is left for a device any more.
@@ -461,6 +469,9 @@ impl Turn<'_> {
         if device.boxes().is_empty() {
             return Ok(());
         }
+        let told = self.mem.mail.told_by_mail.entry(device.device).or_default();
+        told.extend(&owed.positions);
+        told.drain(..told.len().saturating_sub(MAX_POSITIONS));
         let mut row = self.owed_row(device.device)?;
         row.positions = merged(row.positions, owed.positions);
         row.lost = merged(row.lost, owed.lost);

@@ -348,6 +348,7 @@ impl Turn<'_> {
             self.session_lost(row.clone(), tag)?;
             // What was said once may have been under that tag too.
             self.owe_all(&row)?;
+            self.owe_told_by_mail(device);
         }
         self.rewind_mail(device);
         Ok(())
