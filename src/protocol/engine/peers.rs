@@ -341,7 +341,12 @@ impl Turn<'_> {
 
     /// A start under this intro that nobody answered and that was made with another prekey than the one now named is made
     /// anew.
-    fn leave_start_under_other_prekey(&mut self, mut device: DeviceRow, tag: Tag, prekey: &[u8; 8]) -> Step<DeviceRow> {
+    pub(super) fn leave_start_under_other_prekey(
+        &mut self,
+        mut device: DeviceRow,
+        tag: Tag,
+        prekey: &[u8; 8],
+    ) -> Step<DeviceRow> {
         // Not only the one that is sent on: an entry of the outbox may wait under an older one.
         for sid in device.sessions.clone() {
             let Some(row) = self.read::<rows::SessionRow>(&rows::SessionRow::key(sid))? else { continue };
