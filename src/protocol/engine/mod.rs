@@ -33,6 +33,7 @@ mod index;
 mod intros;
 mod mailbox_first;
 mod mailbox_mail;
+mod mailbox_owed;
 mod mailbox_own;
 mod mailbox_send;
 mod mailbox_serve;
