@@ -91,6 +91,8 @@ methods! {
     MessageLog "message.log" (LogParams) -> LogResult;
     /// Marks messages as read.
     MessageRead "message.read" (ReadParams) -> ReadResult;
+    /// Shows or chooses how long messages last that are written here in a chat.
+    ChatTimer "chat.timer" (TimerParams) -> TimerResult;
     /// Chats, the latest first.
     ChatList "chat.list" (ChatsParams) -> ChatsResult;
     /// Shows or changes whether others in a chat learn what was read.

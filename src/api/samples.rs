@@ -41,6 +41,7 @@ pub(crate) fn answer(method: &str, name: &str) -> Value {
             "delivered": 1, "read": 0, "of": 7, "waiting": {"why": "away", "since": AT}}]}),
         "message.read" => json!({"v": 1, "chat": ID, "read": 3, "unread": 1}),
         "chat.receipts" => json!({"v": 1, "chat": ID, "receipts": "default", "tells": true}),
+        "chat.timer" => json!({"v": 1, "chat": ID, "timer": "1h"}),
         "chat.list" => json!({"v": 1, "chats": [
             {"id": ID, "name": name, "kind": "direct", "unread": 2, "last": message(name, "received")},
             {"id": ID, "name": name, "kind": "group", "unread": 0},

@@ -84,6 +84,54 @@ impl Span {
     }
 }
 
+/// How long something lasts: a [`Span`], or `off` where it is not limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lasting {
+    /// For ever.
+    Off,
+    /// So long.
+    For(Span),
+}
+
+impl fmt::Display for Lasting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::For(span) => span.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Lasting {
+    type Err = BadSpan;
+    fn from_str(text: &str) -> Result<Self, BadSpan> {
+        if text == "off" { Ok(Self::Off) } else { text.parse().map(Self::For) }
+    }
+}
+
+impl Serialize for Lasting {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Lasting {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl From<Duration> for Span {
+    /// In the largest unit that it is a whole number of; parts of a second are left out.
+    fn from(duration: Duration) -> Self {
+        let seconds = duration.as_secs();
+        let units = [(Unit::Days, 24 * 60 * 60), (Unit::Hours, 60 * 60), (Unit::Minutes, 60)];
+        let whole = units.into_iter().find(|(_, long)| seconds > 0 && seconds.is_multiple_of(*long));
+        let (unit, long) = whole.unwrap_or((Unit::Seconds, 1));
+        Self { count: (seconds / long).try_into().unwrap_or(u32::MAX), unit }
+    }
+}
+
 impl From<Span> for Duration {
     fn from(span: Span) -> Self {
         let seconds = match span.unit {
@@ -168,7 +216,10 @@ mod tests {
             let span: Span = text.parse().unwrap();
             assert_eq!(Duration::from(span), Duration::from_secs(seconds));
             assert_eq!(span.to_string(), text);
+            assert_eq!(Span::from(Duration::from(span)), span);
         }
+        assert_eq!("off".parse(), Ok(Lasting::Off));
+        assert_eq!("2h".parse::<Lasting>().unwrap().to_string(), "2h");
         for bad in ["", "s", "7", "7 d", "-7d", "+7d", "7w", "1.5h", "99999999999d", "7일", "일"] {
             assert_eq!(bad.parse::<Span>(), Err(BadSpan), "{bad}");
         }

@@ -1,7 +1,7 @@
 //! The command table: what can be typed. Texts are not here but in `ui/texts/*/commands.ftl`; [`super::help`] joins them.
 
 use crate::api::{
-    time::{BadSpan, Span},
+    time::{BadSpan, Lasting, Span},
     types::{ReadReceipts, Wait},
 };
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -104,6 +104,11 @@ pub(super) enum Command {
         chat: String,
         #[arg(value_name = "CHOICE")]
         choice: Option<ReceiptsChoice>,
+    },
+    Timer {
+        chat: String,
+        #[arg(value_name = "DURATION", value_parser = lasting)]
+        timer: Option<Lasting>,
     },
     Watch {
         #[arg(long, value_name = "CURSOR")]
@@ -327,6 +332,10 @@ pub(super) enum Gen {
     Completions { shell: Shell },
     Man { dir: PathBuf },
     Systemd,
+}
+
+fn lasting(text: &str) -> Result<Lasting, BadSpan> {
+    text.parse()
 }
 
 fn span(text: &str) -> Result<Span, BadSpan> {

@@ -9,11 +9,11 @@ use super::{
 use crate::{
     api::{
         Api, ApiError, Reason, methods,
-        time::Span,
+        time::{Lasting, Span},
         types::{
             Chat, ChatKind, ChatsParams, ChatsResult, Event, GroupState, LogParams, LogResult, MAX_TEXT, Message,
-            MessageKind, MessageState, Notice, ReadParams, ReadReceipts, ReceiptsParams, SendParams, Wait, WatchEvent,
-            WhyWaiting,
+            MessageKind, MessageState, Notice, ReadParams, ReadReceipts, ReceiptsParams, SendParams, TimerParams, Wait,
+            WatchEvent, WhyWaiting,
         },
     },
     protocol::wire::text::SafeText,
@@ -233,6 +233,18 @@ pub(super) async fn receipts<R: Runtime>(
     session.out.result(&result, |out| {
         let tells = if result.tells { "receipts-told" } else { "receipts-kept" };
         out.tell(tells, &[("own", (result.receipts != ReadReceipts::Default).to_string().into())])
+    })
+}
+
+pub(super) async fn timer<R: Runtime>(
+    session: &mut Session<'_, R>,
+    chat: String,
+    timer: Option<Lasting>,
+) -> Result<(), Stop> {
+    let result = session.ask::<methods::ChatTimer>(TimerParams { chat, timer }).await?;
+    session.out.result(&result, |out| match result.timer {
+        Lasting::Off => out.tell("timer-off", &[]),
+        Lasting::For(span) => out.tell("timer-is", &[("time", span.to_string().into())]),
     })
 }
 

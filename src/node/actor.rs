@@ -7,7 +7,10 @@
 
 use super::{
     heart::{Core, Failure, Heart, Outgoing, Settled},
-    limits::{BYTES_PER_DRAIN, CAREFUL_DRAINS, COMMANDS_PER_DRAIN, LONGEST_SLEEP, NET_PER_DRAIN, PAUSE_AFTER_FAILURE},
+    limits::{
+        BYTES_PER_DRAIN, CAREFUL_DRAINS, COMMANDS_PER_DRAIN, LAST_CHORES, LONGEST_SLEEP, NET_PER_DRAIN,
+        PAUSE_AFTER_FAILURE,
+    },
 };
 use crate::{
     protocol::{
@@ -191,9 +194,23 @@ impl<C: Core, S: Store, O: Outside> Actor<C, S, O> {
         loop {
             let first = waiting.block_on(self.wait());
             if matches!(first, First::Closed) {
+                if let Err(error) = self.heart.finish(LAST_CHORES) {
+                    tracing::warn!(%error, "old keys are thrown away at the next start");
+                }
                 return Ok(());
             }
             self.drain(first);
+            self.do_chores();
+        }
+    }
+
+    /// Lets the store do what it wants to do by itself, a piece at a time.
+    fn do_chores(&mut self) {
+        let now = (self.clock)();
+        if self.heart.next_chore().is_some_and(|at| at <= now)
+            && let Err(error) = self.heart.chore(now)
+        {
+            tracing::warn!(%error, "old keys are thrown away later");
         }
     }
 
@@ -202,7 +219,9 @@ impl<C: Core, S: Store, O: Outside> Actor<C, S, O> {
         let rest = self.net_rests_until.map(|until| until.saturating_duration_since(Instant::now()));
         let listens = rest.is_none_or(|rest| rest.is_zero());
         let until_wake = self.heart.next_wake().filter(|_| listens).map(|at| at.since((self.clock)()));
+        let until_chore = self.heart.next_chore().map_or(LONGEST_SLEEP, |at| at.since((self.clock)()));
         let sleep = until_wake.or(rest.filter(|_| !listens)).unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP);
+        let sleep = sleep.min(until_chore);
         if self.stop.is_cancelled() {
             self.commands.close();
         }

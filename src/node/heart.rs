@@ -15,6 +15,7 @@ use crate::{
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::CryptoRng;
+use std::time::Duration;
 
 /// What the actor needs of an engine.
 pub(super) trait Core: Send {
@@ -91,18 +92,29 @@ pub(super) struct Heart<C, S> {
     rng: ChaCha20Rng,
     gathered: Settled,
     staged: usize,
+    /// The engine heard in this drain that the store was rolled back.
+    told_of_rollback: bool,
 }
 
 impl<C: Core, S: Store> Heart<C, S> {
     /// `fresh` makes an engine that remembers nothing.
     pub(super) fn new(store: S, rng: ChaCha20Rng, mut fresh: impl FnMut() -> C + Send + 'static) -> Self {
         let core = fresh();
-        Self { core, fresh: Box::new(fresh), store, rng, gathered: Settled::default(), staged: 0 }
+        let fresh = Box::new(fresh);
+        Self { core, fresh, store, rng, gathered: Settled::default(), staged: 0, told_of_rollback: false }
     }
 
     /// Hands one input in. After an error the drain is over: call [`Heart::give_up`].
     pub(super) fn take(&mut self, input: Input, now: Millis) -> Result<(), Failure> {
         self.store.revive()?;
+        if self.store.rolled_back() && !self.told_of_rollback {
+            self.told_of_rollback = true;
+            self.hand_in(Input::RolledBack, now)?;
+        }
+        self.hand_in(input, now)
+    }
+
+    fn hand_in(&mut self, input: Input, now: Millis) -> Result<(), Failure> {
         for effect in self.core.handle(input, now, &mut self.rng, &self.store)? {
             match effect {
                 Effect::Persist(writes) => {
@@ -136,6 +148,7 @@ impl<C: Core, S: Store> Heart<C, S> {
         self.take(Input::DrainEnd, now)?;
         self.store.commit()?;
         self.staged = 0;
+        self.told_of_rollback = false;
         Ok(std::mem::take(&mut self.gathered))
     }
 
@@ -144,6 +157,7 @@ impl<C: Core, S: Store> Heart<C, S> {
         self.store.discard();
         self.gathered = Settled::default();
         self.staged = 0;
+        self.told_of_rollback = false;
         self.core = (self.fresh)();
     }
 
@@ -154,6 +168,21 @@ impl<C: Core, S: Store> Heart<C, S> {
 
     pub(super) fn next_wake(&self) -> Option<Millis> {
         self.core.next_wake()
+    }
+
+    /// When the store wants to do something by itself.
+    pub(super) fn next_chore(&self) -> Option<Millis> {
+        self.store.next_chore()
+    }
+
+    /// Lets the store do a piece of that. Between drains only.
+    pub(super) fn chore(&mut self, now: Millis) -> Result<(), StoreError> {
+        self.store.do_chore(now)
+    }
+
+    /// Lets the store end well.
+    pub(super) fn finish(&mut self, within: Duration) -> Result<(), StoreError> {
+        self.store.finish(within)
     }
 
     pub(super) fn view(&self) -> &dyn View {
@@ -171,8 +200,5 @@ fn log(peer: &TransportKey, notice: Notice) {
 }
 
 fn weight(write: &Write) -> usize {
-    match write {
-        Write::Put(key, value) => key.scope.len() + value.len(),
-        Write::Delete(key) => key.scope.len(),
-    }
+    write.row().map_or(0, |(key, value)| key.scope.len() + value.len())
 }

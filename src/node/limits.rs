@@ -22,5 +22,7 @@ pub(super) const READS_AT_ONCE: usize = 16;
 pub(super) const ENGINE_STOP_WAIT: Duration = Duration::from_millis(1_400);
 /// How long it then waits for the network, which has nothing to write.
 pub(super) const NET_STOP_WAIT: Duration = Duration::from_millis(200);
+/// Of the former, what the store may take to throw old keys away.
+pub(super) const LAST_CHORES: Duration = Duration::from_millis(500);
 /// How long a start waits for the first address.
 pub(super) const FIRST_ADDRESS_WAIT: Duration = Duration::from_secs(2);

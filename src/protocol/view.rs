@@ -42,10 +42,31 @@ pub enum Table {
     Mail = 34,
     Owed = 35,
     Order = 36,
+    Cell = 38,
+    Expiry = 39,
+    Timer = 40,
     Segment = 41,
     Postings = 42,
     Voucher = 44,
     Unsettled = 45,
+}
+
+impl Table {
+    /// Tables of secrets that must be gone for good once they are deleted or replaced: a store keeps their rows under a key
+    /// that it throws away again and again.
+    pub const SECRETS: &[Self] = &[
+        Self::Prekey,
+        Self::Session,
+        Self::Skipped,
+        Self::Tag,
+        Self::Outbox,
+        Self::Control,
+        Self::Chain,
+        Self::GroupSecret,
+    ];
+
+    /// Tables whose rows may be in a [`Cell`].
+    pub const IN_CELLS: &[Self] = &[Self::Event, Self::Held];
 }
 
 /// The last part of a row's name.
@@ -80,20 +101,64 @@ impl Key {
     }
 }
 
+/// Rows that are erased together: by throwing away the one key they are under.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cell {
+    /// What its rows belong to (a chat). A store blinds it.
+    pub scope: Vec<u8>,
+    /// The hour since 1970 in which its rows are over; 0 where they last.
+    pub hour: u64,
+}
+
+impl Cell {
+    /// The cell of what lasts.
+    pub fn lasting(scope: impl AsRef<[u8]>) -> Self {
+        Self { scope: scope.as_ref().to_vec(), hour: 0 }
+    }
+
+    /// The cell of what is over by the end of an hour.
+    pub fn until(scope: impl AsRef<[u8]>, hour: u64) -> Self {
+        Self { scope: scope.as_ref().to_vec(), hour }
+    }
+}
+
 /// One change to the store. A batch of them is applied whole, in order, or not at all.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Write {
     /// Insert or replace a row.
     Put(Key, Vec<u8>),
+    /// Insert or replace a row of a table of [`Table::IN_CELLS`], in this cell from now on.
+    PutIn(Cell, Key, Vec<u8>),
     /// Remove a row; no error where it is not there.
     Delete(Key),
+    /// Remove every row of a cell. Soon after, nothing on the disk opens them any more. Rows put into it later are in a
+    /// new cell of the same name.
+    EraseCell(Cell),
+    /// Soon after, nothing on the disk opens what was deleted or replaced in this cell; its present rows stay.
+    RenewCell(Cell),
+    /// Remove what [`Input::RolledBack`](crate::protocol::engine::Input::RolledBack) was about.
+    ForgetLost,
+}
+
+impl Write {
+    /// The row that it puts, if it puts one.
+    pub fn row(&self) -> Option<(&Key, &Vec<u8>)> {
+        match self {
+            Self::Put(key, value) | Self::PutIn(_, key, value) => Some((key, value)),
+            _ => None,
+        }
+    }
 }
 
 impl std::fmt::Debug for Write {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Put(key, value) => write!(f, "Put({:?}, {} bytes)", key.table, value.len()),
+            Self::PutIn(_, key, value) => write!(f, "PutIn({:?}, {} bytes)", key.table, value.len()),
             Self::Delete(key) => write!(f, "Delete({:?})", key.table),
+            Self::EraseCell(cell) => write!(f, "EraseCell({})", cell.hour),
+            Self::RenewCell(cell) => write!(f, "RenewCell({})", cell.hour),
+            Self::ForgetLost => f.write_str("ForgetLost"),
         }
     }
 }

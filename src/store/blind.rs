@@ -7,7 +7,7 @@
 
 use crate::protocol::{
     crypto::secret::Secret,
-    view::{Direction, Item, Key, Table},
+    view::{Cell, Direction, Item, Key, Table},
 };
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -20,6 +20,9 @@ const AT: u8 = 1;
 const AFTER_ITEMS: u8 = 2;
 /// Bytes before the item: table, scope, kind of item.
 const ITEM_START: usize = 1 + BLIND + 1;
+/// Bytes of what [`Blinder::cell`] gives.
+#[cfg(feature = "node")]
+pub(super) const CELL_NAME: usize = ITEM_START + 8;
 
 /// A range of keys on disk.
 pub(super) type Span = (Bound<Vec<u8>>, Bound<Vec<u8>>);
@@ -46,6 +49,11 @@ impl Blinder {
                 [&self.scope(key.table, &key.scope)[..], &[NAMED], &name].concat()
             }
         }
+    }
+
+    /// What the keys on disk of a cell's own rows begin with.
+    pub(super) fn cell(&self, cell: &Cell) -> Vec<u8> {
+        [&self.scope(Table::Cell, &cell.scope)[..], &[AT], &cell.hour.to_be_bytes()].concat()
     }
 
     /// The keys that a scan of a scope goes over.
@@ -76,6 +84,12 @@ impl Blinder {
         out.copy_from_slice(&full[..BLIND]);
         out
     }
+}
+
+/// The keys on disk of a whole table.
+#[cfg(feature = "node")]
+pub(super) fn table_span(table: u8) -> Span {
+    (Bound::Included(vec![table]), Bound::Excluded(vec![table + 1]))
 }
 
 /// The item bytes of a key on disk, as a scan gives them.

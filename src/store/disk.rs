@@ -152,6 +152,11 @@ impl Disk {
         Ok(())
     }
 
+    /// The folder it is in.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The error for something found on disk that this program did not write.
     pub(super) fn damaged(&self, why: &str) -> StoreError {
         StoreError::Damaged { dir: self.dir.clone(), why: why.to_owned() }

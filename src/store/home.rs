@@ -2,7 +2,7 @@
 //!
 //! | entry | what it is |
 //! |---|---|
-//! | `keyslots` | the root key and the account's entropy, under the passphrase; there from the moment the home is whole |
+//! | `keyslots` | root key and account entropy under the passphrase, rotating keys under the root; there once the home is whole |
 //! | `lock` | held by the process that has the home open |
 //! | `store/` | sled: encrypted rows |
 //! | `ballast` | room kept aside for a full disk |
@@ -15,6 +15,7 @@ use crate::protocol::{crypto::secret::Secret, view::Write};
 use crate::store::{
     SledStore, Store, StoreError, files,
     keyslots::{Cost, Keyslots, Passphrase, Purpose, random},
+    rings::{Ring, SlotFile},
 };
 use std::{
     fmt,
@@ -35,7 +36,7 @@ const LOCK_WAIT: Duration = Duration::from_millis(300);
 pub struct Home {
     dir: PathBuf,
     lock: Arc<File>,
-    keyslots: Keyslots,
+    keyslots: Arc<SlotFile>,
     root: Secret,
 }
 
@@ -139,12 +140,16 @@ impl Home {
         if let Some(entropy) = entropy {
             keyslots.set(Purpose::Account, entropy, passphrase, cost)?;
         }
-        let mut store = SledStore::open(dir, &root, Arc::clone(&lock))?;
+        for purpose in [Purpose::State, Purpose::Cells] {
+            keyslots.set_ring(purpose, &Ring::new()?, &root)?;
+        }
+        let keyslots = Arc::new(SlotFile::new(dir.join("keyslots"), keyslots));
+        let mut store = SledStore::open(dir, &root, Arc::clone(&keyslots), Arc::clone(&lock))?;
         store.stage(first)?;
         store.commit()?;
         drop(store);
         // Without its keys the home is half made: this is the moment from which it is whole.
-        keyslots.save(&dir.join("keyslots"))?;
+        keyslots.change(|_| Ok(()))?;
         finish(dir)?;
         Ok(Self { dir: dir.to_path_buf(), lock, keyslots, root })
     }
@@ -165,6 +170,7 @@ impl Home {
             root = root_of(&keyslots, passphrase)?;
         }
         finish(dir)?;
+        let keyslots = Arc::new(SlotFile::new(dir.join("keyslots"), keyslots));
         Ok(Self { dir: dir.to_path_buf(), lock, keyslots, root })
     }
 
@@ -191,7 +197,7 @@ impl Home {
         if Arc::strong_count(&self.lock) > 1 {
             return Err(StoreError::InUse);
         }
-        SledStore::open(&self.dir, &self.root, Arc::clone(&self.lock))
+        SledStore::open(&self.dir, &self.root, Arc::clone(&self.keyslots), Arc::clone(&self.lock))
     }
 
     /// The folder.
@@ -207,9 +213,10 @@ impl Home {
         new: Option<&Passphrase>,
         cost: Cost,
     ) -> Result<(), HomeError> {
-        let root = self.keyslots.secret(Purpose::Root, old)?.ok_or(HomeError::Damaged("keyslots has no root key"))?;
-        let account = self.keyslots.secret(Purpose::Account, old)?;
-        self.change_keyslots(|keyslots| {
+        let held = self.keyslots.read(|slots| slots.secret(Purpose::Root, old))?;
+        let root = held.ok_or(HomeError::Damaged("keyslots has no root key"))?;
+        let account = self.keyslots.read(|slots| slots.secret(Purpose::Account, old))?;
+        self.keyslots.change(|keyslots| {
             keyslots.set(Purpose::Root, &root, new, cost)?;
             match &account {
                 Some(account) => keyslots.set(Purpose::Account, account, new, cost),
@@ -227,27 +234,14 @@ impl Home {
         cost: Cost,
     ) -> Result<(), HomeError> {
         // Proves that it is the passphrase of this home: two different ones could not be changed together.
-        self.keyslots.secret(Purpose::Root, passphrase)?;
-        let passphrase = passphrase.filter(|_| self.keyslots.is_locked(Purpose::Root));
-        self.change_keyslots(|keyslots| keyslots.set(Purpose::Account, entropy, passphrase, cost))
+        self.keyslots.read(|slots| slots.secret(Purpose::Root, passphrase))?;
+        let passphrase = passphrase.filter(|_| self.keyslots.read(|slots| slots.is_locked(Purpose::Root)));
+        self.keyslots.change(|keyslots| keyslots.set(Purpose::Account, entropy, passphrase, cost))
     }
 
     /// The entropy of the account's words; `None` on a device that does not hold the account key.
     pub fn account_secret(&self, passphrase: Option<&Passphrase>) -> Result<Option<Secret>, HomeError> {
-        self.keyslots.secret(Purpose::Account, passphrase)
-    }
-
-    /// Changes the file first and what is in memory after it, so that a failed write changes nothing.
-    fn change_keyslots(
-        &mut self,
-        change: impl FnOnce(&mut Keyslots) -> Result<(), HomeError>,
-    ) -> Result<(), HomeError> {
-        let path = self.dir.join("keyslots");
-        let mut changed = self.keyslots.clone();
-        change(&mut changed)?;
-        changed.save(&path)?;
-        self.keyslots = changed;
-        Ok(())
+        self.keyslots.read(|slots| slots.secret(Purpose::Account, passphrase))
     }
 }
 

@@ -1,5 +1,5 @@
-//! The file `keyslots`: the few secrets of a home that do not live in rows, each wrapped under a passphrase or, where the
-//! owner wants none, plain.
+//! The file `keyslots`: the few secrets of a home that do not live in rows. Root and account entropy are each wrapped under
+//! a passphrase or, where the owner wants none, plain; the rings of rotating keys are wrapped under the root.
 //!
 //! magic (8) ‖ format (2) ‖ CBOR record ‖ SHA-256 of all before, so that damage is told from a wrong passphrase. A
 //! passphrase (NFC, UTF-8) becomes a key by Argon2id (RFC 9106) and HKDF over home id and purpose; each slot has a salt of
@@ -14,7 +14,7 @@ use crate::protocol::{
     },
     wire::codec,
 };
-use crate::store::{files, home::HomeError};
+use crate::store::{files, home::HomeError, rings::Ring};
 use argon2::{Algorithm, Argon2, Params, Version};
 use minicbor::{Decode, Encode};
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
@@ -86,6 +86,10 @@ pub(super) enum Purpose {
     Root = 1,
     /// The entropy of the account's words.
     Account = 2,
+    /// The ring that secrets in rows are under.
+    State = 3,
+    /// The ring that the keys of cells are under.
+    Cells = 4,
 }
 
 /// The slots of a home.
@@ -106,7 +110,7 @@ struct Slot {
     /// How the passphrase becomes a key; without it the secret is there in plain.
     #[n(1)]
     lock: Option<Lock>,
-    /// Sealed, or plain 32 bytes; erased when dropped for the latter.
+    /// Sealed, or plain 32 bytes; erased when dropped for the latter. A ring is sealed under the root, without a lock.
     #[cbor(n(2), with = "minicbor::bytes")]
     content: Vec<u8>,
 }
@@ -208,6 +212,30 @@ impl Keyslots {
             }
         }
         Err(reason)
+    }
+
+    /// Sets a ring in place of the one before.
+    pub(super) fn set_ring(&mut self, purpose: Purpose, ring: &Ring, root: &Secret) -> Result<(), HomeError> {
+        let mut rng = ChaCha20Rng::from_seed(*Zeroizing::new(random()?));
+        let plain = Zeroizing::new(codec::encode(ring));
+        let content = seal(&self.ring_key(purpose, root), &[purpose as u8], &plain, &mut rng);
+        self.slots.retain(|slot| slot.purpose != purpose as u8);
+        self.slots.push(Slot { purpose: purpose as u8, lock: None, content });
+        Ok(())
+    }
+
+    /// The ring for a purpose. `None`: there is none.
+    pub(super) fn ring(&self, purpose: Purpose, root: &Secret) -> Result<Option<Ring>, HomeError> {
+        let Some(slot) = self.slots.iter().find(|slot| slot.purpose == purpose as u8) else { return Ok(None) };
+        let damaged = HomeError::Damaged("a ring in keyslots does not open under its root");
+        let Ok(plain) = open(&self.ring_key(purpose, root), &[purpose as u8], &slot.content) else {
+            return Err(damaged);
+        };
+        codec::decode(&Zeroizing::new(plain), "ring").map(Some).map_err(|_| damaged)
+    }
+
+    fn ring_key(&self, purpose: Purpose, root: &Secret) -> Secret {
+        kdf(root.expose(), labels::STORE_WRAP, &[&self.home, &[purpose as u8]])
     }
 
     /// Whether the secret for a purpose is under a passphrase.

@@ -9,7 +9,7 @@ use crate::protocol::{
 use crate::store::{
     Store, StoreError,
     blind::Blinder,
-    overlay::{Overlay, in_direction},
+    overlay::{Overlay, Staged, in_direction},
 };
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -17,20 +17,38 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 #[derive(Clone)]
 pub struct MemoryStore {
     blinder: Blinder,
-    committed: Arc<BTreeMap<Vec<u8>, Vec<u8>>>,
+    committed: Arc<BTreeMap<Vec<u8>, Staged>>,
     staged: Overlay,
+    rolled_back: bool,
 }
 
 impl MemoryStore {
     /// An empty store.
     pub fn new() -> Self {
         // Nothing is hidden in memory: the fixed key is there so that names look as they do on disk.
-        Self { blinder: Blinder::new(&Secret::from([0; 32])), committed: Arc::default(), staged: Overlay::default() }
+        let blinder = Blinder::new(&Secret::from([0; 32]));
+        Self { blinder, committed: Arc::default(), staged: Overlay::default(), rolled_back: false }
     }
 
     /// What a process killed at this moment leaves behind: the committed rows and nothing else.
     pub fn crash(&mut self) {
         self.staged.clear();
+    }
+
+    /// What is left where somebody puts an older copy of the store back under the present keys: the copy without its
+    /// secrets, which only older keys opened.
+    pub fn roll_back(&mut self, older: &Self) {
+        let mut rows = older.committed.as_ref().clone();
+        let is_secret = |key: &[u8]| Table::SECRETS.iter().any(|table| key.first() == Some(&(*table as u8)));
+        rows.retain(|key, _| !is_secret(key));
+        self.rolled_back = rows.len() < older.committed.len();
+        self.committed = Arc::new(rows);
+        self.staged.clear();
+    }
+
+    fn shown<'a>(&self, row: &'a Staged) -> Option<&'a Vec<u8>> {
+        let erased = row.cell.as_ref().is_some_and(|cell| self.staged.erased.contains(cell));
+        (!erased).then_some(&row.value)
     }
 
     /// Committed rows, for tests that weigh what is kept.
@@ -57,7 +75,7 @@ impl View for MemoryStore {
         if let Some(staged) = self.staged.row(&key) {
             return Ok(staged.cloned());
         }
-        Ok(self.committed.get(&key).cloned())
+        Ok(self.committed.get(&key).and_then(|row| self.shown(row)).cloned())
     }
 
     fn scan(
@@ -71,7 +89,7 @@ impl View for MemoryStore {
         let span = self.blinder.span(table, scope, from, direction);
         let committed = in_direction(self.committed.range::<Vec<u8>, _>(span.clone()), direction)
             .map(|(key, value)| Ok((key.clone(), value)));
-        let copy = |_: &[u8], value: &Vec<u8>| Ok(value.clone());
+        let copy = |_: &[u8], row: &Staged| Ok(self.shown(row).cloned());
         self.staged.scan(span, direction, limit, committed, copy)
     }
 }
@@ -86,17 +104,25 @@ impl Store for MemoryStore {
             return Ok(());
         }
         let committed = Arc::make_mut(&mut self.committed);
+        if !self.staged.erased.is_empty() {
+            committed.retain(|_, row| row.cell.as_ref().is_none_or(|cell| !self.staged.erased.contains(cell)));
+        }
         for (key, change) in self.staged.changes() {
             match change {
-                Some(value) => committed.insert(key.clone(), value.clone()),
+                Some(row) => committed.insert(key.clone(), row.clone()),
                 None => committed.remove(key),
             };
         }
+        self.rolled_back &= !self.staged.forgets_lost;
         self.staged.clear();
         Ok(())
     }
 
     fn discard(&mut self) {
         self.staged.clear();
+    }
+
+    fn rolled_back(&self) -> bool {
+        self.rolled_back
     }
 }

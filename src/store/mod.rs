@@ -2,8 +2,10 @@
 //!
 //! It promises that a batch is applied whole or not at all, that what [`Store::commit`] returned `Ok` for survives
 //! `kill -9` and power loss, that nobody without the home's key reads a row or moves one unnoticed, and that a damaged
-//! disk gives an error, never a panic and never wrong bytes. It does not notice when somebody puts back an older copy of
-//! the whole home. It knows nothing of what rows mean: the engine reads through [`View`] and hands over [`Write`]s.
+//! disk gives an error, never a panic and never wrong bytes. What was deleted of the engine's secrets, and erased with its
+//! cell, is soon beyond reach of whoever has the disk and its passphrase: the keys it was under are gone. It notices when
+//! somebody puts back an older store under newer keys or the other way round, but not an older copy of the whole home. It
+//! knows nothing of what rows mean: the engine reads through [`View`] and hands over [`Write`]s.
 //!
 //! The node's engine thread owns the one [`SledStore`]; API threads read committed rows through a [`Reader`]; the
 //! simulator uses the twin, [`MemoryStore`]. Both pass the same contract suite.
@@ -15,17 +17,25 @@ mod overlay;
 #[cfg(feature = "node")]
 mod ballast;
 #[cfg(feature = "node")]
+mod chores;
+#[cfg(feature = "node")]
 mod disk;
+#[cfg(feature = "node")]
+mod draft;
 #[cfg(feature = "node")]
 mod files;
 #[cfg(feature = "node")]
 mod home;
+#[cfg(feature = "node")]
+mod keys;
 #[cfg(feature = "node")]
 mod keyslots;
 #[cfg(feature = "node")]
 mod leaves;
 #[cfg(feature = "node")]
 mod migrate;
+#[cfg(feature = "node")]
+mod rings;
 #[cfg(feature = "node")]
 mod row;
 #[cfg(feature = "node")]
@@ -46,8 +56,11 @@ pub use {
     sled_store::{Reader, SledStore},
 };
 
-use crate::protocol::view::{Table, View, Write};
-use std::path::PathBuf;
+use crate::protocol::{
+    time::Millis,
+    view::{Table, View, Write},
+};
+use std::{path::PathBuf, time::Duration};
 
 /// The longest value of a row, in bytes. The largest rows of the protocol are events of 56 KiB; the rest is room for
 /// tables that gather many small things. A longer thing is a file and goes to the blob store.
@@ -69,6 +82,28 @@ pub trait Store: View {
 
     /// Opens again what a full disk closed, if it can be. Called before a drain reads; nothing to do for most.
     fn revive(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Whether rows are there that only other keys than this home's open: an older store or older keys were put back.
+    /// Readers do not see those rows. True until [`Write::ForgetLost`] is durable.
+    fn rolled_back(&self) -> bool {
+        false
+    }
+
+    /// When [`Store::do_chore`] is wanted, if it is.
+    fn next_chore(&self) -> Option<Millis> {
+        None
+    }
+
+    /// Does a bounded piece (some 10 ms and a sync) of what makes erasures certain: moving rows to newer keys and dropping
+    /// the old ones. Nothing may be staged. After an error it is tried again later.
+    fn do_chore(&mut self, _now: Millis) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// The last chores before the end, as far as they fit the time; what is left is taken up at the next start.
+    fn finish(&mut self, _within: Duration) -> Result<(), StoreError> {
         Ok(())
     }
 }

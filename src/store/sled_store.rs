@@ -2,37 +2,46 @@
 //!
 //! A commit holds readers off until it is durable, so that nobody is ever shown a row that a power loss could take back.
 //! When the disk is full, sled's memory and disk have parted: sled is dropped and opened anew from what is durable, the
-//! staged rows stay, and nothing more is written until there is room for the [`Ballast`] again.
+//! staged rows stay, and nothing more is written until there is room for the [`Ballast`] again. What the store does by
+//! itself, to make erasures certain, is in [`super::chores`].
 
 use crate::protocol::{
-    crypto::{kdf::kdf, labels, seal::DoesNotOpen, secret::Secret},
+    crypto::secret::Secret,
+    time::Millis,
     view::{self, Direction, Key, Table, View, ViewError, Write},
 };
 use crate::store::{
     Store, StoreError,
     ballast::Ballast,
     blind::{self, Blinder},
+    chores::Chores,
     disk::{Disk, io_error},
+    draft::{After, Draft, is_owed, is_rolled_back},
+    keys::{Cells, Keys, ReadError},
+    keyslots::Purpose,
     leaves::Batch,
     migrate::{SCHEMA, Schema, migrate},
     overlay::Overlay,
-    row::{Row, RowKeys, part_key, parts_of},
+    rings::{SlotFile, as_store_error},
 };
-use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use std::{
     collections::BTreeSet,
     fmt,
     fs::File,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
 };
 
 /// The one writer of a home's store.
 pub struct SledStore {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     staged: Overlay,
     ballast: Ballast,
-    schema: Schema,
+    pub(super) schema: Schema,
+    pub(super) vault: Vault,
+    pub(super) chores: Chores,
+    rolled_back: bool,
 }
 
 /// Reads committed rows, from any thread. A read may wait for a commit under way. While a `Reader` lives, the home stays
@@ -40,12 +49,24 @@ pub struct SledStore {
 #[derive(Clone)]
 pub struct Reader(Arc<Shared>);
 
-struct Shared {
-    disk: RwLock<State>,
-    dir: PathBuf,
+/// What writer and readers share.
+pub(super) struct Shared {
+    inner: RwLock<Inner>,
+    pub(super) dir: PathBuf,
     blinder: Blinder,
-    rows: Rows,
     _lock: Arc<File>,
+}
+
+/// The disk and the keys to what is on it, which change together.
+pub(super) struct Inner {
+    state: State,
+    pub(super) keys: Keys,
+}
+
+/// Where the rings are kept.
+pub(super) struct Vault {
+    pub(super) slots: Arc<SlotFile>,
+    pub(super) root: Secret,
 }
 
 enum State {
@@ -56,29 +77,30 @@ enum State {
     Failed(String),
 }
 
-/// Opens and seals rows.
-pub(super) struct Rows(RowKeys);
-
 impl SledStore {
     /// Opens or makes the store of a home under its root key; `lock` is kept while anything reads or writes.
-    pub(super) fn open(home: &Path, root: &Secret, lock: Arc<File>) -> Result<Self, StoreError> {
-        Self::open_with(home, root, lock, SCHEMA)
+    pub(super) fn open(home: &Path, root: &Secret, slots: Arc<SlotFile>, lock: Arc<File>) -> Result<Self, StoreError> {
+        Self::open_with(home, Vault { slots, root: root.clone() }, lock, SCHEMA)
     }
 
-    pub(super) fn open_with(home: &Path, root: &Secret, lock: Arc<File>, schema: Schema) -> Result<Self, StoreError> {
+    pub(super) fn open_with(home: &Path, vault: Vault, lock: Arc<File>, schema: Schema) -> Result<Self, StoreError> {
         let dir = home.join("store");
-        let rows = Rows(RowKeys::new(root));
+        let ring = |purpose| vault.slots.ring(purpose, &vault.root).map_err(|error| as_store_error(home, error));
+        let mut keys = Keys::new(&vault.root, ring(Purpose::State)?, ring(Purpose::Cells)?);
         let mut ballast = Ballast::at(home.join("ballast")).map_err(io_error)?;
-        let disk = match ready(&dir, &rows, schema) {
+        let disk = match ready(&dir, &mut keys, schema) {
             Err(StoreError::Full) => {
                 ballast.release().map_err(io_error)?;
-                ready(&dir, &rows, schema)?
+                ready(&dir, &mut keys, schema)?
             }
             opened => opened?,
         };
-        let blinder = Blinder::new(&kdf(root.expose(), labels::STORE_INDEX, &[]));
-        let shared = Shared { disk: RwLock::new(State::Open(disk)), dir, blinder, rows, _lock: lock };
-        Ok(Self { shared: Arc::new(shared), staged: Overlay::default(), ballast, schema })
+        let rolled_back = is_rolled_back(&disk, &keys)?;
+        let chores = Chores::new(is_owed(&disk)?);
+        let blinder = keys.blinder.clone();
+        let inner = RwLock::new(Inner { state: State::Open(disk), keys });
+        let shared = Arc::new(Shared { inner, dir, blinder, _lock: lock });
+        Ok(Self { shared, staged: Overlay::default(), ballast, schema, vault, chores, rolled_back })
     }
 
     /// A handle for reads from other threads.
@@ -96,30 +118,46 @@ impl SledStore {
         if self.staged.is_empty() {
             return Ok(());
         }
-        let mut state = self.shared.exclusively();
+        let after = self.write(apply, |draft, staged| draft.take(staged))?;
+        self.staged.clear();
+        self.rolled_back &= !after.forgot_lost;
+        self.chores.note(&after);
+        Ok(())
+    }
+
+    /// Fills a batch and applies it. Gives what is true now that was not before.
+    pub(super) fn write(
+        &mut self,
+        apply: fn(&mut Disk, Batch) -> Result<(), StoreError>,
+        fill: impl FnOnce(&mut Draft<'_>, &Overlay) -> Result<(), StoreError>,
+    ) -> Result<After, StoreError> {
+        let mut inner = self.shared.exclusively();
+        let Inner { state, keys } = &mut *inner;
         // Opening may need the room that the ballast has given up: the ballast is taken after it.
         if matches!(*state, State::Full) {
-            *state = State::Open(ready(&self.shared.dir, &self.shared.rows, self.schema)?);
+            *state = State::Open(ready(&self.shared.dir, keys, self.schema)?);
         }
         if !self.ballast.take().map_err(io_error)? {
             return Err(StoreError::Full);
         }
-        let disk = match &mut *state {
+        let disk = match state {
             State::Open(disk) => disk,
             State::Full => return Err(StoreError::Full),
             State::Failed(why) => return Err(StoreError::Io(why.clone())),
         };
-        let batch = self.shared.rows.batch(disk, &self.staged, self.schema)?;
+        let mut draft = Draft::new(disk, keys, self.schema.number)?;
+        fill(&mut draft, &self.staged)?;
+        let (batch, mut after) = draft.done();
         let Err(error) = apply(disk, batch) else {
-            self.staged.clear();
+            after.apply(keys);
             if disk.is_worn() {
                 // What is committed stays so whatever comes of this: should it fail, the next drain tries again.
                 state.give_up(State::Full);
-                if let Ok(disk) = ready(&self.shared.dir, &self.shared.rows, self.schema) {
+                if let Ok(disk) = ready(&self.shared.dir, keys, self.schema) {
                     *state = State::Open(disk);
                 }
             }
-            return Ok(());
+            return Ok(after);
         };
         if !matches!(error, StoreError::Full) {
             state.give_up(State::Failed(format!("{error}; check the disk, then start moim again")));
@@ -128,22 +166,44 @@ impl SledStore {
         state.give_up(State::Full);
         self.ballast.release().map_err(io_error)?;
         // Readers go on with what is durable. Should even this fail, the next commit tries again.
-        if let Ok(disk) = ready(&self.shared.dir, &self.shared.rows, self.schema) {
+        if let Ok(disk) = ready(&self.shared.dir, keys, self.schema) {
             *state = State::Open(disk);
         }
         Err(StoreError::Full)
     }
 }
 
-impl State {
-    fn disk(&self) -> Result<&Disk, ViewError> {
-        match self {
-            Self::Open(disk) => Ok(disk),
-            Self::Full => Err(below(StoreError::Full)),
-            Self::Failed(why) => Err(ViewError::Io(why.clone())),
+impl Inner {
+    pub(super) fn disk(&self) -> Result<&Disk, ViewError> {
+        match &self.state {
+            State::Open(disk) => Ok(disk),
+            State::Full => Err(below(StoreError::Full)),
+            State::Failed(why) => Err(ViewError::Io(why.clone())),
         }
     }
 
+    /// Whether there is a disk to write to.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
+    fn value(
+        &self,
+        disk: &Disk,
+        table: Table,
+        at: &[u8],
+        first: &[u8],
+        erased: &BTreeSet<Vec<u8>>,
+    ) -> Result<Option<Vec<u8>>, ViewError> {
+        match self.keys.read(disk, at, first, erased) {
+            Ok(row) => Ok(row.map(|row| row.value)),
+            Err(ReadError::DoesNotOpen) => Err(ViewError::Damaged(table)),
+            Err(ReadError::Below(error)) => Err(below(error)),
+        }
+    }
+}
+
+impl State {
     fn give_up(&mut self, next: Self) {
         if let Self::Open(disk) = std::mem::replace(self, next) {
             disk.close();
@@ -165,14 +225,31 @@ impl Store for SledStore {
     }
 
     fn revive(&mut self) -> Result<(), StoreError> {
-        if !matches!(*self.shared.shared(), State::Full) {
+        if !matches!(self.shared.shared().state, State::Full) {
             return Ok(());
         }
-        let mut state = self.shared.exclusively();
+        let mut inner = self.shared.exclusively();
+        let Inner { state, keys } = &mut *inner;
         if matches!(*state, State::Full) {
-            *state = State::Open(ready(&self.shared.dir, &self.shared.rows, self.schema)?);
+            *state = State::Open(ready(&self.shared.dir, keys, self.schema)?);
         }
         Ok(())
+    }
+
+    fn rolled_back(&self) -> bool {
+        self.rolled_back
+    }
+
+    fn next_chore(&self) -> Option<Millis> {
+        self.chores.next()
+    }
+
+    fn do_chore(&mut self, now: Millis) -> Result<(), StoreError> {
+        self.chore(now)
+    }
+
+    fn finish(&mut self, within: Duration) -> Result<(), StoreError> {
+        self.finish_chores(within)
     }
 }
 
@@ -181,7 +258,7 @@ impl View for SledStore {
         let on_disk = self.shared.blinder.key(key);
         match self.staged.row(&on_disk) {
             Some(staged) => Ok(staged.cloned()),
-            None => self.shared.row(key.table, &on_disk),
+            None => self.shared.row(key.table, &on_disk, &self.staged.erased),
         }
     }
 
@@ -204,30 +281,13 @@ impl View for SledStore {
         direction: Direction,
         limit: usize,
     ) -> Result<view::EachRow, ViewError> {
-        let state = self.shared.shared();
-        let disk = state.disk()?;
-        let span = self.shared.blinder.span(table, scope, from, direction);
-        let committed = disk.range(span.clone(), direction).map(|pair| pair.map_err(below));
-        let mut damaged = BTreeSet::new();
-        let rows = self.staged.scan(span, direction, limit, committed, |key, first| {
-            let value = self.shared.rows.value(disk, table, key, &first);
-            if let Err(ViewError::Damaged(_)) = value {
-                damaged.insert(blind::item(key));
-                return Ok(Vec::new());
-            }
-            value
-        })?;
-        let each = rows.into_iter().map(|(item, value)| {
-            let sound = !damaged.contains(&item);
-            (item, sound.then_some(value))
-        });
-        Ok(each.collect())
+        self.shared.scan_each(&self.staged, table, scope, from, direction, limit)
     }
 }
 
 impl View for Reader {
     fn row(&self, key: &Key) -> Result<Option<Vec<u8>>, ViewError> {
-        self.0.row(key.table, &self.0.blinder.key(key))
+        self.0.row(key.table, &self.0.blinder.key(key), &BTreeSet::new())
     }
 
     fn scan(
@@ -249,18 +309,7 @@ impl View for Reader {
         direction: Direction,
         limit: usize,
     ) -> Result<view::EachRow, ViewError> {
-        let state = self.0.shared();
-        let disk = state.disk()?;
-        let span = self.0.blinder.span(table, scope, from, direction);
-        let rows = disk.range(span, direction).take(limit).map(|pair| {
-            let (key, first) = pair.map_err(below)?;
-            match self.0.rows.value(disk, table, &key, &first) {
-                Ok(value) => Ok((blind::item(&key), Some(value))),
-                Err(ViewError::Damaged(_)) => Ok((blind::item(&key), None)),
-                Err(error) => Err(error),
-            }
-        });
-        rows.collect()
+        self.0.scan_each(&Overlay::default(), table, scope, from, direction, limit)
     }
 
     fn places(
@@ -279,13 +328,13 @@ impl View for Reader {
 }
 
 impl Shared {
-    fn row(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
-        let state = self.shared();
-        let disk = state.disk()?;
-        let Some(first) = disk.get(key).map_err(below)? else {
-            return Ok(None);
-        };
-        self.rows.value(disk, table, key, &first).map(Some)
+    fn row(&self, table: Table, at: &[u8], erased: &BTreeSet<Vec<u8>>) -> Result<Option<Vec<u8>>, ViewError> {
+        let inner = self.shared();
+        let disk = inner.disk()?;
+        match disk.get(at).map_err(below)? {
+            Some(first) => inner.value(disk, table, at, &first, erased),
+            None => Ok(None),
+        }
     }
 
     fn scan(
@@ -297,133 +346,75 @@ impl Shared {
         direction: Direction,
         limit: usize,
     ) -> Result<view::Rows, ViewError> {
-        let state = self.shared();
-        let disk = state.disk()?;
+        let inner = self.shared();
+        let disk = inner.disk()?;
         let span = self.blinder.span(table, scope, from, direction);
         let committed = disk.range(span.clone(), direction).map(|pair| pair.map_err(below));
-        staged.scan(span, direction, limit, committed, |key, first| self.rows.value(disk, table, key, &first))
+        let open = |at: &[u8], first: Vec<u8>| inner.value(disk, table, at, &first, &staged.erased);
+        staged.scan(span, direction, limit, committed, open)
+    }
+
+    fn scan_each(
+        &self,
+        staged: &Overlay,
+        table: Table,
+        scope: &[u8],
+        from: Option<&[u8]>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<view::EachRow, ViewError> {
+        let inner = self.shared();
+        let disk = inner.disk()?;
+        let span = self.blinder.span(table, scope, from, direction);
+        let committed = disk.range(span.clone(), direction).map(|pair| pair.map_err(below));
+        let mut damaged = BTreeSet::new();
+        let rows = staged.scan(span, direction, limit, committed, |at, first| {
+            match inner.value(disk, table, at, &first, &staged.erased) {
+                Err(ViewError::Damaged(_)) => {
+                    damaged.insert(blind::item(at));
+                    Ok(Some(Vec::new()))
+                }
+                value => value,
+            }
+        })?;
+        let each = rows.into_iter().map(|(item, value)| {
+            let sound = !damaged.contains(&item);
+            (item, sound.then_some(value))
+        });
+        Ok(each.collect())
     }
 
     // A thread that panicked while holding the lock was reading, or was inside a guarded call: the state is whole.
-    fn shared(&self) -> RwLockReadGuard<'_, State> {
-        self.disk.read().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn shared(&self) -> RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn exclusively(&self) -> RwLockWriteGuard<'_, State> {
-        self.disk.write().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn exclusively(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Rows {
-    /// A row found on disk, for those who ask by key on disk.
-    pub(super) fn open(&self, disk: &Disk, key: &[u8], first: &[u8]) -> Result<Row, StoreError> {
-        self.read(disk, key, first).map_err(|error| match error {
-            ReadError::Below(error) => error,
-            ReadError::DoesNotOpen => disk.damaged("a row does not open under the key of this home"),
-        })
-    }
-
-    fn value(&self, disk: &Disk, table: Table, key: &[u8], first: &[u8]) -> Result<Vec<u8>, ViewError> {
-        match self.read(disk, key, first) {
-            Ok(row) => Ok(row.value),
-            Err(ReadError::DoesNotOpen) => Err(ViewError::Damaged(table)),
-            Err(ReadError::Below(error)) => Err(below(error)),
-        }
-    }
-
-    fn read(&self, disk: &Disk, key: &[u8], first: &[u8]) -> Result<Row, ReadError> {
-        self.0.open(key, first, |number| {
-            Ok(disk.get(&part_key(key, number)).map_err(ReadError::Below)?.map(|part| part.to_vec()))
-        })
-    }
-
-    fn batch(&self, disk: &Disk, staged: &Overlay, schema: Schema) -> Result<Batch, StoreError> {
-        let mut batch = Batch::default();
-        let mut rng = fresh_rng()?;
-        for (key, change) in staged.changes() {
-            self.put(disk, &mut batch, &mut rng, key, change.map(Vec::as_slice), schema.number)?;
-        }
-        Ok(batch)
-    }
-
-    /// Adds to a batch what sets or removes one row, and what clears away the parts a longer row had there.
-    fn put(
-        &self,
-        disk: &Disk,
-        batch: &mut Batch,
-        rng: &mut ChaCha20Rng,
-        key: &[u8],
-        value: Option<&[u8]>,
-        schema: u16,
-    ) -> Result<(), StoreError> {
-        let old_parts = disk.get(key)?.map_or(1, |first| parts_of(&first));
-        let parts = value.map(|value| self.0.seal(key, schema, value, rng)).unwrap_or_default();
-        let new_parts = parts.len().max(1) as u64;
-        for number in 1..old_parts {
-            if u64::from(number) >= new_parts {
-                batch.remove(part_key(key, number));
-            }
-        }
-        if parts.is_empty() {
-            batch.remove(key);
-        }
-        for (number, part) in (0u8..).zip(parts) {
-            match number {
-                0 => batch.insert(key, part),
-                _ => batch.insert(part_key(key, number), part),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// One change by key on disk, for the migration.
-pub(super) fn put(
-    disk: &Disk,
-    rows: &Rows,
-    batch: &mut Batch,
-    key: &[u8],
-    value: Option<&[u8]>,
-    schema: u16,
-) -> Result<(), StoreError> {
-    rows.put(disk, batch, &mut fresh_rng()?, key, value, schema)
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let state = self.disk.get_mut().unwrap_or_else(PoisonError::into_inner);
-        state.give_up(State::Failed("the store is closed".to_owned()));
+        let inner = self.inner.get_mut().unwrap_or_else(PoisonError::into_inner);
+        inner.state.give_up(State::Failed("the store is closed".to_owned()));
     }
 }
 
-enum ReadError {
-    DoesNotOpen,
-    Below(StoreError),
-}
-
-impl From<DoesNotOpen> for ReadError {
-    fn from(_: DoesNotOpen) -> Self {
-        Self::DoesNotOpen
-    }
-}
-
-/// sled open and at our schema.
-fn ready(dir: &Path, rows: &Rows, schema: Schema) -> Result<Disk, StoreError> {
+/// sled open, its cells known, and at our schema.
+fn ready(dir: &Path, keys: &mut Keys, schema: Schema) -> Result<Disk, StoreError> {
     let mut disk = Disk::open(dir)?;
-    match migrate(&mut disk, rows, schema) {
+    let made_ready = Cells::load(&disk, keys).and_then(|cells| {
+        keys.cells = cells;
+        migrate(&mut disk, keys, schema)
+    });
+    match made_ready {
         Ok(()) => Ok(disk),
         Err(error) => {
             disk.close();
             Err(error)
         }
     }
-}
-
-/// Seeded anew for each batch: a virtual machine that is copied while running does not repeat nonces past one batch.
-fn fresh_rng() -> Result<ChaCha20Rng, StoreError> {
-    let mut seed = zeroize::Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *seed).map_err(|error| StoreError::Io(format!("no randomness: {error}")))?;
-    Ok(ChaCha20Rng::from_seed(*seed))
 }
 
 fn below(error: StoreError) -> ViewError {

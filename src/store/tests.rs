@@ -7,8 +7,11 @@ use crate::protocol::{
 use crate::store::{
     Cost, Home, Passphrase, SledStore, Store, StoreError,
     disk::Disk,
+    keyslots::Keyslots,
     leaves::Batch,
     migrate::{Schema, Step},
+    rings::SlotFile,
+    sled_store::Vault,
 };
 use std::{
     fs::{self, File},
@@ -19,6 +22,8 @@ use std::{
     process::{Command, Stdio},
     sync::Arc,
 };
+
+mod erasing;
 
 fn new_home() -> (tempfile::TempDir, SledStore) {
     let dir = tempfile::tempdir().unwrap();
@@ -233,9 +238,13 @@ fn a_long_row_that_shrinks_or_goes_leaves_no_parts_behind() {
 }
 
 const OLD: Schema = Schema { number: 3, steps: &[] };
-const NEW: Schema = Schema { number: 5, steps: &[Step { from: 3, rewrite: mark }, Step { from: 4, rewrite: prune }] };
-const DIES: Schema = Schema { number: 5, steps: &[Step { from: 3, rewrite: die }, Step { from: 4, rewrite: prune }] };
-const NO_WAY: Schema = Schema { number: 5, steps: &[Step { from: 4, rewrite: prune }] };
+const NEW: Schema = Schema { number: 5, steps: &[step(3, mark), step(4, prune)] };
+const DIES: Schema = Schema { number: 5, steps: &[step(3, die), step(4, prune)] };
+const NO_WAY: Schema = Schema { number: 5, steps: &[step(4, prune)] };
+
+const fn step(from: u16, rewrite: fn(u8, Vec<u8>) -> Option<Vec<u8>>) -> Step {
+    Step { from, rewrite, cell: |_, _| None }
+}
 
 fn mark(table: u8, value: Vec<u8>) -> Option<Vec<u8>> {
     Some(if table == Table::Event as u8 { [value, b"!".to_vec()].concat() } else { value })
@@ -254,8 +263,11 @@ fn die(table: u8, value: Vec<u8>) -> Option<Vec<u8>> {
 fn an_older_store_is_brought_up_step_by_step_and_a_newer_one_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let lock = Arc::new(File::create(dir.path().join("lock")).unwrap());
-    let root = Secret::from([3; 32]);
-    let open = |schema| SledStore::open_with(dir.path(), &root, Arc::clone(&lock), schema);
+    let vault = |root| {
+        let slots = Keyslots::load(&dir.path().join("keyslots")).unwrap().unwrap_or(Keyslots::new().unwrap());
+        Vault { slots: Arc::new(SlotFile::new(dir.path().join("keyslots"), slots)), root: Secret::from([root; 32]) }
+    };
+    let open = |schema| SledStore::open_with(dir.path(), vault(3), Arc::clone(&lock), schema);
     let (contact, address) = (Key::named(Table::Contact, b"", b"c"), Key::named(Table::Address, b"", b"a"));
     let mut store = open(OLD).unwrap();
     let mut rows: Vec<_> = (0..600).map(|n| Write::Put(event(n), b"text".to_vec())).collect();
@@ -276,7 +288,7 @@ fn an_older_store_is_brought_up_step_by_step_and_a_newer_one_is_refused() {
         assert_eq!(store.row(&address).unwrap(), None);
     }
     assert!(matches!(open(OLD), Err(StoreError::Newer { found: 5, known: 3 })));
-    let stranger = SledStore::open_with(dir.path(), &Secret::from([4; 32]), Arc::clone(&lock), NEW);
+    let stranger = SledStore::open_with(dir.path(), vault(4), Arc::clone(&lock), NEW);
     assert!(matches!(stranger, Err(StoreError::Damaged { .. })));
 }
 

@@ -2,6 +2,7 @@
 
 use moim::testnet::sim::{
     Failure, Handling, Report, TRACE_KEPT, run, run_handled, run_keeping, run_parted, run_parted_handled,
+    run_rolled_back,
 };
 use std::{
     ops::RangeInclusive,
@@ -15,6 +16,8 @@ use std::{
 const SEEDS: RangeInclusive<u64> = 1..=2_000;
 /// Partitions of the gate; `MOIM_SIM_PARTITIONS=from..to` chooses others.
 const PARTITIONS: RangeInclusive<u64> = 1..=8;
+/// Histories with rollbacks of the gate; `MOIM_SIM_ROLLBACKS=from..to` chooses others.
+const ROLLBACKS: RangeInclusive<u64> = 1..=60;
 
 #[test]
 fn every_acknowledged_message_is_everywhere_once_and_in_one_order() {
@@ -43,6 +46,17 @@ fn thirty_seconds_after_a_partition_heals_everybody_shows_the_same() {
     let shown: Vec<String> = failures.iter().map(|failure| format!("seed {}: {}", failure.seed, failure.why)).collect();
     if let Some(first) = failures.first() {
         panic!("{first}\n{} of the partitions fail:\n{}", failures.len(), shown.join("\n"));
+    }
+}
+
+#[test]
+fn sessions_that_a_rollback_took_begin_anew_and_nothing_is_lost() {
+    let seeds = chosen_seeds("MOIM_SIM_ROLLBACKS", ROLLBACKS);
+    let (reports, failures) = run_all(seeds.clone(), run_rolled_back);
+    println!("{} histories with rollbacks of {seeds:?}", reports.len());
+    let shown: Vec<String> = failures.iter().map(|failure| format!("seed {}: {}", failure.seed, failure.why)).collect();
+    if let Some(first) = failures.first() {
+        panic!("{first}\n{} of the histories fail:\n{}", failures.len(), shown.join("\n"));
     }
 }
 

@@ -11,13 +11,14 @@ use crate::{
     api::{
         ApiError, Reason,
         methods::*,
+        time::Lasting,
         types::{self, *},
     },
     protocol::{
         engine::{
             Command, Reply, command,
             find::{Most, find, is_indexed},
-            rows::{self, ChatKind, ChatRow, EventRow},
+            rows::{self, ChatKind, ChatRow, EventRow, TimerRow},
         },
         event::{Content, Place},
         ids::{AccountId, ChatId, EventId},
@@ -135,7 +136,8 @@ impl Line {
     /// The event of an id; nothing where there is none.
     pub(super) fn of(reading: &Reading, id: EventId, at: Millis) -> Result<Option<Self>, ViewError> {
         match reading.event(id) {
-            Ok(event) => Ok(event.map(Self::Whole)),
+            // What is over is not shown, though the node may not have come to erase it.
+            Ok(event) => Ok(event.filter(|event| !event.is_over(crate::node::now())).map(Self::Whole)),
             Err(ViewError::Damaged(_)) => Ok(Some(Self::Damaged(id, at))),
             Err(error) => Err(error),
         }
@@ -267,6 +269,29 @@ impl Serve for ChatReceipts {
     }
 }
 
+impl Serve for ChatTimer {
+    async fn serve(at: &Dispatcher, params: TimerParams) -> Result<TimerResult, ApiError> {
+        let typed = params.chat;
+        if let Some(timer) = params.timer {
+            let timer = match timer {
+                Lasting::Off => None,
+                Lasting::For(span) => Some(span.into()),
+            };
+            let chat = typed.clone();
+            let set = at.command(move |reading| Ok((Command::SetTimer(reading.chat_called(&chat)?, timer), ())));
+            set.await.map_err(|error| refusal::about(error, &typed, &typed))?;
+        }
+        at.read(move |reading| {
+            let chat = reading.chat_called(&typed)?;
+            let row: Option<TimerRow> = rows::read(reading.view, &TimerRow::key(chat))?;
+            let seconds = row.map(|TimerRow(seconds)| Duration::from_secs(seconds.into()));
+            let timer = seconds.map_or(Lasting::Off, |timer| Lasting::For(timer.into()));
+            Ok(TimerResult { v: V1, chat, timer })
+        })
+        .await
+    }
+}
+
 impl Serve for ChatList {
     async fn serve(at: &Dispatcher, params: ChatsParams) -> Result<ChatsResult, ApiError> {
         at.read(move |reading| {
@@ -392,6 +417,7 @@ impl<'r, 'v> Shaped<'r, 'v> {
     fn message(&self, event: &EventRow) -> Result<Message, ApiError> {
         let progress = self.receipts.progress(self.reading, event)?;
         let (kind, text, reply_to) = match Content::parse(&event.content) {
+            _ if event.is_over(crate::node::now()) => (MessageKind::Other, None, None),
             Ok(Content::Text(text)) => (MessageKind::Text, Some(text.as_str().to_owned()), text.reply_to()),
             Ok(Content::Profile(_) | Content::Withdrawn | Content::Unknown { .. }) => (MessageKind::Other, None, None),
             Err(_) => return Err(ViewError::Damaged(Table::Event).into()),

@@ -1,7 +1,10 @@
 //! Why something was not done, as people and scripts read it: what happened, why, and what to do next.
 
 use crate::{
-    api::{ApiError, Reason, time::Time},
+    api::{
+        ApiError, Reason,
+        time::{Span, Time},
+    },
     node::CommandError,
     protocol::{
         engine::Refusal,
@@ -66,6 +69,9 @@ impl From<Refusal> for ApiError {
             Refusal::BadName(error) => error.into(),
             Refusal::EmptyText => Self::new(Reason::EmptyText),
             Refusal::TextTooLong { bytes, max } => Self::new(Reason::TextTooLong).with("bytes", bytes).with("max", max),
+            Refusal::BadTimer { least, most } => Self::new(Reason::BadTimer)
+                .with("least", Span::from(least).to_string())
+                .with("most", Span::from(most).to_string()),
             Refusal::NoSuchChat => Self::new(Reason::NoSuchChat),
             Refusal::NoSuchMessage => Self::new(Reason::NoSuchMessage),
             Refusal::NoSuchGroup => Self::new(Reason::NoSuchGroup),
@@ -115,6 +121,7 @@ pub(super) fn about(mut error: ApiError, given: &str, name: &str) -> ApiError {
 mod tests {
     use super::*;
     use crate::protocol::{ids::AccountId, time::Millis};
+    use std::time::Duration;
 
     #[test]
     fn every_refusal_is_whole_and_says_what_to_do_next() {
@@ -137,6 +144,7 @@ mod tests {
             Refusal::NotConnected { account },
             Refusal::ContactEnded { account },
             Refusal::NameTaken,
+            Refusal::BadTimer { least: Duration::from_secs(5), most: Duration::from_secs(7_200) },
             Refusal::NoSuchChat,
             Refusal::NoSuchMessage,
             Refusal::NoSuchGroup,

@@ -145,6 +145,7 @@ impl Home {
             own: author == ME,
             outbox: Vec::new(),
             key: None,
+            ends: None,
         };
         self.put(EventRow::key(id), &row);
         self.put(TimelineRow::key(chat, &row.place), &TimelineRow(id));

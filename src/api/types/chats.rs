@@ -1,6 +1,7 @@
 //! Shapes of chats and messages.
 
 use super::*;
+use crate::api::time::Lasting;
 
 /// The longest text of one message, in bytes of UTF-8.
 pub const MAX_TEXT: usize = crate::protocol::wire::limits::MAX_TEXT;
@@ -148,6 +149,25 @@ shapes! {
         pub receipts: ReadReceipts,
         /// What holds: where nothing was chosen, what the settings say.
         pub tells: bool,
+    }
+
+    /// How long messages are to last.
+    pub struct TimerParams {
+        /// The chat.
+        pub chat: String,
+        /// A time, or `off`; what is set stays where nothing is said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub timer: Option<Lasting>,
+    }
+
+    /// How long messages last that are written here from now on.
+    pub struct TimerResult {
+        /// The version of the shape.
+        pub v: V1,
+        /// The chat.
+        pub chat: ChatId,
+        /// From sending for the writer, from reading for a reader; `off` for ever.
+        pub timer: Lasting,
     }
 
     /// Which chats to list.

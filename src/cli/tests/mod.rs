@@ -126,6 +126,7 @@ const LINES: &[&[&str]] = &[
     &["read", "mina"],
     &["receipts", "mina"],
     &["receipts", "mina", "off"],
+    &["timer", "mina", "1h"],
     &["watch"],
     &["group", "new", "hiking"],
     &["group", "invite", "hiking", "mina"],

@@ -52,7 +52,7 @@ pub(super) struct NextEvent {
 
 impl Turn<'_> {
     pub(super) fn say(&mut self, chat: ChatId, text: &str, reply_to: Option<EventId>) -> Answer {
-        let content = Content::text(text, reply_to).map_err(|error| match error {
+        let content = Content::passing_text(text, reply_to, self.timer_of(chat)?).map_err(|error| match error {
             ContentError::Empty => Refusal::EmptyText,
             ContentError::TooLong(bytes) => {
                 Refusal::TextTooLong { bytes, max: crate::protocol::wire::limits::MAX_TEXT }
@@ -197,10 +197,16 @@ impl Turn<'_> {
             own,
             outbox: Vec::new(),
             key: new.key,
+            // What stands where was read already counts as read.
+            ends: self.ends_of(
+                &new.content,
+                own || chat.read.as_ref().is_some_and(|read| read.as_slice() >= place.as_slice()),
+            ),
         };
         self.put(EventRow::key(new.id), &row);
+        self.note_end(&row);
         if !new.raw.is_empty() {
-            self.put(RawRow::key(new.id), &RawRow(new.raw));
+            self.put_in(row.cell(), RawRow::key(new.id), &RawRow(new.raw));
         }
         for followed in &new.follows {
             self.put(FollowerRow::key(*followed, new.id), &FollowerRow(new.id));
@@ -264,6 +270,7 @@ impl Turn<'_> {
         row.unread = self.unread_after(&row, &to)?;
         row.read = Some(to.clone().into());
         self.put(ChatRow::key(chat), &row);
+        self.begin_to_end(chat, &to)?;
         for receipts in all::<ReceiptRow>(self, ReceiptRow::scope(chat, Side::Ours))? {
             if let Some(highest) = self.last_up_to(chat, receipts.device, &to)? {
                 self.note_read(&row, receipts.device, highest)?;

@@ -67,6 +67,8 @@ pub enum Command {
         /// The new choice; `None` only shows.
         set: Option<ReadReceipts>,
     },
+    /// Choose how long messages last that are written here in a chat; `None` for ever.
+    SetTimer(ChatId, Option<Duration>),
     /// Found a group.
     NewGroup(String),
     /// Invite a contact to a group.
@@ -220,6 +222,8 @@ pub enum Refusal {
     EmptyText,
     #[error("the text has {bytes} bytes; {max} fit one message")]
     TextTooLong { bytes: usize, max: usize },
+    #[error("a timer is between {least:?} and {most:?}")]
+    BadTimer { least: Duration, most: Duration },
     #[error("no chat is like that")]
     NoSuchChat,
     #[error("no message is like that")]

@@ -96,6 +96,9 @@ impl Turn<'_> {
             let Some(event) = self.event(*id)?.filter(|event| event.chat == chat && event.device == own) else {
                 continue;
             };
+            if event.is_erased() {
+                continue;
+            }
             let waits = event.outbox.iter().any(|(to, _)| *to == device.device);
             if waits || !held.remove(event.no) {
                 continue;

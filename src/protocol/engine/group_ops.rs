@@ -249,6 +249,11 @@ impl Turn<'_> {
 
     fn open_group(&mut self, group: OpId) -> Step {
         self.ensure_chat(ChatId::from(group), ChatKind::Group(group))?;
+        self.open_group_intro(group)
+    }
+
+    /// Lets members in.
+    pub(super) fn open_group_intro(&mut self, group: OpId) -> Step {
         let own = self.own()?.device;
         self.open_intro(&group_intro(group, own), Intro::Group(group))
     }

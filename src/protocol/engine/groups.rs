@@ -107,7 +107,7 @@ impl Turn<'_> {
     }
 
     /// Consents: a signed Join goes to the inviter, which adds us.
-    fn answer_invite(&mut self, mut row: GroupRow) -> Step {
+    pub(super) fn answer_invite(&mut self, mut row: GroupRow) -> Step {
         let Some(inviter) = row.inviter else { return Ok(()) };
         let own = self.own()?;
         let join = Join {

@@ -175,6 +175,8 @@ impl Turn<'_> {
             Err(error) => return Err(error),
         };
         match Content::parse(&event.content) {
+            // What the index knows of a text outlasts it: one that ends is looked for among the last ones only.
+            _ if event.ends.is_some() => Ok(None),
             Ok(Content::Text(text)) if event.place == place.to_key() => Ok(Some(text.as_str().to_owned())),
             _ => Ok(None),
         }

@@ -1,7 +1,7 @@
 //! Intro secrets: which are shared with whom, by which a session is started next, and whom an own one lets in.
 
 use super::{
-    rows::{ContactRow, ContactState, DeviceRow, Intro, Origin, PeerRow, SessionRow, TagRow},
+    rows::{self, ContactRow, ContactState, DeviceRow, GroupRow, Intro, Origin, PeerRow, SessionRow, TagRow},
     turn::{Step, Turn},
 };
 use crate::protocol::{
@@ -43,8 +43,17 @@ impl Turn<'_> {
     pub(super) fn intro_by_tag(&self, peer: TransportKey, tag: Tag) -> Step<Option<(AccountId, Secret)>> {
         let Some(known) = self.read::<PeerRow>(&PeerRow::key(peer))? else { return Ok(None) };
         let device = self.device_of(peer)?;
-        let mut intros = self.intros_to(known.account, device.as_ref())?.into_iter().map(|(intro, _)| intro);
-        Ok(intros.find(|intro| intro_tag(intro).0 == tag).map(|intro| (known.account, intro)))
+        let intros = self.intros_to(known.account, device.as_ref())?.into_iter().map(|(intro, _)| intro);
+        // Who left a group still owes its last words, and is owed their receipt.
+        let groups = device.map(|device| self.group_intros_of(device.device)).transpose()?.unwrap_or_default();
+        let found = intros.chain(groups).find(|intro| intro_tag(intro).0 == tag);
+        Ok(found.map(|intro| (known.account, intro)))
+    }
+
+    /// The intro secrets of a device in all groups that are known here, whether it is a member or not.
+    fn group_intros_of(&self, device: DeviceId) -> Step<Vec<Secret>> {
+        let groups = rows::sound::<GroupRow>(self, b"")?.0;
+        Ok(groups.into_iter().map(|row| group_intro(row.group, device)).collect())
     }
 
     /// Remembers the intro secret of a session that began under a link, for later starts with that contact.

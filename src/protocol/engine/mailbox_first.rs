@@ -10,9 +10,11 @@ use super::{
     turn::{Step, Turn},
 };
 use crate::protocol::{
+    crypto::start::intro_tag,
     identity::{
         bundle::{Address, BoxId, MailboxBox, open_bundle},
         hint::Hint,
+        ticket::Inv,
     },
     ids::{AccountId, TransportKey},
     wire::{
@@ -34,7 +36,7 @@ impl Turn<'_> {
 
     /// The same for one: who is connected already is asked at once.
     pub(super) fn seek_by_link(&mut self, contact: &ContactRow) -> Step {
-        let Some(maker) = self.unreached_maker(contact)? else { return Ok(()) };
+        let Some(maker) = self.unreached_maker(contact)? else { return self.ask_for_pinned_again(contact) };
         let peers: Vec<TransportKey> = self.mem.peers.keys().copied().collect();
         for peer in peers {
             let mut known: Vec<String> = self.mem.mail.reached.get(&peer).cloned().into_iter().collect();
@@ -52,7 +54,7 @@ impl Turn<'_> {
 
     pub(super) fn has_links_to_follow(&mut self) -> Step<bool> {
         for contact in self.sound::<ContactRow>(b"")? {
-            if self.unreached_maker(&contact)?.is_some() {
+            if self.unreached_maker(&contact)?.is_some() || self.asked_by_mail(&contact)?.is_some() {
                 return Ok(true);
             }
         }
@@ -69,6 +71,44 @@ impl Turn<'_> {
         let Some(peer) = self.read::<PeerRow>(&PeerRow::key(transport))? else { return Ok(None) };
         let met = peer.device.is_some_and(|device| contact.devices.contains(&device));
         Ok((!met).then_some(peer))
+    }
+
+    /// The device that was asked by mail to be a contact, while it has not confirmed that and is away.
+    fn asked_by_mail(&self, contact: &ContactRow) -> Step<Option<DeviceRow>> {
+        let waits = contact.state == ContactState::Pending && contact.problem.is_none() && contact.ticket.is_some();
+        let Some(transport) = contact.ticket_transport.filter(|_| waits) else { return Ok(None) };
+        if self.mem.peers.contains_key(&transport) {
+            return Ok(None);
+        }
+        self.device_of(transport)
+    }
+
+    /// The link's maker may have pinned another bundle since: the prekey of the one that was used may be gone.
+    fn ask_for_pinned_again(&mut self, contact: &ContactRow) -> Step {
+        let (Some(device), Some(inv)) = (self.asked_by_mail(contact)?, &contact.ticket) else { return Ok(()) };
+        for mailbox in device.boxes() {
+            if self.mem.peers.contains_key(&mailbox.node) {
+                self.send(mailbox.node, &Frame::Ask(Ask::Pinned(inv.ticket_box())));
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks anew by what is pinned now, where that names another prekey.
+    fn pinned_came_again(&mut self, contact: &ContactRow, inv: &Inv, sealed: &[u8]) -> Step {
+        let Some(held) = self.asked_by_mail(contact)? else { return Ok(()) };
+        let Ok(signed) = open_bundle(&inv.intro(), sealed) else { return Ok(()) };
+        let Ok(bundle) = signed.verify() else { return Ok(()) };
+        if bundle.cert.device != held.device || encode(&signed) == held.bundle {
+            return Ok(());
+        }
+        let Some(device) = self.learn_bundle(&bundle, &signed)? else { return Ok(()) };
+        let device = DeviceRow { bundle: encode(&signed), boxes: Some(bundle.boxes.clone()), ..device };
+        self.put(DeviceRow::key(device.device), &device);
+        let (tag, _) = intro_tag(&inv.intro());
+        let device = self.leave_start_under_other_prekey(device, tag, &bundle.prekey.id)?;
+        self.rewind_mail(device.device);
+        self.pump(device.device)
     }
 
     /// Looks at an address where somebody should be, whoever it is.
@@ -107,6 +147,7 @@ impl Turn<'_> {
         for contact in self.sound::<ContactRow>(b"")? {
             let Some(inv) = contact.ticket.clone().filter(|inv| inv.ticket_box() == id) else { continue };
             if self.unreached_maker(&contact)?.is_none() {
+                self.pinned_came_again(&contact, &inv, sealed)?;
                 continue;
             }
             let Ok(signed) = open_bundle(&inv.intro(), sealed) else { return Ok(()) };

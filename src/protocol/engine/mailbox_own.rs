@@ -7,7 +7,7 @@ use super::{
     mailbox_mail::{Fetch, Taken},
     mailbox_send::{Left, Outgoing, Sought},
     mailbox_serve::Asked,
-    record::Record,
+    record::{Position, Record},
     rows::{ContactState, DeviceRow, MailboxRow, MailboxState, OwnRow, TicketRow, TicketState, all},
     turn::{Answer, Step, Turn},
 };
@@ -72,6 +72,8 @@ pub(super) struct MailMemory {
     pub(super) sought: BTreeMap<TransportKey, Sought>,
     /// When devices were told what they are owed, on a connection that may have broken.
     pub(super) told_lately: BTreeMap<DeviceId, Millis>,
+    /// What devices were told by mail that it is durable here, the newest last: they may know that session no more.
+    pub(super) told_by_mail: BTreeMap<DeviceId, VecDeque<Position>>,
     /// Since when devices are not connected.
     pub(super) gone: BTreeMap<TransportKey, Millis>,
 }

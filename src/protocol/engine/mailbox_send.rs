@@ -2,15 +2,13 @@
 //!
 //! What is left is the outbox entry's own envelope, so nothing is ever sealed at two positions for this. A mailbox's word
 //! that it is durable there is noted with the entry; the entry stays until the device itself confirms it, and is left
-//! again before the mailbox's time is over. Receipts owed to a device that is away go the same way ([`OwedRow`]).
+//! again before the mailbox's time is over. Receipts owed to a device that is away go the same way (`mailbox_owed.rs`).
 
 use super::{
     Timer,
     feed::Progress,
     outbox::Sealing,
-    receipts::Owed,
-    record::{Position, Receipt, Record},
-    rows::{self, DeviceRow, LeftAt, OutboxRow, OwedRow, OwedWire, Parcel, Row},
+    rows::{self, DeviceRow, LeftAt, OutboxRow, OwedRow, Parcel, Row},
     turn::{Step, Turn},
 };
 use crate::protocol::{
@@ -20,24 +18,20 @@ use crate::protocol::{
     view::{Direction, View},
     wire::{
         frame::Frame,
-        limits::{DEPOSIT_AGAIN_AFTER, MAIL_COPIES, MAIL_KEPT, MAX_DEPOSITS_UNDER_WAY, MAX_UNKNOWN_TAGS},
+        limits::{DEPOSIT_AGAIN_AFTER, MAIL_COPIES, MAIL_KEPT, MAX_DEPOSITS_UNDER_WAY},
         mailbox::{Ask, BlobId, Verdict, blob_id},
     },
 };
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 /// How long a device is waited for before mail is left for it: a restart, or a network that changes.
 const GRACE: Duration = Duration::from_secs(5);
 /// What a device was told so short a time before its connection ended may not have reached it.
 const MAY_BE_LOST: Duration = minutes(1);
-/// Receipts for a device that is away are gathered so long.
-const GATHER: Duration = Duration::from_secs(2);
 /// A mailbox that is not reached in this time makes room for another.
 const REACH_WAIT: Duration = Duration::from_secs(20);
 /// The longest wait before it is looked again.
 const LONGEST_WAIT: Duration = minutes(10);
-/// Receipts that lie at one mailbox wait so long for a second one.
-const SECOND_COPY_WAIT: Duration = minutes(5);
 /// A deposit that is not answered in this time is made again, elsewhere first.
 const ANSWER_WAIT: Duration = Duration::from_secs(30);
 /// How long a mailbox that is full or silent is left alone…
@@ -48,10 +42,6 @@ const LONG_REST: Duration = minutes(30);
 const KEPT_IDLE: Duration = minutes(2);
 /// Entries looked at in one step.
 const PAGE: usize = 64;
-/// Positions in one receipt, as in one that is told.
-const MAX_POSITIONS: usize = 1_000;
-/// Positions owed to one device: the mail of two full boxes.
-const MAX_OWED: usize = 8_192;
 
 /// What is under way to the mailboxes of a device that is away.
 #[derive(Debug, Default)]
@@ -73,7 +63,7 @@ pub(super) struct Left {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum LeftWhat {
+pub(super) enum LeftWhat {
     Parcel(DeviceId, u64),
     Owed(DeviceId),
 }
@@ -153,6 +143,7 @@ impl Turn<'_> {
     pub(super) fn end_mail_to(&mut self, device: &DeviceRow) -> Step {
         self.mem.mail.gone.remove(&device.transport);
         self.mem.mail.outgoing.remove(&device.device);
+        self.owe_told_by_mail(device.device);
         if let Some(owed) = self.read::<OwedRow>(&OwedRow::key(device.device))? {
             for at in owed.positions {
                 self.owe_position(device.device, at);
@@ -332,7 +323,7 @@ impl Turn<'_> {
         Ok(Leaving::Waits)
     }
 
-    fn leave(&mut self, mailbox: &MailboxBox, what: LeftWhat, wire: Vec<u8>) {
+    pub(super) fn leave(&mut self, mailbox: &MailboxBox, what: LeftWhat, wire: Vec<u8>) {
         let left = Left { what, id: mailbox.id, since: self.now };
         self.mem.mail.under_way.entry(mailbox.node).or_default().insert(blob_id(&wire), left);
         self.send(mailbox.node, &Frame::Ask(Ask::Deposit(mailbox.id, wire)));
@@ -343,7 +334,7 @@ impl Turn<'_> {
     }
 
     /// Dials a mailbox to leave mail there.
-    fn seek_mailbox(&mut self, mailbox: &MailboxBox) {
+    pub(super) fn seek_mailbox(&mut self, mailbox: &MailboxBox) {
         let now = self.now;
         let new = !self.mem.mail.sought.contains_key(&mailbox.node);
         self.mem.mail.sought.entry(mailbox.node).or_insert(Sought { since: now, needed: now }).needed = now;
@@ -453,124 +444,6 @@ impl Turn<'_> {
         }
         Ok(())
     }
-
-    // Receipts
-
-    /// Keeps what a device that is away is owed.
-    pub(super) fn owe_by_mail(&mut self, device: &DeviceRow, owed: Owed) -> Step {
-        if device.boxes().is_empty() {
-            return Ok(());
-        }
-        let mut row = self.owed_row(device.device)?;
-        row.positions = merged(row.positions, owed.positions);
-        row.lost = merged(row.lost, owed.lost);
-        row.chats = merged(row.chats, owed.chats);
-        row.unknown = merged(row.unknown, owed.unknown);
-        row.unknown.truncate(MAX_UNKNOWN_TAGS);
-        self.put(OwedRow::key(device.device), &row);
-        self.leave_mail_soon(device, GATHER);
-        Ok(())
-    }
-
-    /// The same for this device's bundle.
-    pub(super) fn owe_bundle(&mut self, device: &DeviceRow) -> Step {
-        if device.boxes().is_empty() {
-            return Ok(());
-        }
-        let mut row = self.owed_row(device.device)?;
-        row.bundle = true;
-        self.put(OwedRow::key(device.device), &row);
-        self.leave_mail_soon(device, GATHER);
-        Ok(())
-    }
-
-    fn owed_row(&self, device: DeviceId) -> Step<OwedRow> {
-        Ok(self.read(&OwedRow::key(device))?.unwrap_or_else(|| OwedRow::new(device)))
-    }
-
-    /// Seals and leaves what a device is owed. Whether any of it is not durable at a mailbox yet.
-    fn leave_owed(&mut self, device: &mut DeviceRow, mailboxes: &[MailboxBox]) -> Step<bool> {
-        let Some(mut row) = self.read::<OwedRow>(&OwedRow::key(device.device))? else { return Ok(false) };
-        if row.is_unsealed() && mailboxes.iter().any(|mailbox| self.mem.peers.contains_key(&mailbox.node)) {
-            for record in self.owed_records(&mut row)? {
-                let Some(sealed) = self.seal_for(device, &record.to_bytes())? else { return Ok(true) };
-                row.sealed.push(OwedWire { wire: sealed.wire, left: Vec::new(), since: self.now });
-            }
-            self.put(OwedRow::key(device.device), &row);
-        }
-        if self.finish_owed(device, row.clone())? {
-            return Ok(false);
-        }
-        let what = LeftWhat::Owed(device.device);
-        for mailbox in mailboxes.iter().take(MAIL_COPIES) {
-            if !self.mem.peers.contains_key(&mailbox.node) {
-                self.seek_mailbox(mailbox);
-                continue;
-            }
-            for owed in row.sealed.iter().filter(|owed| !owed.left.contains(&mailbox.node)) {
-                let under_way = self.mem.mail.under_way.get(&mailbox.node);
-                if !under_way.is_some_and(|all| all.contains_key(&blob_id(&owed.wire))) {
-                    self.leave(mailbox, what, owed.wire.clone());
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    /// Lets go of what lies at enough mailboxes, or at one for long enough. Whether nothing is left.
-    fn finish_owed(&mut self, device: &DeviceRow, mut row: OwedRow) -> Step<bool> {
-        let own = self.own()?.transport;
-        let wanted = MAIL_COPIES.min(device.boxes().iter().filter(|mailbox| mailbox.node != own).count());
-        let now = self.now;
-        row.sealed.retain(|owed| {
-            let late = now.since(owed.since) >= SECOND_COPY_WAIT && !owed.left.is_empty();
-            owed.left.len() < wanted && !late
-        });
-        let done = row.sealed.is_empty() && !row.is_unsealed();
-        if done {
-            self.delete(OwedRow::key(device.device));
-        } else {
-            self.put(OwedRow::key(device.device), &row);
-        }
-        Ok(done)
-    }
-
-    /// What is owed as records, taken out of the row.
-    fn owed_records(&mut self, row: &mut OwedRow) -> Step<Vec<Record>> {
-        let mut chats = Vec::new();
-        for chat in std::mem::take(&mut row.chats) {
-            chats.extend(self.chat_receipt_for(row.device, chat)?);
-        }
-        let (positions, lost) = (std::mem::take(&mut row.positions), std::mem::take(&mut row.lost));
-        let mut unknown = Some(std::mem::take(&mut row.unknown)).filter(|tags| !tags.is_empty());
-        let mut records = Vec::new();
-        let mut receipt = |chats, positions: &[Position], lost: &[Position]| {
-            let unknown = unknown.take();
-            records.push(Record::Receipt(Receipt {
-                chats,
-                positions: positions.to_vec(),
-                lost: lost.to_vec(),
-                unknown,
-            }));
-        };
-        let mut parts = positions.chunks(MAX_POSITIONS);
-        receipt(chats, parts.next().unwrap_or_default(), &[]);
-        parts.for_each(|positions| receipt(Vec::new(), positions, &[]));
-        lost.chunks(MAX_POSITIONS).for_each(|lost| receipt(Vec::new(), &[], lost));
-        if std::mem::take(&mut row.bundle) {
-            records.push(Record::Bundle(self.own()?.bundle));
-        }
-        Ok(records)
-    }
-
-    fn note_owed_left(&mut self, device: DeviceId, node: TransportKey, name: BlobId) -> Step {
-        let Some(mut row) = self.read::<OwedRow>(&OwedRow::key(device))? else { return Ok(()) };
-        let Some(to) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
-        for owed in row.sealed.iter_mut().filter(|owed| blob_id(&owed.wire) == name && !owed.left.contains(&node)) {
-            owed.left.push(node);
-        }
-        self.finish_owed(&to, row).map(drop)
-    }
 }
 
 /// What came of looking at an outbox entry.
@@ -582,11 +455,4 @@ enum Leaving {
     Waits,
     /// No more can be left now.
     Stop,
-}
-
-/// Both together, no more than [`MAX_OWED`]; what finds no room is owed again when its sender asks.
-fn merged<T: Ord + Clone>(old: Vec<T>, new: BTreeSet<T>) -> Vec<T> {
-    let mut all: BTreeSet<T> = old.into_iter().collect();
-    all.extend(new);
-    all.into_iter().take(MAX_OWED).collect()
 }

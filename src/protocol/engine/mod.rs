@@ -5,6 +5,7 @@
 //! only what may be lost (who is connected, timers, caches): a caller whose persist failed drops the engine and makes a new
 //! one. Same inputs, same view, same seed: same effects, byte for byte.
 
+mod anew;
 pub mod begin;
 mod blocks;
 mod bundles;
@@ -15,6 +16,7 @@ mod conduct;
 mod contacts;
 mod contacts_anew;
 mod devices;
+mod ends;
 pub mod feed;
 pub mod find;
 mod gives;
@@ -31,6 +33,7 @@ mod index;
 mod intros;
 mod mailbox_first;
 mod mailbox_mail;
+mod mailbox_owed;
 mod mailbox_own;
 mod mailbox_send;
 mod mailbox_serve;
@@ -107,6 +110,9 @@ pub enum Input {
     DrainEnd,
     /// The time that [`Engine::next_wake`] named has come.
     Tick,
+    /// Somebody put back an older store, or older keys: secrets are gone that only the keys of that time opened. Given
+    /// before any other input, again and again until [`Write::ForgetLost`] is durable.
+    RolledBack,
 }
 
 /// One thing to do.
@@ -179,6 +185,9 @@ pub struct Engine {
 struct Memory {
     /// Whether there is a network.
     online: bool,
+    /// Whether it was looked when the next message ends, and the timer that is set for it.
+    ends_known: bool,
+    next_end: Option<Millis>,
     /// Who is connected, and as which device.
     peers: BTreeMap<TransportKey, Option<DeviceId>>,
     /// Bundles that connected peers were asked for.
@@ -290,6 +299,8 @@ enum Timer {
     Mail(DeviceId),
     /// Ask mailboxes for mail.
     Mailboxes,
+    /// Erase messages that are over.
+    End,
     /// Look over prekeys, links and sessions.
     Upkeep,
     /// Take more of a chat into its index.
@@ -346,6 +357,7 @@ impl Engine {
 impl Turn<'_> {
     fn input(&mut self, input: Input) -> Step {
         self.mind_the_clock();
+        self.attempt(Self::look_for_ends)?;
         match input {
             Input::Command(token, command) => self.command(token, command),
             Input::Online => self.come_online(),
@@ -364,6 +376,7 @@ impl Turn<'_> {
             Input::Gossip(topic, content) => self.attempt(|turn| turn.gossip_came(&topic, content)),
             Input::DrainEnd => self.tell_receipts(),
             Input::Tick => self.tick(),
+            Input::RolledBack => self.start_anew(),
         }
     }
 
@@ -384,6 +397,7 @@ impl Turn<'_> {
             Command::MarkRead { chat, up_to } => self.mark_read(chat, up_to),
             Command::Index(chat) => self.index_more(chat),
             Command::ReadReceipts { chat, set } => self.read_receipts(chat, set),
+            Command::SetTimer(chat, timer) => self.set_timer_of(chat, timer),
             Command::NewGroup(name) => self.new_group(&name),
             Command::InviteToGroup(group, account) => self.invite_to_group(group, account),
             Command::AcceptGroup(group) => self.accept_group(group),
@@ -468,6 +482,7 @@ impl Turn<'_> {
             Timer::Part(group) => self.part(group),
             Timer::Mail(device) => self.mail_due(device),
             Timer::Mailboxes => self.mailboxes_due(),
+            Timer::End => self.end_due(),
             Timer::Upkeep => self.upkeep(),
             Timer::Index(chat) => self.index_due(chat),
         }

@@ -6,14 +6,14 @@
 
 use super::{
     rows::{
-        AuthorRow, Class, ClassId, ClassRow, DeviceRow, EventRow, OrderRow, RawRow, ReceiptRow, Row, Side, SumRow, all,
-        parse,
+        AuthorRow, Class, ClassId, ClassRow, DeviceRow, Ends, EventRow, OrderRow, RawRow, ReceiptRow, Row, Side,
+        SumRow, all, parse,
     },
     turn::{Step, Turn},
 };
 use crate::protocol::{
     crypto::kdf::hash,
-    group::GroupEvent,
+    group::{GroupEvent, Stub},
     ids::{AccountId, ChatId, EventId},
     sync::{
         Set, Span, Spot, Tally,
@@ -72,6 +72,11 @@ impl Turn<'_> {
     }
 
     fn class_of(&self, event: &EventRow) -> Step<Class> {
+        if let Some(Ends::Erased(Some(stub))) = &event.ends
+            && let Ok(stub) = Stub::parse(stub)
+        {
+            return Ok(Class { author: None, heads: stub.header().heads.clone() });
+        }
         let raw = self.read::<RawRow>(&RawRow::key(event.id))?;
         let signed = raw.filter(|_| event.key.is_some()).and_then(|RawRow(bytes)| GroupEvent::parse(&bytes).ok());
         Ok(match signed {

@@ -345,7 +345,10 @@ impl Turn<'_> {
             page.into_iter().filter_map(|(place, _)| place.try_into().ok()).map(u64::from_be_bytes).collect();
         self.unseal_under(device, &places, tag)?;
         if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? {
-            self.session_lost(row, tag)?;
+            self.session_lost(row.clone(), tag)?;
+            // What was said once may have been under that tag too.
+            self.owe_all(&row)?;
+            self.owe_told_by_mail(device);
         }
         self.rewind_mail(device);
         Ok(())

@@ -251,7 +251,8 @@ impl Turn<'_> {
                 let Some(mut contact) = contact.filter(|_| *known == account) else { return Ok(None) };
                 let device = bundle.cert.device;
                 let is_device = contact.devices.contains(&device);
-                let ours = matches!(contact.state, ContactState::Connected | ContactState::Requested);
+                // Who was asked and knows this secret has heard the request, whether it came to confirm that or not.
+                let ours = contact.wants_to_hear();
                 if !ours || (!is_device && contact.devices.len() >= MAX_DEVICES) {
                     return Ok(None);
                 }

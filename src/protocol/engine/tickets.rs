@@ -29,17 +29,10 @@ impl Turn<'_> {
         }
         let own = self.own()?;
         let inv = Inv::random(self.rng);
-        let (prekey, record) = super::begin::new_prekey(own.bundle_seq, Some(inv.ticket_box()), self.now, self.rng);
-        let damaged = || ViewError::Damaged(Table::Own);
-        let list: SignedList = decode(&own.list, "device list").map_err(|_| damaged())?;
-        let cert: SignedCert = decode(&own.cert, "certificate").map_err(|_| damaged())?;
-        let addresses: Vec<_> = own.addresses.iter().filter_map(|text| text.parse().ok()).take(MAX_ADDRESSES).collect();
+        let (prekey, bundle) = self.ticket_bundle(&inv)?;
         let boxes = self.ticket_boxes(inv.ticket_box())?;
+        let addresses: Vec<_> = own.addresses.iter().filter_map(|text| text.parse().ok()).take(MAX_ADDRESSES).collect();
         let hints = with_mailboxes(&addresses, &boxes);
-        let reach = Reach { boxes, addresses };
-        // Older than the weekly bundle, so that the contact follows the weekly one once it comes.
-        let seq = own.bundle_seq.saturating_sub(1);
-        let bundle = SignedBundle::issue(&device_keys(&own)?, list, cert, record, reach, seq).map_err(|_| damaged())?;
         let expires = self.now.plus(life);
         let ticket = Ticket::new(own.account, own.transport, inv.clone(), expires, Purpose::Contact, &hints);
         let row = TicketRow {
@@ -47,17 +40,32 @@ impl Turn<'_> {
             link: ticket.link().to_string(),
             expires: ticket.expires(),
             auto_accept: accept == Acceptance::AtOnce,
-            bundle: encode(&bundle),
-            prekey: prekey.id,
+            bundle,
+            prekey,
             pending: Vec::new(),
             state: TicketState::Open,
             made: self.now,
         };
-        self.put(PrekeyRow::key(&prekey.id), &prekey);
         self.put(TicketRow::key(inv.ticket_box()), &row);
         self.open_intro(&inv.intro(), Intro::Ticket(inv.ticket_box()))?;
         self.pin_ticket(&row)?;
         Ok(Reply::Ticket { link: row.link, expires: row.expires, reachable: !ticket.hints().is_empty() })
+    }
+
+    /// A new prekey of a link, kept, and the bundle that carries it.
+    pub(super) fn ticket_bundle(&mut self, inv: &Inv) -> Step<([u8; 8], Vec<u8>)> {
+        let own = self.own()?;
+        let (prekey, record) = super::begin::new_prekey(own.bundle_seq, Some(inv.ticket_box()), self.now, self.rng);
+        let damaged = || ViewError::Damaged(Table::Own);
+        let list: SignedList = decode(&own.list, "device list").map_err(|_| damaged())?;
+        let cert: SignedCert = decode(&own.cert, "certificate").map_err(|_| damaged())?;
+        let addresses = own.addresses.iter().filter_map(|text| text.parse().ok()).take(MAX_ADDRESSES).collect();
+        let reach = Reach { boxes: self.ticket_boxes(inv.ticket_box())?, addresses };
+        // Older than the weekly bundle, so that the contact follows the weekly one once it comes.
+        let seq = own.bundle_seq.saturating_sub(1);
+        let bundle = SignedBundle::issue(&device_keys(&own)?, list, cert, record, reach, seq).map_err(|_| damaged())?;
+        self.put(PrekeyRow::key(&prekey.id), &prekey);
+        Ok((prekey.id, encode(&bundle)))
     }
 
     pub(super) fn revoke_ticket(&mut self, link: &str) -> Answer {

@@ -12,7 +12,7 @@ use crate::protocol::{
     group::gossip::{Gate, Topic},
     ids::TransportKey,
     time::Millis,
-    view::{Direction, EachRow, Item, Key, Rows, Table, View, ViewError, Write},
+    view::{Cell, Direction, EachRow, Item, Key, Rows, Table, View, ViewError, Write},
     wire::{encode, frame::Frame},
 };
 use rand_core::CryptoRng;
@@ -52,6 +52,13 @@ pub(super) struct Turn<'a> {
     pub(super) rng: &'a mut dyn CryptoRng,
     view: &'a dyn View,
     staged: BTreeMap<Key, Option<Vec<u8>>>,
+    /// The cells of staged rows that are in one.
+    in_cells: BTreeMap<Key, Cell>,
+    /// Cells that are erased before anything else is written.
+    erased: BTreeSet<Cell>,
+    /// Cells whose deleted rows must not be readable on the disk.
+    renewed: BTreeSet<Cell>,
+    forgets_lost: bool,
     frames: Vec<(TransportKey, Vec<u8>)>,
     network: Vec<Effect>,
     replies: Vec<Effect>,
@@ -69,18 +76,20 @@ impl<'a> Turn<'a> {
         rng: &'a mut dyn CryptoRng,
         view: &'a dyn View,
     ) -> Self {
-        let staged = BTreeMap::new();
-        let (frames, network, replies) = (vec![], vec![], vec![]);
         Self {
             mem,
             settings,
             now,
             rng,
             view,
-            staged,
-            frames,
-            network,
-            replies,
+            staged: BTreeMap::new(),
+            in_cells: BTreeMap::new(),
+            erased: BTreeSet::new(),
+            renewed: BTreeSet::new(),
+            forgets_lost: false,
+            frames: vec![],
+            network: vec![],
+            replies: vec![],
             feed: None,
             damaged: BTreeSet::new(),
             in_memory: false,
@@ -88,15 +97,18 @@ impl<'a> Turn<'a> {
     }
 
     /// The effects in the order in which they must be carried out.
-    pub(super) fn finish(self) -> Vec<Effect> {
-        let writes: Vec<Write> = self
-            .staged
-            .into_iter()
-            .map(|(key, value)| match value {
-                Some(bytes) => Write::Put(key, bytes),
-                None => Write::Delete(key),
-            })
-            .collect();
+    pub(super) fn finish(mut self) -> Vec<Effect> {
+        let erased = std::mem::take(&mut self.erased).into_iter().map(Write::EraseCell);
+        let renewed = std::mem::take(&mut self.renewed).into_iter().map(Write::RenewCell);
+        let lost = self.forgets_lost.then_some(Write::ForgetLost);
+        let rows = std::mem::take(&mut self.staged).into_iter().map(|(key, value)| match value {
+            Some(bytes) => match self.in_cells.remove(&key) {
+                Some(cell) => Write::PutIn(cell, key, bytes),
+                None => Write::Put(key, bytes),
+            },
+            None => Write::Delete(key),
+        });
+        let writes: Vec<Write> = lost.into_iter().chain(erased).chain(renewed).chain(rows).collect();
         let persist = (!writes.is_empty()).then_some(Effect::Persist(writes));
         let mut effects: Vec<Effect> = persist.into_iter().collect();
         for (peer, bytes) in self.frames {
@@ -115,6 +127,10 @@ impl<'a> Turn<'a> {
     /// Forgets all that this turn would have done.
     pub(super) fn discard(&mut self) {
         self.staged.clear();
+        self.in_cells.clear();
+        self.erased.clear();
+        self.renewed.clear();
+        self.forgets_lost = false;
         self.frames.clear();
         self.network.clear();
         self.feed = None;
@@ -124,10 +140,12 @@ impl<'a> Turn<'a> {
     /// others are done all the same.
     pub(super) fn attempt(&mut self, thing: impl FnOnce(&mut Self) -> Step) -> Step {
         let (staged, feed) = (self.staged.clone(), self.feed);
+        let cells = (self.in_cells.clone(), self.erased.clone(), self.renewed.clone());
         let (frames, network, replies) = (self.frames.len(), self.network.len(), self.replies.len());
         match thing(self) {
             Err(ViewError::Damaged(table)) => {
                 self.staged = staged;
+                (self.in_cells, self.erased, self.renewed) = cells;
                 self.feed = feed;
                 self.frames.truncate(frames);
                 self.network.truncate(network);
@@ -162,13 +180,37 @@ impl<'a> Turn<'a> {
 
     /// Stages a row.
     pub(super) fn put<R: Row>(&mut self, key: Key, row: &R) {
+        self.put_in(row.cell(), key, row);
+    }
+
+    /// Stages a row that does not know its cell itself.
+    pub(super) fn put_in<R: Row>(&mut self, cell: Option<Cell>, key: Key, row: &R) {
         debug_assert_eq!(key.table, R::TABLE);
+        match cell {
+            Some(cell) => self.in_cells.insert(key.clone(), cell),
+            None => self.in_cells.remove(&key),
+        };
         self.staged.insert(key, Some(encode(row)));
     }
 
     /// Stages a removal.
     pub(super) fn delete(&mut self, key: Key) {
         self.staged.insert(key, None);
+    }
+
+    /// Erases a cell, before anything that is staged is written.
+    pub(super) fn erase_cell(&mut self, cell: Cell) {
+        self.erased.insert(cell);
+    }
+
+    /// Sees to it that what is deleted from a cell in this turn is soon beyond reach.
+    pub(super) fn renew_cell(&mut self, cell: Option<Cell>) {
+        self.renewed.extend(cell);
+    }
+
+    /// Stages the removal of what a rollback made unreadable.
+    pub(super) fn forget_lost(&mut self) {
+        self.forgets_lost = true;
     }
 
     /// This device and its account. A store without them was never begun.

@@ -8,10 +8,11 @@ use crate::protocol::{
     ids::EventId,
     wire::{
         Malformed, decode, encode,
-        limits::{MAX_CONTENT, MAX_TEXT},
+        limits::{MAX_CONTENT, MAX_TEXT, MAX_TIMER, MIN_TIMER},
     },
 };
 use minicbor::{Decode, Encode};
+use std::time::Duration;
 
 const TEXT: u16 = 1;
 const PROFILE: u16 = 2;
@@ -44,6 +45,9 @@ pub struct Text {
     text: String,
     #[n(1)]
     reply_to: Option<EventId>,
+    /// Seconds that it lasts, where it does not last for ever.
+    #[n(2)]
+    timer: Option<u32>,
 }
 
 /// Why something cannot be said.
@@ -63,6 +67,16 @@ impl Content {
         Text::new(text, reply_to).map(Self::Text)
     }
 
+    /// A text message that is over this long after it was sent or read.
+    pub fn passing_text(
+        text: impl Into<String>,
+        reply_to: Option<EventId>,
+        timer: Option<Duration>,
+    ) -> Result<Self, ContentError> {
+        let seconds = timer.map(|timer| timer.as_secs().try_into().unwrap_or(u32::MAX));
+        Ok(Self::Text(Text { timer: seconds, ..Text::new(text, reply_to)? }))
+    }
+
     /// The content in `bytes`.
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         if bytes.len() > MAX_CONTENT {
@@ -71,8 +85,9 @@ impl Content {
         let Wire { kind, body } = decode(bytes, WHAT)?;
         match kind {
             TEXT => {
-                let Text { text, reply_to } = decode(&body, WHAT)?;
-                Self::text(text, reply_to).map_err(|_| Malformed(WHAT))
+                let Text { text, reply_to, timer } = decode(&body, WHAT)?;
+                let text = Text::new(text, reply_to).map_err(|_| Malformed(WHAT))?;
+                Ok(Self::Text(Text { timer, ..text }))
             }
             PROFILE => Ok(Self::Profile(decode(&body, WHAT)?)),
             WITHDRAWN => Ok(Self::Withdrawn),
@@ -107,12 +122,17 @@ impl Text {
         if text.is_empty() {
             return Err(ContentError::Empty);
         }
-        Ok(Self { text, reply_to })
+        Ok(Self { text, reply_to, timer: None })
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// How long it lasts, within what can be chosen; `None` for ever.
+    pub fn timer(&self) -> Option<Duration> {
+        self.timer.map(|seconds| Duration::from_secs(seconds.into()).clamp(MIN_TIMER, MAX_TIMER))
     }
 
     /// The event it answers.
@@ -145,7 +165,8 @@ mod tests {
 
     #[test]
     fn an_empty_text_from_a_peer_is_malformed() {
-        let empty = encode(&Wire { kind: TEXT, body: encode(&Text { text: String::new(), reply_to: None }) });
+        let empty =
+            encode(&Wire { kind: TEXT, body: encode(&Text { text: String::new(), reply_to: None, timer: None }) });
         assert_eq!(Content::parse(&empty), Err(Malformed(WHAT)));
     }
 

@@ -15,7 +15,7 @@ use crate::protocol::{
         prekey::Prekey,
         record::BUNDLE,
     },
-    ids::TransportKey,
+    ids::{DeviceId, TransportKey},
     wire::{
         Malformed, decode, encode,
         limits::{MAX_ADDRESS, MAX_ADDRESSES, MAX_BUNDLE, MAX_MAILBOX_ADDRESSES, MAX_MAILBOXES, MAX_SEQ},
@@ -181,6 +181,12 @@ impl SignedBundle {
             return Err(BundleError::TooLong { bytes: bytes.len() });
         }
         Ok(decode(bytes, "bundle")?)
+    }
+
+    /// Whose it says it is and its seq. Nothing is proven by that: it is enough to pass over what is known already.
+    pub fn claimed(&self) -> Option<(DeviceId, u64)> {
+        let body: Body = decode(&self.body, "bundle").ok()?;
+        Some((body.cert.claimed()?, body.seq))
     }
 
     /// The bundle, once every signature holds, the certificate is on the list, both name one account, and the device

@@ -95,6 +95,12 @@ impl SignedCert {
         Self { body, by_account, by_device, by_transport }
     }
 
+    /// The device it says it is of. Nothing is proven by that.
+    pub fn claimed(&self) -> Option<DeviceId> {
+        let cert: DeviceCert = decode(&self.body, "device certificate").ok()?;
+        Some(cert.device)
+    }
+
     /// The certificate, once AK, DK and TK were found to have signed it. It says nothing of being on a list.
     pub fn verify(&self) -> Result<Verified<DeviceCert>, CertError> {
         let mut cert: DeviceCert = decode(&self.body, "device certificate")?;

@@ -164,6 +164,10 @@ pub const MAX_BYTES_PER_ANSWER: usize = 1024 * 1024;
 pub const MAX_ANSWERS_PER_SECOND: u32 = 16;
 /// …and the bytes given for them.
 pub const MAX_BYTES_PER_SECOND: usize = 4 * MAX_BYTES_PER_ANSWER;
+/// The shortest life a message can be given: long enough to read one.
+pub const MIN_TIMER: Duration = Duration::from_secs(5);
+/// The longest.
+pub const MAX_TIMER: Duration = days(366);
 /// Heads of a conversation that are kept, the latest: only events that follow nothing make more than its devices.
 pub const MAX_CHAT_HEADS: usize = 256;
 

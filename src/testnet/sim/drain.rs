@@ -137,7 +137,8 @@ impl World {
     /// Handles, stages, commits and tells, until something ends it.
     fn drain_of(&mut self, who: usize, inputs: Vec<Input>) {
         let mut gathered = Gathered::default();
-        let mut inputs = inputs.into_iter().chain([Input::DrainEnd]);
+        let rolled_back = self.devices[who].store.rolled_back().then_some(Input::RolledBack);
+        let mut inputs = rolled_back.into_iter().chain(inputs).chain([Input::DrainEnd]);
         while let Some(input) = inputs.next() {
             self.remember(who, &input, &mut gathered);
             match self.handle(who, input) {

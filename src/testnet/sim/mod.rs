@@ -54,8 +54,8 @@ pub struct Report {
 pub struct Failure {
     /// The seed that shows it.
     pub seed: u64,
-    /// Whether it is the partition of that seed.
-    pub parted: bool,
+    /// In which kind of history of that seed.
+    pub kind: Kind,
     /// Which, and where.
     pub why: String,
     /// The last things that happened, oldest first.
@@ -68,9 +68,24 @@ impl fmt::Display for Failure {
             writeln!(f, "{line}")?;
         }
         writeln!(f, "seed {}: {}", self.seed, self.why)?;
-        let which = if self.parted { "parted " } else { "" };
+        let which = match self.kind {
+            Kind::Mixed => "",
+            Kind::Parted => "parted ",
+            Kind::RolledBack => "rolled-back ",
+        };
         write!(f, "once more: scripts/sim-seeds {which}{0}..{0}", self.seed)
     }
+}
+
+/// A kind of history: each seed has one of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A bit of everything.
+    Mixed,
+    /// One long partition.
+    Parted,
+    /// As mixed, and keys of before are put under stores.
+    RolledBack,
 }
 
 /// What kind of world it is.
@@ -82,12 +97,14 @@ enum Climate {
     Parted,
 }
 
-/// A way to drive the engine wrongly, to see that the checks notice.
+/// A way to drive the engine: rightly, or wrongly, to see that the checks notice.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Handling {
     /// As the node does.
     #[default]
     Right,
+    /// As the node does, and now and then somebody puts keys of before under a store: its secrets are gone.
+    LosesSecrets,
     /// Sends and answers before the commit.
     TellsBeforeDurable,
     /// A failed commit is passed over: the engine goes on with what it remembers.
@@ -121,7 +138,12 @@ pub fn run_parted(seed: u64, lines: usize) -> Result<Report, Failure> {
     world::World::draw_in(Climate::Parted, seed, Handling::Right, lines)?.live()
 }
 
-/// The same, with the engine driven in this way.
+/// Lives through the world of this seed while now and then older keys are put under a store.
+pub fn run_rolled_back(seed: u64, lines: usize) -> Result<Report, Failure> {
+    world::World::draw(seed, Handling::LosesSecrets, lines)?.live()
+}
+
+/// Lives through the world of this seed, with the engine driven in this way.
 pub fn run_handled(seed: u64, handling: Handling) -> Result<Report, Failure> {
     world::World::draw(seed, handling, TRACE_KEPT)?.live()
 }

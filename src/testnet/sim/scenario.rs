@@ -17,6 +17,8 @@ use crate::protocol::{
 
 /// The founder of the group, and everybody's first contact.
 const HUB: usize = 0;
+/// Messages of a world at the most.
+const MOST_SAID: u64 = 40;
 /// Names to choose from: few, so that one comes back.
 const NAMES: [&str; 3] = ["Sun", "Moon", "Star"];
 
@@ -197,6 +199,24 @@ pub(super) fn without_group(seed: u64, mut goals: Vec<Goal>) -> Vec<Goal> {
                     | Wish::Read { place: Place::Group, .. }
             )
         });
+    }
+    goals
+}
+
+/// More to say in one world of seven, so that some have forty messages: drawn apart, so that the others stay as they are.
+pub(super) fn with_talk(seed: u64, devices: usize, mut goals: Vec<Goal>) -> Vec<Goal> {
+    let mut chance = Chance::new(seed, 9);
+    if !chance.permille(150) {
+        return goals;
+    }
+    let said = goals.iter().filter(|goal| matches!(goal.wish, Wish::Say { .. })).count() as u64;
+    let group = has_group(&goals);
+    for n in 0..chance.between(0, MOST_SAID.saturating_sub(said)) {
+        let guest = 1 + chance.index(devices - 1);
+        let (a, b) = if chance.permille(500) { (HUB, guest) } else { (guest, HUB) };
+        let place = if group && chance.permille(500) { Place::Group } else { Place::Direct(b) };
+        let wish = Wish::Say { from: a, place, text: format!("t{n}") };
+        goals.push(Goal { wish, after: chance.between(3_000, 50_000), waiting: None, done: false });
     }
     goals
 }

@@ -1,7 +1,7 @@
 //! The world: devices, what is to happen when, and the loop that lets it happen.
 
 use super::{
-    Climate, Failure, Handling, Millis, Report,
+    Climate, Failure, Handling, Kind, Millis, Report,
     chance::Chance,
     device::{Device, Run, address},
     mailbox::{Mailboxes, Manner},
@@ -119,7 +119,7 @@ impl World {
         let mut devices = Vec::new();
         let no_device = |error: super::device::NoDevice| Failure {
             seed,
-            parted: climate == Climate::Parted,
+            kind: kind(climate, handling),
             why: error.to_string(),
             trace: vec![],
         };
@@ -142,7 +142,8 @@ impl World {
         for index in count..count + mailboxes.manners.len() {
             devices.push(Device::begin(seed, index, 0, Settings::default()).map_err(no_device)?);
         }
-        let goals = goals.into_iter().chain(scenario::of_mailboxes(&mailboxes)).collect();
+        let goals = if climate == Climate::Mixed { scenario::with_talk(seed, count, goals) } else { goals };
+        let goals: Vec<Goal> = goals.into_iter().chain(scenario::of_mailboxes(&mailboxes)).collect();
         Ok(Self {
             seed,
             climate,
@@ -211,8 +212,8 @@ impl World {
                 self.happen(happening);
             }
             if let Some(why) = self.broken.take() {
-                let parted = self.climate == Climate::Parted;
-                return Err(Failure { seed: self.seed, parted, why, trace: self.trace.last() });
+                let kind = kind(self.climate, self.handling);
+                return Err(Failure { seed: self.seed, kind, why, trace: self.trace.last() });
             }
             if done {
                 break;
@@ -370,6 +371,12 @@ impl World {
             device.address = address(who, device.life);
         }
         self.note(who, format_args!("is killed"));
+        if self.handling == Handling::LosesSecrets && self.chance.permille(250) {
+            let store = &mut self.devices[who].store;
+            let copy = store.clone();
+            store.roll_back(&copy);
+            self.note(who, format_args!("loses its secrets"));
+        }
         let lost: Vec<Token> = self.asked.iter().filter(|(_, asked)| **asked == who).map(|(token, _)| *token).collect();
         for token in lost {
             self.asked.remove(&token);
@@ -397,5 +404,13 @@ impl World {
 
     pub(super) fn transport(&self, who: usize) -> TransportKey {
         self.devices[who].transport
+    }
+}
+
+fn kind(climate: Climate, handling: Handling) -> Kind {
+    match (climate, handling) {
+        (Climate::Parted, _) => Kind::Parted,
+        (Climate::Mixed, Handling::LosesSecrets) => Kind::RolledBack,
+        (Climate::Mixed, _) => Kind::Mixed,
     }
 }

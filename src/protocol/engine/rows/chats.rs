@@ -6,7 +6,7 @@ use crate::protocol::{
     delivery::Numbers,
     ids::{AccountId, ChatId, DeviceId, EventId, OpId},
     time::Millis,
-    view::{Key, Table, ViewError},
+    view::{Cell, Key, Table, ViewError},
     wire,
 };
 use minicbor::{Decode, Encode, bytes::ByteVec};
@@ -116,10 +116,46 @@ pub struct EventRow {
     /// The key that opens the original bytes of a group event.
     #[n(12)]
     pub key: Option<Secret>,
+    /// How it ends, if it does not last.
+    #[n(13)]
+    pub ends: Option<Ends>,
+}
+
+/// How a message ends that does not last.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(flat)]
+pub enum Ends {
+    /// So many seconds after it is read here.
+    #[n(0)]
+    AfterReading(#[n(0)] u32),
+    /// Then.
+    #[n(1)]
+    At(#[n(0)] Millis),
+    /// It has: content and key are gone. Of a group event what is signed is left, encoded `Stub`.
+    #[n(2)]
+    Erased(#[n(0)] Option<ByteVec>),
+}
+
+/// Milliseconds of an hour: messages that end in the same one are erased with one key.
+pub const HOUR: u64 = 3_600_000;
+/// In place of an hour: messages whose timer does not run, since they are not read.
+pub const UNREAD_HOUR: u64 = u64::MAX;
+
+/// The hour of a time, counted from 1970.
+pub fn hour_of(at: Millis) -> u64 {
+    at.0 / HOUR
 }
 
 impl Row for EventRow {
     const TABLE: Table = Table::Event;
+
+    fn cell(&self) -> Option<Cell> {
+        Some(match &self.ends {
+            None | Some(Ends::Erased(_)) => Cell::lasting(self.chat),
+            Some(Ends::AfterReading(_)) => Cell::until(self.chat, UNREAD_HOUR),
+            Some(Ends::At(at)) => Cell::until(self.chat, hour_of(*at)),
+        })
+    }
 }
 
 impl EventRow {
@@ -128,9 +164,73 @@ impl EventRow {
         Key::named(Self::TABLE, b"", id)
     }
 
+    /// Whether what was said is gone.
+    pub fn is_erased(&self) -> bool {
+        matches!(self.ends, Some(Ends::Erased(_)))
+    }
+
+    /// Whether what was said is gone, or is over at this time.
+    pub fn is_over(&self, now: Millis) -> bool {
+        self.is_erased() || matches!(self.ends, Some(Ends::At(at)) if at <= now)
+    }
+
     /// The time people see: what the author's clock said, but never later than the arrival.
     pub fn shown_at(&self) -> Millis {
         self.clock.min(self.arrived)
+    }
+}
+
+/// That an event ends: in the order of when, or in its conversation where it is to be read first.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct ExpiryRow {
+    /// Where it is.
+    #[n(0)]
+    pub chat: ChatId,
+    /// Which.
+    #[n(1)]
+    pub id: EventId,
+}
+
+impl Row for ExpiryRow {
+    const TABLE: Table = Table::Expiry;
+}
+
+impl ExpiryRow {
+    /// By time and event.
+    pub fn key(at: Millis, id: EventId) -> Key {
+        Key::at(Self::TABLE, b"", Self::place(at, &id.0))
+    }
+
+    /// In a conversation, by event: of one whose timer does not run yet.
+    pub fn unread_key(chat: ChatId, id: EventId) -> Key {
+        Key::named(Self::TABLE, chat, id)
+    }
+
+    /// The place of a key by time.
+    pub fn place(at: Millis, id: &[u8; 32]) -> Vec<u8> {
+        [&at.0.to_be_bytes()[..], id].concat()
+    }
+
+    /// The time in a place.
+    pub fn time(place: &[u8]) -> Option<Millis> {
+        place.first_chunk::<8>().map(|at| Millis(u64::from_be_bytes(*at)))
+    }
+}
+
+/// How many seconds messages last that are written here in a conversation.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(transparent)]
+pub struct TimerRow(#[n(0)] pub u32);
+
+impl Row for TimerRow {
+    const TABLE: Table = Table::Timer;
+}
+
+impl TimerRow {
+    /// By chat.
+    pub fn key(chat: ChatId) -> Key {
+        Key::named(Self::TABLE, b"", chat)
     }
 }
 

@@ -21,7 +21,10 @@ pub use outbox::*;
 pub use sessions::*;
 
 use crate::protocol::{
-    view::{Direction, Key, Table, View, ViewError},
+    event::DirectEvent,
+    group::GroupEvent,
+    ids::ChatId,
+    view::{Cell, Direction, Key, Table, View, ViewError},
     wire,
 };
 use minicbor::{Decode, Encode};
@@ -30,6 +33,11 @@ use minicbor::{Decode, Encode};
 pub trait Row: Encode<()> + for<'b> Decode<'b, ()> {
     /// Where its rows are.
     const TABLE: Table;
+
+    /// The cell it is erased with, if it is in one.
+    fn cell(&self) -> Option<Cell> {
+        None
+    }
 }
 
 /// The row under `key`, decoded.
@@ -40,6 +48,23 @@ pub fn read<R: Row>(view: &dyn View, key: &Key) -> Result<Option<R>, ViewError> 
 /// A stored row's bytes, decoded; what does not decode was not written by us.
 pub fn parse<R: Row>(bytes: &[u8]) -> Result<R, ViewError> {
     wire::decode(bytes, "row").map_err(|_| ViewError::Damaged(R::TABLE))
+}
+
+/// The cell that a stored row belongs in, by the number of its table and its value: for rows of stores made before there
+/// were cells.
+pub fn cell_of(table: u8, value: &[u8]) -> Option<Cell> {
+    if table == Table::Event as u8 {
+        return parse::<EventRow>(value).ok()?.cell();
+    }
+    if table != Table::Held as u8 {
+        return None;
+    }
+    let RawRow(bytes) = parse(value).ok()?;
+    let chat = match DirectEvent::parse(&bytes) {
+        Ok(event) => event.chat,
+        Err(_) => ChatId::from(GroupEvent::parse(&bytes).ok()?.stub().header().group),
+    };
+    Some(Cell::lasting(chat))
 }
 
 /// All rows of a scope, in the order of the store; meant for scopes that are small by nature.

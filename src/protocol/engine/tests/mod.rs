@@ -1,7 +1,9 @@
 //! A few engines on one clock, without a network: frames arrive at once, gossip passes the gates.
 
+mod anew;
 mod contacts;
 mod damage;
+mod ends;
 mod groups;
 mod mailbox;
 mod names;
@@ -21,7 +23,7 @@ use crate::protocol::{
     identity::{AccountKey, Name, words::Words},
     ids::{AccountId, ChatId, DeviceId, OpId, TransportKey},
     time::Millis,
-    view::{Direction, Item, Key, Rows, Table, View, ViewError, Write},
+    view::{Cell, Direction, Item, Key, Rows, Table, View, ViewError, Write},
     wire::frame::Frame,
 };
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
@@ -30,9 +32,29 @@ use std::{
     time::Duration,
 };
 
-/// Rows in memory.
+/// Rows in memory, and the cells they are in.
 #[derive(Default)]
-struct Shelf(BTreeMap<Key, Vec<u8>>);
+struct Shelf(BTreeMap<Key, Vec<u8>>, BTreeMap<Key, Cell>);
+
+impl Shelf {
+    fn take(&mut self, write: Write) {
+        match write {
+            Write::Put(key, value) => {
+                self.1.remove(&key);
+                self.0.insert(key, value);
+            }
+            Write::PutIn(cell, key, value) => {
+                self.1.insert(key.clone(), cell);
+                self.0.insert(key, value);
+            }
+            Write::Delete(key) => {
+                self.0.remove(&key);
+            }
+            Write::EraseCell(cell) => self.0.retain(|key, _| self.1.get(key) != Some(&cell)),
+            Write::RenewCell(_) | Write::ForgetLost => {}
+        }
+    }
+}
 
 impl View for Shelf {
     fn row(&self, key: &Key) -> Result<Option<Vec<u8>>, ViewError> {
@@ -371,10 +393,7 @@ impl World {
         match effect {
             Effect::Persist(writes) => {
                 for write in writes {
-                    match write {
-                        Write::Put(key, value) => self.nodes[at].shelf.0.insert(key, value),
-                        Write::Delete(key) => self.nodes[at].shelf.0.remove(&key),
-                    };
+                    self.nodes[at].shelf.take(write);
                 }
             }
             Effect::Send(to, frames) => {
@@ -430,9 +449,7 @@ fn begin(words: Words, mut rng: ChaCha20Rng, name: &str, now: Millis) -> Node {
     let name: Name = name.parse().unwrap();
     let mut shelf = Shelf::default();
     for write in first_rows(&account, &name, now, &mut rng).unwrap() {
-        if let Write::Put(key, value) = write {
-            shelf.0.insert(key, value);
-        }
+        shelf.take(write);
     }
     let own: rows::OwnRow = rows::read(&shelf, &rows::OwnRow::key()).unwrap().unwrap();
     let engine = Engine::new(Settings::default());

@@ -40,12 +40,7 @@ impl Home {
         let outcome = act(&mut turn).unwrap();
         for effect in turn.finish() {
             let Effect::Persist(writes) = effect else { continue };
-            for write in writes {
-                match write {
-                    Write::Put(key, value) => shelf.0.insert(key, value),
-                    Write::Delete(key) => shelf.0.remove(&key),
-                };
-            }
+            writes.into_iter().for_each(|write| shelf.take(write));
         }
         outcome
     }

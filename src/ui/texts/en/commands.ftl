@@ -96,6 +96,10 @@ command-receipts = Show or choose whether others in a chat learn what you read
     .examples =
         moim receipts juno
         moim receipts "#hiking" off
+command-timer = Choose how long the messages last that you write in a chat
+    .examples =
+        moim timer juno 1d
+        moim timer juno off
 command-watch = Show what happens, as it happens
     .examples =
         moim watch
@@ -223,6 +227,7 @@ argument-before = Only messages before this one
 argument-search = Only messages with this text
 argument-choice = on, off, or default: as receipts.read in the settings
 argument-up-to = The last message that you have read (default: all)
+argument-timer = A time such as 1h or 7d, or off: from sending for you, from reading for the others (default: show it)
 argument-after = Go on behind this cursor; 0 is the beginning (default: from now on)
 argument-group = A group: name or id
 argument-group-invite-who = Contacts: names or ids

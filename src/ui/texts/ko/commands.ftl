@@ -96,6 +96,10 @@ command-receipts = 이 대화에서 읽음을 알릴지 보기 또는 정하기
     .examples =
         moim receipts 준호
         moim receipts "#등산" off
+command-timer = 내가 쓰는 메시지가 얼마나 남을지 정하기
+    .examples =
+        moim timer 준호 1d
+        moim timer 준호 off
 command-watch = 일어나는 일을 바로 보기
     .examples =
         moim watch
@@ -223,6 +227,7 @@ argument-before = 이 메시지보다 앞선 것만
 argument-search = 이 글이 들어 있는 것만
 argument-choice = on, off, default(설정의 receipts.read를 따름) 중 하나
 argument-up-to = 마지막으로 읽은 메시지 (기본: 모두)
+argument-timer = 1h, 7d 같은 시간 또는 off. 나에게는 보낸 때부터, 상대에게는 읽은 때부터 (기본: 지금 설정 보기)
 argument-after = 이 위치 다음부터. 0은 처음 (기본: 지금부터)
 argument-group = 모임: 이름 또는 ID
 argument-group-invite-who = 친구: 이름 또는 ID

@@ -141,6 +141,8 @@ read-marked =
        *[other] 메시지 { $count }개를 읽음으로 표시했습니다
     }
 read-unread = 안 읽은 메시지가 { $count }개 남아 있습니다
+timer-off = 여기에 쓰는 메시지는 계속 남습니다
+timer-is = 여기에 쓰는 메시지는 { $time } 뒤에 사라집니다. 나에게는 보낸 때부터, 상대에게는 읽은 때부터입니다
 watch-begins = 지켜보는 중입니다. Ctrl+C 로 끝냅니다.
 event-receipt = { $id }: { $state } ({ $name })
 event-contact = { $name } 님이 새로 들어왔거나 바뀌었습니다

@@ -1,0 +1,159 @@
+//! After a rollback: an older store was put back under newer keys, or older keys under a newer store, and every secret that
+//! only the keys of then opened is gone. Sessions begin anew, visibly; what waits is sealed in them.
+//!
+//! What is kept in lasting rows (contacts with their intro secrets, links, groups, the history) is enough to begin again
+//! with everybody. What others said meanwhile comes by their outboxes and by sync.
+
+use super::{
+    feed::ContactNotice,
+    record::Record,
+    rows::{
+        self, AuthorRow, ChatKind, ChatRow, ContactRow, ContactState, ControlRow, CounterRow, DeviceRow, EventRow,
+        GroupRow, GroupState, Intro, OutboxRow, Parcel, Row, SessionRow, TagRow, TicketRow, TicketState,
+    },
+    turn::{Step, Turn},
+};
+use crate::protocol::{
+    crypto::start::intro_tag,
+    ids::{ChatId, DeviceId},
+    time::Millis,
+    view::{Direction, Key, View},
+};
+
+impl Turn<'_> {
+    /// Begins anew with everybody whose rows can be read. Harmless where it is done twice.
+    pub(super) fn start_anew(&mut self) -> Step {
+        self.forget_lost();
+        self.drop_sessions()?;
+        self.empty_outboxes()?;
+        let own = self.own()?;
+        // The prekey is gone: a bundle with a new one says so.
+        self.renew_bundle(rows::OwnRow { prekey_made: Millis(0), ..own })?;
+        for ticket in self.sound::<TicketRow>(b"")? {
+            self.attempt(|turn| turn.open_ticket_anew(ticket))?;
+        }
+        for contact in self.sound::<ContactRow>(b"")? {
+            self.attempt(|turn| turn.meet_anew(&contact))?;
+        }
+        for group in self.sound::<GroupRow>(b"")? {
+            self.attempt(|turn| turn.join_anew(group))?;
+        }
+        Ok(())
+    }
+
+    /// Those that can be read too: they are as old as the others.
+    fn drop_sessions(&mut self) -> Step {
+        for row in self.sound::<SessionRow>(b"")? {
+            self.drop_session(super::sessions::load(&row)?.sid())?;
+        }
+        for mut device in self.sound::<DeviceRow>(b"")? {
+            device.sending = None;
+            device.sessions.clear();
+            self.put(DeviceRow::key(device.device), &device);
+        }
+        Ok(())
+    }
+
+    fn empty_outboxes(&mut self) -> Step {
+        for device in self.sound::<DeviceRow>(b"")? {
+            let scope = device.device;
+            for (place, bytes) in self.scan(OutboxRow::TABLE, scope.as_ref(), None, Direction::Forward, usize::MAX)? {
+                let row: OutboxRow = rows::parse(&bytes)?;
+                if let Parcel::Control(id, _) = row.what {
+                    self.delete(ControlRow::key(scope, &id));
+                }
+                self.delete(Key::at(OutboxRow::TABLE, scope, place));
+            }
+        }
+        self.mem.lanes.clear();
+        let counters = self.counters()?;
+        self.put(CounterRow::key(), &CounterRow { waiting: 0, ..counters });
+        Ok(())
+    }
+
+    /// An open link gets a new prekey; one that is closed tells so again.
+    fn open_ticket_anew(&mut self, ticket: TicketRow) -> Step {
+        let intro = ticket.inv.intro();
+        if ticket.state == TicketState::Open {
+            let ticket_box = ticket.inv.ticket_box();
+            let (prekey, bundle) = self.ticket_bundle(&ticket.inv)?;
+            self.put(TicketRow::key(ticket_box), &TicketRow { prekey, bundle, ..ticket });
+            return self.open_intro(&intro, Intro::Ticket(ticket_box));
+        }
+        let (tag, key) = intro_tag(&intro);
+        let mut row = self.read::<TagRow>(&TagRow::key(tag))?.unwrap_or_default();
+        (row.key, row.intro) = (Some(key), Some(Intro::Closed));
+        self.put(TagRow::key(tag), &row);
+        Ok(())
+    }
+
+    /// Lets a contact in again, says again what it may not have heard, and puts what it has not confirmed into its outbox.
+    fn meet_anew(&mut self, contact: &ContactRow) -> Step {
+        for secret in &contact.intros {
+            self.open_intro(secret, Intro::Again(contact.account))?;
+        }
+        let own = self.own()?;
+        let chat = ChatId::direct(own.account, contact.account);
+        self.unlist_outbox(chat)?;
+        match contact.state {
+            ContactState::Connected => {
+                for device in contact.devices.clone() {
+                    // Heard as the acceptance it is where that was lost, and as nothing elsewhere.
+                    self.post(device, &Record::Accepted(own.name.clone(), own.name_chosen))?;
+                    self.post_unsent(device, chat)?;
+                    self.tell_boxes(device)?;
+                    self.pump(device)?;
+                }
+                self.tell_contact_notice(contact.account, ContactNotice::SessionRestarted)
+            }
+            ContactState::Pending | ContactState::Requested => {
+                for device in contact.devices.clone() {
+                    self.post(device, &Record::Request(own.name.clone(), own.name_chosen))?;
+                }
+                Ok(())
+            }
+            ContactState::Incoming | ContactState::Removed | ContactState::Stranger => Ok(()),
+        }
+    }
+
+    /// The places that own events remember in outboxes are no more.
+    fn unlist_outbox(&mut self, chat: ChatId) -> Step {
+        let own = self.own()?.device;
+        for (_, bytes) in
+            self.scan(AuthorRow::TABLE, &AuthorRow::scope(chat, own), None, Direction::Forward, usize::MAX)?
+        {
+            let AuthorRow(id) = rows::parse(&bytes)?;
+            let Some(mut event) = self.read::<EventRow>(&EventRow::key(id))? else { continue };
+            if !event.outbox.is_empty() {
+                event.outbox.clear();
+                self.put(EventRow::key(id), &event);
+            }
+        }
+        Ok(())
+    }
+
+    /// The own chain is made anew with the next event; secrets and chains of others are asked for as they are missed.
+    fn join_anew(&mut self, row: GroupRow) -> Step {
+        let has_chat = self.read::<ChatRow>(&ChatRow::key(ChatId::from(row.group)))?;
+        if has_chat.is_some_and(|chat| matches!(chat.kind, ChatKind::Group(_))) {
+            self.open_group_intro(row.group)?;
+        }
+        match row.state {
+            GroupState::Joining => self.answer_invite(row),
+            GroupState::Joined => self.invite_anew(&row),
+            _ => Ok(()),
+        }
+    }
+
+    /// Invitations that were on their way.
+    fn invite_anew(&mut self, row: &GroupRow) -> Step {
+        for account in &row.invited {
+            let contact = self.contact(*account)?.filter(|contact| contact.state == ContactState::Connected);
+            let devices: Vec<DeviceId> = contact.map(|contact| contact.devices).unwrap_or_default();
+            for device in devices {
+                self.post(device, &Record::Invite(row.group, row.name.clone(), self.now))?;
+            }
+        }
+        Ok(())
+    }
+}

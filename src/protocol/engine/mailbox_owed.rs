@@ -1,0 +1,166 @@
+//! Receipts (and a new bundle) for devices that are away, left at their mailboxes.
+//!
+//! They are gathered a little, sealed once, and kept in a row ([`OwedRow`]) until enough mailboxes have them. A device that
+//! could not read its mail is told again what it was told lately.
+
+use super::{
+    mailbox_send::LeftWhat,
+    receipts::Owed,
+    record::{Position, Receipt, Record},
+    rows::{DeviceRow, OwedRow, OwedWire},
+    turn::{Step, Turn},
+};
+use crate::protocol::{
+    identity::bundle::MailboxBox,
+    ids::{DeviceId, TransportKey},
+    time::minutes,
+    wire::{
+        limits::{MAIL_COPIES, MAX_UNKNOWN_TAGS},
+        mailbox::{BlobId, blob_id},
+    },
+};
+use std::{collections::BTreeSet, time::Duration};
+
+/// Receipts for a device that is away are gathered so long.
+const GATHER: Duration = Duration::from_secs(2);
+/// Receipts that lie at one mailbox wait so long for a second one.
+const SECOND_COPY_WAIT: Duration = minutes(5);
+/// Positions in one receipt, as in one that is told.
+const MAX_POSITIONS: usize = 1_000;
+/// Positions owed to one device: the mail of two full boxes.
+const MAX_OWED: usize = 8_192;
+
+impl Turn<'_> {
+    /// Keeps what a device that is away is owed.
+    pub(super) fn owe_by_mail(&mut self, device: &DeviceRow, owed: Owed) -> Step {
+        if device.boxes().is_empty() {
+            return Ok(());
+        }
+        let told = self.mem.mail.told_by_mail.entry(device.device).or_default();
+        told.extend(&owed.positions);
+        told.drain(..told.len().saturating_sub(MAX_POSITIONS));
+        let mut row = self.owed_row(device.device)?;
+        row.positions = merged(row.positions, owed.positions);
+        row.lost = merged(row.lost, owed.lost);
+        row.chats = merged(row.chats, owed.chats);
+        row.unknown = merged(row.unknown, owed.unknown);
+        row.unknown.truncate(MAX_UNKNOWN_TAGS);
+        self.put(OwedRow::key(device.device), &row);
+        self.leave_mail_soon(device, GATHER);
+        Ok(())
+    }
+
+    /// The same for this device's bundle.
+    pub(super) fn owe_bundle(&mut self, device: &DeviceRow) -> Step {
+        if device.boxes().is_empty() {
+            return Ok(());
+        }
+        let mut row = self.owed_row(device.device)?;
+        row.bundle = true;
+        self.put(OwedRow::key(device.device), &row);
+        self.leave_mail_soon(device, GATHER);
+        Ok(())
+    }
+
+    fn owed_row(&self, device: DeviceId) -> Step<OwedRow> {
+        Ok(self.read(&OwedRow::key(device))?.unwrap_or_else(|| OwedRow::new(device)))
+    }
+
+    /// Seals and leaves what a device is owed. Whether any of it is not durable at a mailbox yet.
+    pub(super) fn leave_owed(&mut self, device: &mut DeviceRow, mailboxes: &[MailboxBox]) -> Step<bool> {
+        let Some(mut row) = self.read::<OwedRow>(&OwedRow::key(device.device))? else { return Ok(false) };
+        if row.is_unsealed() && mailboxes.iter().any(|mailbox| self.mem.peers.contains_key(&mailbox.node)) {
+            for record in self.owed_records(&mut row)? {
+                let Some(sealed) = self.seal_for(device, &record.to_bytes())? else { return Ok(true) };
+                row.sealed.push(OwedWire { wire: sealed.wire, left: Vec::new(), since: self.now });
+            }
+            self.put(OwedRow::key(device.device), &row);
+        }
+        if self.finish_owed(device, row.clone())? {
+            return Ok(false);
+        }
+        let what = LeftWhat::Owed(device.device);
+        for mailbox in mailboxes.iter().take(MAIL_COPIES) {
+            if !self.mem.peers.contains_key(&mailbox.node) {
+                self.seek_mailbox(mailbox);
+                continue;
+            }
+            for owed in row.sealed.iter().filter(|owed| !owed.left.contains(&mailbox.node)) {
+                let under_way = self.mem.mail.under_way.get(&mailbox.node);
+                if !under_way.is_some_and(|all| all.contains_key(&blob_id(&owed.wire))) {
+                    self.leave(mailbox, what, owed.wire.clone());
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Lets go of what lies at enough mailboxes, or at one for long enough. Whether nothing is left.
+    fn finish_owed(&mut self, device: &DeviceRow, mut row: OwedRow) -> Step<bool> {
+        let own = self.own()?.transport;
+        let wanted = MAIL_COPIES.min(device.boxes().iter().filter(|mailbox| mailbox.node != own).count());
+        let now = self.now;
+        row.sealed.retain(|owed| {
+            let late = now.since(owed.since) >= SECOND_COPY_WAIT && !owed.left.is_empty();
+            owed.left.len() < wanted && !late
+        });
+        let done = row.sealed.is_empty() && !row.is_unsealed();
+        if done {
+            self.delete(OwedRow::key(device.device));
+        } else {
+            self.put(OwedRow::key(device.device), &row);
+        }
+        Ok(done)
+    }
+
+    /// What is owed as records, taken out of the row.
+    fn owed_records(&mut self, row: &mut OwedRow) -> Step<Vec<Record>> {
+        let mut chats = Vec::new();
+        for chat in std::mem::take(&mut row.chats) {
+            chats.extend(self.chat_receipt_for(row.device, chat)?);
+        }
+        let (positions, lost) = (std::mem::take(&mut row.positions), std::mem::take(&mut row.lost));
+        let mut unknown = Some(std::mem::take(&mut row.unknown)).filter(|tags| !tags.is_empty());
+        let mut records = Vec::new();
+        let mut receipt = |chats, positions: &[Position], lost: &[Position]| {
+            let unknown = unknown.take();
+            records.push(Record::Receipt(Receipt {
+                chats,
+                positions: positions.to_vec(),
+                lost: lost.to_vec(),
+                unknown,
+            }));
+        };
+        let mut parts = positions.chunks(MAX_POSITIONS);
+        receipt(chats, parts.next().unwrap_or_default(), &[]);
+        parts.for_each(|positions| receipt(Vec::new(), positions, &[]));
+        lost.chunks(MAX_POSITIONS).for_each(|lost| receipt(Vec::new(), &[], lost));
+        if std::mem::take(&mut row.bundle) {
+            records.push(Record::Bundle(self.own()?.bundle));
+        }
+        Ok(records)
+    }
+
+    pub(super) fn note_owed_left(&mut self, device: DeviceId, node: TransportKey, name: BlobId) -> Step {
+        let Some(mut row) = self.read::<OwedRow>(&OwedRow::key(device))? else { return Ok(()) };
+        let Some(to) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
+        for owed in row.sealed.iter_mut().filter(|owed| blob_id(&owed.wire) == name && !owed.left.contains(&node)) {
+            owed.left.push(node);
+        }
+        self.finish_owed(&to, row).map(drop)
+    }
+
+    /// A device could not read some of its mail: what it was told there is told again.
+    pub(super) fn owe_told_by_mail(&mut self, device: DeviceId) {
+        for at in self.mem.mail.told_by_mail.remove(&device).unwrap_or_default() {
+            self.owe_position(device, at);
+        }
+    }
+}
+
+/// Both together, no more than [`MAX_OWED`]; what finds no room is owed again when its sender asks.
+fn merged<T: Ord + Clone>(old: Vec<T>, new: BTreeSet<T>) -> Vec<T> {
+    let mut all: BTreeSet<T> = old.into_iter().collect();
+    all.extend(new);
+    all.into_iter().take(MAX_OWED).collect()
+}
