@@ -142,7 +142,8 @@ impl World {
         for index in count..count + mailboxes.manners.len() {
             devices.push(Device::begin(seed, index, 0, Settings::default()).map_err(no_device)?);
         }
-        let goals = if climate == Climate::Mixed { scenario::with_talk(seed, count, goals) } else { goals };
+        let talks = kind(climate, handling) == Kind::Mixed;
+        let goals = if talks { scenario::with_talk(seed, count, goals) } else { goals };
         let goals: Vec<Goal> = goals.into_iter().chain(scenario::of_mailboxes(&mailboxes)).collect();
         Ok(Self {
             seed,
