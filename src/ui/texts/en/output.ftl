@@ -151,7 +151,7 @@ read-unread =
         [one] 1 message is still unread
        *[other] { $count } messages are still unread
     }
-timer-off = Messages that you write here last
+timer-off = Messages that you write here stay
 timer-is = Messages that you write here go after { $time }: from sending for you, from reading for the others
 watch-begins = Watching. Ctrl+C ends it.
 event-receipt = { $id }: { $state } ({ $name })
