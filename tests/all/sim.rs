@@ -31,10 +31,7 @@ fn every_acknowledged_message_is_everywhere_once_and_in_one_order() {
         sum(|report| report.accidents),
         sum(|report| report.events),
     );
-    let shown: Vec<String> = failures.iter().map(|failure| format!("seed {}: {}", failure.seed, failure.why)).collect();
-    if let Some(first) = failures.first() {
-        panic!("{first}\n{} of the seeds fail:\n{}", failures.len(), shown.join("\n"));
-    }
+    all_hold(&failures);
 }
 
 /// Partitions of half an hour to two hours, with one-way links, loss, clocks set by ten years, and now and then a liar.
@@ -43,10 +40,7 @@ fn thirty_seconds_after_a_partition_heals_everybody_shows_the_same() {
     let seeds = chosen_seeds("MOIM_SIM_PARTITIONS", PARTITIONS);
     let (reports, failures) = run_all(seeds.clone(), run_parted);
     println!("{} partitions of {seeds:?}", reports.len());
-    let shown: Vec<String> = failures.iter().map(|failure| format!("seed {}: {}", failure.seed, failure.why)).collect();
-    if let Some(first) = failures.first() {
-        panic!("{first}\n{} of the partitions fail:\n{}", failures.len(), shown.join("\n"));
-    }
+    all_hold(&failures);
 }
 
 #[test]
@@ -54,10 +48,7 @@ fn sessions_that_a_rollback_took_begin_anew_and_nothing_is_lost() {
     let seeds = chosen_seeds("MOIM_SIM_ROLLBACKS", ROLLBACKS);
     let (reports, failures) = run_all(seeds.clone(), run_rolled_back);
     println!("{} histories with rollbacks of {seeds:?}", reports.len());
-    let shown: Vec<String> = failures.iter().map(|failure| format!("seed {}: {}", failure.seed, failure.why)).collect();
-    if let Some(first) = failures.first() {
-        panic!("{first}\n{} of the histories fail:\n{}", failures.len(), shown.join("\n"));
-    }
+    all_hold(&failures);
 }
 
 #[test]
@@ -86,6 +77,13 @@ fn the_simulator_notices_an_engine_that_remembers_what_never_was() {
 #[test]
 fn the_simulator_notices_a_mailbox_that_answers_before_it_is_durable() {
     assert!((1..120).any(|seed| run_handled(seed, Handling::MailboxesAnswerFirst).is_err()));
+}
+
+/// Shows the first failure whole, and of all what broke.
+fn all_hold(failures: &[Failure]) {
+    let Some(first) = failures.first() else { return };
+    let shown: Vec<String> = failures.iter().map(|failure| format!("seed {}: {}", failure.seed, failure.why)).collect();
+    panic!("{first}\n{} fail:\n{}", failures.len(), shown.join("\n"));
 }
 
 /// Lines of a failure's trace to print: `MOIM_SIM_TRACE=lines`.

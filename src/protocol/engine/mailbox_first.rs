@@ -10,8 +10,9 @@ use super::{
     turn::{Step, Turn},
 };
 use crate::protocol::{
-    crypto::start::intro_tag,
+    crypto::{sign::Verified, start::intro_tag},
     identity::{
+        Bundle, SignedBundle,
         bundle::{Address, BoxId, MailboxBox, open_bundle},
         hint::Hint,
         ticket::Inv,
@@ -63,11 +64,7 @@ impl Turn<'_> {
 
     /// The maker of the link by which a contact is being added, while its bundle is not here.
     fn unreached_maker(&self, contact: &ContactRow) -> Step<Option<PeerRow>> {
-        let waits = contact.state == ContactState::Pending && contact.problem.is_none() && contact.ticket.is_some();
-        let Some(transport) = contact.ticket_transport.filter(|_| waits) else { return Ok(None) };
-        if self.mem.peers.contains_key(&transport) {
-            return Ok(None);
-        }
+        let Some(transport) = self.absent_maker(contact) else { return Ok(None) };
         let Some(peer) = self.read::<PeerRow>(&PeerRow::key(transport))? else { return Ok(None) };
         let met = peer.device.is_some_and(|device| contact.devices.contains(&device));
         Ok((!met).then_some(peer))
@@ -75,12 +72,16 @@ impl Turn<'_> {
 
     /// The device that was asked by mail to be a contact, while it has not confirmed that and is away.
     fn asked_by_mail(&self, contact: &ContactRow) -> Step<Option<DeviceRow>> {
-        let waits = contact.state == ContactState::Pending && contact.problem.is_none() && contact.ticket.is_some();
-        let Some(transport) = contact.ticket_transport.filter(|_| waits) else { return Ok(None) };
-        if self.mem.peers.contains_key(&transport) {
-            return Ok(None);
+        match self.absent_maker(contact) {
+            Some(transport) => self.device_of(transport),
+            None => Ok(None),
         }
-        self.device_of(transport)
+    }
+
+    /// Where the maker of the link is by which a contact is being added, while that is not confirmed and the maker is away.
+    fn absent_maker(&self, contact: &ContactRow) -> Option<TransportKey> {
+        let waits = contact.state == ContactState::Pending && contact.problem.is_none() && contact.ticket.is_some();
+        contact.ticket_transport.filter(|transport| waits && !self.mem.peers.contains_key(transport))
     }
 
     /// The link's maker may have pinned another bundle since: the prekey of the one that was used may be gone.
@@ -94,21 +95,27 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Asks anew by what is pinned now, where that names another prekey.
+    /// Asks anew by what is pinned now, where that is newer: an old one that a mailbox brings again changes nothing.
     fn pinned_came_again(&mut self, contact: &ContactRow, inv: &Inv, sealed: &[u8]) -> Step {
         let Some(held) = self.asked_by_mail(contact)? else { return Ok(()) };
-        let Ok(signed) = open_bundle(&inv.intro(), sealed) else { return Ok(()) };
-        let Ok(bundle) = signed.verify() else { return Ok(()) };
-        if bundle.cert.device != held.device || encode(&signed) == held.bundle {
+        let Some((signed, bundle)) = pinned_bundle(contact, inv, sealed) else { return Ok(()) };
+        let known = SignedBundle::parse(&held.bundle).ok().and_then(|held| held.claimed());
+        if known.is_some_and(|(device, seq)| device != bundle.cert.device || seq >= bundle.seq) {
             return Ok(());
         }
-        let Some(device) = self.learn_bundle(&bundle, &signed)? else { return Ok(()) };
-        let device = DeviceRow { bundle: encode(&signed), boxes: Some(bundle.boxes.clone()), ..device };
-        self.put(DeviceRow::key(device.device), &device);
+        let Some(device) = self.learn_pinned(&signed, &bundle)? else { return Ok(()) };
         let (tag, _) = intro_tag(&inv.intro());
         let device = self.leave_start_under_other_prekey(device, tag, &bundle.prekey.id)?;
         self.rewind_mail(device.device);
         self.pump(device.device)
+    }
+
+    /// Keeps what is pinned: for a start under a link its own bundle counts, though a newer weekly one may be known.
+    fn learn_pinned(&mut self, signed: &SignedBundle, bundle: &Verified<Bundle>) -> Step<Option<DeviceRow>> {
+        let Some(device) = self.learn_bundle(bundle, signed)? else { return Ok(None) };
+        let device = DeviceRow { bundle: encode(signed), boxes: Some(bundle.boxes.clone()), ..device };
+        self.put(DeviceRow::key(device.device), &device);
+        Ok(Some(device))
     }
 
     /// Looks at an address where somebody should be, whoever it is.
@@ -150,15 +157,8 @@ impl Turn<'_> {
                 self.pinned_came_again(&contact, &inv, sealed)?;
                 continue;
             }
-            let Ok(signed) = open_bundle(&inv.intro(), sealed) else { return Ok(()) };
-            let Ok(bundle) = signed.verify() else { return Ok(()) };
-            if bundle.cert.account != contact.account || Some(bundle.cert.transport) != contact.ticket_transport {
-                return Ok(());
-            }
-            let Some(device) = self.learn_bundle(&bundle, &signed)? else { return Ok(()) };
-            let boxes = Some(bundle.boxes.clone());
-            let device = DeviceRow { bundle: encode(&signed), boxes, ..device };
-            self.put(DeviceRow::key(device.device), &device);
+            let Some((signed, bundle)) = pinned_bundle(&contact, &inv, sealed) else { return Ok(()) };
+            let Some(device) = self.learn_pinned(&signed, &bundle)? else { return Ok(()) };
             return self.ask_by_mail(peer, id, contact.account, &device);
         }
         Ok(())
@@ -218,4 +218,13 @@ impl Turn<'_> {
             .collect();
         if boxes.is_empty() { Ok(own.bundle.clone()) } else { self.bundle_with_boxes(own, boxes) }
     }
+}
+
+/// What is pinned, if it proves itself: it opens under the link's secret and is signed by the account and the key that the
+/// link names.
+fn pinned_bundle(contact: &ContactRow, inv: &Inv, sealed: &[u8]) -> Option<(SignedBundle, Verified<Bundle>)> {
+    let signed = open_bundle(&inv.intro(), sealed).ok()?;
+    let bundle = signed.verify().ok()?;
+    let is_its = bundle.cert.account == contact.account && Some(bundle.cert.transport) == contact.ticket_transport;
+    is_its.then_some((signed, bundle))
 }
