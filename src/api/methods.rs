@@ -109,6 +109,12 @@ methods! {
     GroupMembers "group.members" (Group) -> MembersResult;
     /// Gives a group another name, for all.
     GroupRename "group.rename" (GroupRenameParams) -> GroupResult;
+    /// Has a group's messages kept by a mailbox for members who are away.
+    GroupMailboxAdd "group.mailbox.add" (GroupMailboxParams) -> GroupMailboxesResult;
+    /// Has them kept there no more.
+    GroupMailboxRemove "group.mailbox.remove" (GroupMailboxParams) -> GroupMailboxesResult;
+    /// The mailboxes of a group.
+    GroupMailboxList "group.mailbox.list" (Group) -> GroupMailboxesResult;
     /// Leaves a group.
     GroupLeave "group.leave" (Group) -> GroupStateResult;
     /// Begins or ends keeping mail for others.

@@ -52,6 +52,9 @@ pub(crate) fn answer(method: &str, name: &str) -> Value {
         "group.decline" => standing("declined"),
         "group.leave" => standing("left"),
         "group.members" => json!({"v": 1, "members": [{"id": ID, "name": name, "role": "founder"}]}),
+        "group.mailbox.add" | "group.mailbox.remove" | "group.mailbox.list" => {
+            json!({"v": 1, "group": ID, "mailboxes": [{"id": ID, "name": name, "online": true}]})
+        }
         "mailbox.serve" | "mailbox.list" => json!({"v": 1, "serving": true,
             "keeps": {"boxes": 2, "messages": 3, "bytes": 4096},
             "mailboxes": [{"id": ID, "name": name, "state": "active", "online": true}]}),

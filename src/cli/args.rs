@@ -277,9 +277,18 @@ pub(super) enum Group {
         group: String,
         name: String,
     },
+    #[command(subcommand)]
+    Mailbox(GroupMailbox),
     Leave {
         group: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum GroupMailbox {
+    Add { group: String, mailbox: String },
+    Remove { group: String, mailbox: String },
+    List { group: String },
 }
 
 #[derive(Debug, Subcommand)]

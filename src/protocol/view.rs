@@ -49,6 +49,7 @@ pub enum Table {
     Postings = 42,
     Voucher = 44,
     Unsettled = 45,
+    Post = 46,
 }
 
 impl Table {

@@ -79,6 +79,10 @@ pub enum Command {
     DeclineGroup(OpId),
     /// Change a group's name for all.
     RenameGroup(OpId, String),
+    /// Have a group's log kept by the mailbox of this account, or by this node itself.
+    NameGroupMailbox(OpId, AccountId),
+    /// Have it kept there no more.
+    DropGroupMailbox(OpId, AccountId),
     /// Leave a group.
     LeaveGroup(OpId),
     /// Begin or end keeping mail for others.
@@ -252,4 +256,8 @@ pub enum Refusal {
     NoSuchMailbox,
     #[error("too many mailboxes: {max} at the most")]
     TooManyMailboxes { max: usize },
+    #[error("the mailbox has not agreed to keep anything")]
+    MailboxNotActive { account: AccountId },
+    #[error("too many mailboxes of one group: {max} at the most")]
+    TooManyGroupMailboxes { max: usize },
 }

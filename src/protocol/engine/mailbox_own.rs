@@ -44,6 +44,10 @@ pub(super) struct MailMemory {
     pub(super) asked: BTreeMap<TransportKey, Asked>,
     /// Boxes whose owner was told that there is mail and has not asked since.
     pub(super) told: BTreeSet<BoxId>,
+    /// Who read a log and was not told since that there is more.
+    pub(super) readers: BTreeMap<BoxId, BTreeSet<TransportKey>>,
+    /// This node's own key on the network, once it is up.
+    pub(super) own: Option<TransportKey>,
     // As an owner
     /// Boxes that a mailbox was asked to keep.
     pub(super) opening: BTreeSet<(TransportKey, BoxId)>,
@@ -195,6 +199,7 @@ impl Turn<'_> {
     /// The network is up: mailboxes are dialled, and asked now and then.
     pub(super) fn mailboxes_online(&mut self) -> Step {
         self.mem.mail.up_since = Some(self.now);
+        self.mem.mail.own = Some(self.own()?.transport);
         for row in self.all_mailboxes()? {
             self.mem.mail.unread.insert(row.node);
             self.reach_mailbox(&row)?;
@@ -226,9 +231,10 @@ impl Turn<'_> {
                 self.meet_own_mailbox(row.node)?;
             }
         }
+        self.look_into_all_logs()?;
         self.seek_by_links()?;
         self.leave_sought()?;
-        if !rows.is_empty() || !self.mem.mail.sought.is_empty() || self.has_links_to_follow()? {
+        if !rows.is_empty() || self.has_logs() || !self.mem.mail.sought.is_empty() || self.has_links_to_follow()? {
             self.set_mailbox_timer();
         }
         Ok(())
@@ -265,7 +271,8 @@ impl Turn<'_> {
                 self.boxes_changed()?;
             }
         }
-        self.meet_own_mailbox(peer)
+        self.meet_own_mailbox(peer)?;
+        self.look_into_logs(peer)
     }
 
     fn meet_own_mailbox(&mut self, peer: TransportKey) -> Step {
@@ -351,7 +358,11 @@ impl Turn<'_> {
                 self.boxes_changed()?;
             }
         }
-        if verdict == Verdict::Done { self.fetch(peer, id) } else { Ok(()) }
+        if verdict != Verdict::Done {
+            return Ok(());
+        }
+        self.log_opened(peer, id)?;
+        self.fetch(peer, id)
     }
 
     /// The bundle names other boxes now: everybody is told, those who are away at their own mailboxes.
@@ -411,7 +422,7 @@ impl Turn<'_> {
 
     /// Ends the connection to a mailbox, unless it is wanted for something else.
     pub(super) fn forget_mailbox(&mut self, node: TransportKey) -> Step {
-        if !self.boxes_at(node)?.is_empty() || self.mem.mail.sought.contains_key(&node) {
+        if !self.boxes_at(node)?.is_empty() || self.keeps_logs(node) || self.mem.mail.sought.contains_key(&node) {
             return Ok(());
         }
         if let Some(device) = self.device_of(node)? {

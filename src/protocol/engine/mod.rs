@@ -23,15 +23,19 @@ mod gives;
 mod group_give;
 mod group_held;
 mod group_keys;
+mod group_logs;
+mod group_mailboxes;
 mod group_members;
 mod group_names;
 mod group_ops;
 mod group_part;
+mod group_posts;
 mod group_sync;
 mod groups;
 mod index;
 mod intros;
 mod mailbox_first;
+mod mailbox_logs;
 mod mailbox_mail;
 mod mailbox_owed;
 mod mailbox_own;
@@ -59,11 +63,14 @@ use crate::protocol::{
     ids::{AccountId, ChatId, DeviceId, EventId, OpId, TransportKey},
     time::Millis,
     view::{Table, View, ViewError, Write},
+    wire::frame::Frame,
 };
 use conduct::Conduct;
 use group_give::Answers;
 use group_held::HeldIndex;
+use group_logs::Logs;
 use group_ops::OpsAside;
+use group_posts::Posts;
 use mailbox_own::MailMemory;
 use outbox::Lane;
 use peers::WantedBundle;
@@ -241,6 +248,9 @@ struct Memory {
     loose: BTreeMap<ChatId, usize>,
     /// What is remembered of mailboxes.
     mail: MailMemory,
+    /// What is to be left at mailboxes of groups, and the logs that are read there.
+    posts: BTreeMap<OpId, Posts>,
+    logs: Logs,
     timers: BTreeSet<(Millis, Timer)>,
     /// Tables of which damage was told.
     damage_told: BTreeSet<Table>,
@@ -297,6 +307,10 @@ enum Timer {
     Part(OpId),
     /// Leave mail for a device that is away.
     Mail(DeviceId),
+    /// Leave posts of a group at its mailboxes.
+    Posts(OpId),
+    /// Read logs of groups that have more.
+    Logs,
     /// Ask mailboxes for mail.
     Mailboxes,
     /// Erase messages that are over.
@@ -358,6 +372,24 @@ impl Turn<'_> {
     fn input(&mut self, input: Input) -> Step {
         self.mind_the_clock();
         self.attempt(Self::look_for_ends)?;
+        self.take(input)?;
+        self.answer_itself()
+    }
+
+    /// What this node as a member asked itself as a mailbox.
+    fn answer_itself(&mut self) -> Step {
+        while let Some(frame) = self.to_self.pop_front() {
+            let Some(own) = self.mem.mail.own else { break };
+            self.attempt(|turn| match frame {
+                Frame::Ask(ask) => turn.ask_came(own, ask),
+                Frame::Say(say) => turn.mailbox_said(own, say),
+                _ => Ok(()),
+            })?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, input: Input) -> Step {
         match input {
             Input::Command(token, command) => self.command(token, command),
             Input::Online => self.come_online(),
@@ -403,6 +435,8 @@ impl Turn<'_> {
             Command::AcceptGroup(group) => self.accept_group(group),
             Command::DeclineGroup(group) => self.decline_group(group),
             Command::RenameGroup(group, name) => self.rename_group(group, &name),
+            Command::NameGroupMailbox(group, account) => self.name_group_mailbox(group, account),
+            Command::DropGroupMailbox(group, account) => self.drop_group_mailbox(group, account),
             Command::LeaveGroup(group) => self.leave_group(group),
             Command::ServeMailbox(serving) => self.serve_mailbox(serving),
             Command::MakeMailboxLink => self.make_mailbox_link(),
@@ -481,6 +515,8 @@ impl Turn<'_> {
             Timer::Rotate(group) => self.rotate_if_due(group),
             Timer::Part(group) => self.part(group),
             Timer::Mail(device) => self.mail_due(device),
+            Timer::Posts(group) => self.posts_due(group),
+            Timer::Logs => self.logs_due(),
             Timer::Mailboxes => self.mailboxes_due(),
             Timer::End => self.end_due(),
             Timer::Upkeep => self.upkeep(),

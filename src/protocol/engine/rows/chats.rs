@@ -119,6 +119,9 @@ pub struct EventRow {
     /// How it ends, if it does not last.
     #[n(13)]
     pub ends: Option<Ends>,
+    /// Of an own event in a group: when the first mailbox had it.
+    #[n(14)]
+    pub kept: Option<Millis>,
 }
 
 /// How a message ends that does not last.

@@ -4,6 +4,7 @@ mod anew;
 mod contacts;
 mod damage;
 mod ends;
+mod group_mailbox;
 mod groups;
 mod mailbox;
 mod names;
