@@ -11,9 +11,9 @@
 //!
 //! The node opens a home and takes its store; the command line makes one.
 
-use crate::protocol::{crypto::secret::Secret, view::Write};
+use crate::protocol::crypto::secret::Secret;
 use crate::store::{
-    SledStore, Store, StoreError, files,
+    SledStore, StoreError, files,
     keyslots::{Cost, Keyslots, Passphrase, Purpose, random},
     rings::{Ring, SlotFile},
 };
@@ -104,28 +104,30 @@ impl Home {
     /// Makes a home in a folder that is not there, is empty, or holds a home that was not finished. Without a passphrase
     /// whoever reads the folder reads everything. Kept whole or not at all: after a crash it is made again from the start.
     pub fn create(dir: &Path, passphrase: Option<&Passphrase>, cost: Cost) -> Result<Self, HomeError> {
-        Self::make(dir, passphrase, cost, None, Vec::new())
+        let (home, ()) = Self::make(dir, passphrase, cost, None, |_| Ok::<_, HomeError>(()))?;
+        Ok(home)
     }
 
-    /// As [`create`](Self::create), with an account in it: the entropy of its words in their slot, its first rows in the
-    /// store. All of it is there from the moment the home is.
-    pub fn create_for(
+    /// As [`create`](Self::create), with an account in it: the entropy of its words in their slot, and in the store what
+    /// `fill` commits. All of it is there from the moment the home is.
+    pub fn create_for<T, E: From<HomeError>>(
         dir: &Path,
         passphrase: Option<&Passphrase>,
         cost: Cost,
         entropy: &Secret,
-        first: Vec<Write>,
-    ) -> Result<Self, HomeError> {
-        Self::make(dir, passphrase, cost, Some(entropy), first)
+        fill: impl FnOnce(&mut SledStore) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let (_, filled) = Self::make(dir, passphrase, cost, Some(entropy), fill)?;
+        Ok(filled)
     }
 
-    fn make(
+    fn make<T, E: From<HomeError>>(
         dir: &Path,
         passphrase: Option<&Passphrase>,
         cost: Cost,
         entropy: Option<&Secret>,
-        first: Vec<Write>,
-    ) -> Result<Self, HomeError> {
+        fill: impl FnOnce(&mut SledStore) -> Result<T, E>,
+    ) -> Result<(Self, T), E> {
         check_free(dir)?;
         files::private_dir(dir).map_err(|error| HomeError::io(dir, error))?;
         let lock = lock(dir)?;
@@ -144,14 +146,14 @@ impl Home {
             keyslots.set_ring(purpose, &Ring::new()?, &root)?;
         }
         let keyslots = Arc::new(SlotFile::new(dir.join("keyslots"), keyslots));
-        let mut store = SledStore::open(dir, &root, Arc::clone(&keyslots), Arc::clone(&lock))?;
-        store.stage(first)?;
-        store.commit()?;
+        let mut store =
+            SledStore::open(dir, &root, Arc::clone(&keyslots), Arc::clone(&lock)).map_err(HomeError::from)?;
+        let filled = fill(&mut store)?;
         drop(store);
         // Without its keys the home is half made: this is the moment from which it is whole.
         keyslots.change(|_| Ok(()))?;
         finish(dir)?;
-        Ok(Self { dir: dir.to_path_buf(), lock, keyslots, root })
+        Ok((Self { dir: dir.to_path_buf(), lock, keyslots, root }, filled))
     }
 
     /// Opens a home. A passphrase that is given to a home without one is not looked at.

@@ -6,6 +6,7 @@
 //! one. Same inputs, same view, same seed: same effects, byte for byte.
 
 mod anew;
+pub mod backup;
 pub mod begin;
 mod blocks;
 mod bundles;

@@ -58,6 +58,9 @@ pub struct OwnRow {
     /// When the display name was chosen; later with each name, whatever the clock does.
     #[n(14)]
     pub name_chosen: Millis,
+    /// The account's devices that this one replaced, latest first; what they wrote is told of as own.
+    #[cbor(n(15), default)]
+    pub former: Vec<DeviceId>,
 }
 
 impl std::fmt::Debug for OwnRow {

@@ -107,6 +107,16 @@ error-passphrases-differ = 두 암호가 서로 다릅니다
     .hint = 다시 해 보세요
 error-words-not-here = 복구 단어는 이 기기에 없습니다
     .hint = 계정의 첫 기기에서 보세요
+error-no-words = 복구 단어 24개가 필요한데 물어볼 터미널이 없습니다
+    .hint = --restore-words-file FILE로 파일에서 읽을 수 있습니다
+error-file-exists = { $path } 파일이 이미 있습니다
+    .hint = 다른 이름을 고르세요: 백업은 아무것도 덮어쓰지 않습니다
+error-not-a-backup = { $path }은(는) moim 백업이 아닙니다
+    .hint = moim backup FILE로 만듭니다
+error-backup-of-other-account = 이 단어로는 이 백업이 열리지 않습니다
+    .hint = 백업한 계정의 복구 단어 24개로 열립니다
+error-backup-damaged = 백업이 손상되었습니다
+    .hint = 다른 사본을 쓰세요. 만들다 만 홈에는 계정이 없으니 폴더를 먼저 지우세요
 error-bad-token = 접근 토큰이 없거나 틀렸습니다
     .hint = moim이 보여 준 주소의 토큰을 쓰세요
 

@@ -1,0 +1,177 @@
+//! The file itself: one line that names it, then items, each behind its length, all inside age's encryption.
+//!
+//! A file that is not whole is never seen under its name: it is written beside it, synced and renamed. Reading trusts
+//! nothing: age authenticates every byte and the end, and a length beyond [`MAX_ITEM`] is damage.
+
+use super::Failed;
+use crate::{
+    api::{ApiError, Reason},
+    protocol::{engine::backup::Kept, identity::Words, wire::decode},
+};
+use age::{Decryptor, Encryptor, scrypt, secrecy::SecretString, stream::StreamWriter};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, BufReader, BufWriter, Read, Write},
+    iter,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+/// The first line. Another number is another format.
+const MAGIC: &[u8] = b"moim backup 1\n";
+/// An item, in bytes: the largest event with its original bytes, twice over.
+const MAX_ITEM: usize = 256 * 1024;
+/// The base-two logarithm of scrypt's cost. The passphrase has 256 random bits, so stretching it adds nothing.
+const WORK: u8 = 10;
+/// The highest cost that is paid in reading: another program may have sealed the file anew.
+const MOST_WORK: u8 = 18;
+
+/// A backup being written.
+pub(super) struct Writer {
+    path: PathBuf,
+    partial: Partial,
+    sealed: StreamWriter<BufWriter<File>>,
+}
+
+/// The unfinished file; it goes when it is dropped.
+struct Partial(PathBuf);
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // Once it has been renamed there is none.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+impl Writer {
+    pub(super) fn create(path: &Path, words: &Words) -> Result<Self, ApiError> {
+        if path.exists() {
+            return Err(ApiError::new(Reason::FileExists).with("path", path.display().to_string()));
+        }
+        let partial = Partial(beside(path));
+        let failed = |error: io::Error| ApiError::file(path, &error);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial.0).map_err(failed)?;
+        let mut recipient = scrypt::Recipient::new(passphrase(words));
+        recipient.set_work_factor(WORK);
+        let encryptor =
+            Encryptor::with_recipients(iter::once(&recipient as &dyn age::Recipient)).map_err(ApiError::internal)?;
+        let mut sealed = encryptor.wrap_output(BufWriter::new(file)).map_err(failed)?;
+        sealed.write_all(MAGIC).map_err(failed)?;
+        Ok(Self { path: path.to_path_buf(), partial, sealed })
+    }
+
+    pub(super) fn item(&mut self, bytes: &[u8]) -> Result<(), ApiError> {
+        let length = u32::try_from(bytes.len()).map_err(ApiError::internal)?.to_be_bytes();
+        let written = self.sealed.write_all(&length).and_then(|()| self.sealed.write_all(bytes));
+        written.map_err(|error| ApiError::file(&self.path, &error))
+    }
+
+    /// Puts the whole file under its name and gives its size, in bytes.
+    pub(super) fn finish(self) -> Result<u64, ApiError> {
+        let Self { path, partial, sealed } = self;
+        let finished = || {
+            let file = sealed.finish()?.into_inner().map_err(|error| error.into_error())?;
+            file.sync_all()?;
+            // A link, unlike a rename, does not replace what has come to be there meanwhile.
+            fs::hard_link(&partial.0, &path)?;
+            if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+                File::open(dir)?.sync_all()?;
+            }
+            Ok(file.metadata()?.len())
+        };
+        finished().map_err(|error: io::Error| ApiError::file(&path, &error))
+    }
+}
+
+/// A name for the unfinished file, in the same folder.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{}.part", std::process::id()));
+    path.with_file_name(name)
+}
+
+fn passphrase(words: &Words) -> SecretString {
+    SecretString::from(words.backup_passphrase().as_str().to_owned())
+}
+
+/// The items of a backup, one after the other.
+pub(super) struct Reader {
+    path: PathBuf,
+    opened: Box<dyn Read>,
+    ended: bool,
+}
+
+impl Reader {
+    pub(super) fn open(path: &Path, words: &Words) -> Result<Self, ApiError> {
+        let file = File::open(path).map_err(|error| ApiError::file(path, &error))?;
+        let decryptor = Decryptor::new_buffered(BufReader::new(file)).map_err(|_| not_a_backup(path))?;
+        let mut identity = scrypt::Identity::new(passphrase(words));
+        identity.set_max_work_factor(MOST_WORK);
+        let mut opened =
+            decryptor.decrypt(iter::once(&identity as &dyn age::Identity)).map_err(|error| match error {
+                age::DecryptError::DecryptionFailed
+                | age::DecryptError::KeyDecryptionFailed
+                | age::DecryptError::NoMatchingKeys => ApiError::new(Reason::BackupOfOtherAccount),
+                _ => not_a_backup(path),
+            })?;
+        let mut magic = [0; MAGIC.len()];
+        opened.read_exact(&mut magic).map_err(|_| damaged())?;
+        if magic != MAGIC {
+            return Err(not_a_backup(path));
+        }
+        Ok(Self { path: path.to_path_buf(), opened: Box::new(opened), ended: false })
+    }
+
+    fn read(&mut self) -> Result<Option<Kept>, ApiError> {
+        let mut length = [0; 4];
+        if !self.fill_or_end(&mut length)? {
+            return Ok(None);
+        }
+        let length = u32::from_be_bytes(length) as usize;
+        if length > MAX_ITEM {
+            return Err(damaged());
+        }
+        let mut bytes = vec![0; length];
+        if !self.fill_or_end(&mut bytes)? && length > 0 {
+            return Err(damaged());
+        }
+        decode(&bytes, "backup").map(Some).map_err(|_| damaged())
+    }
+
+    /// Fills the buffer; `false` where the file ends before its first byte.
+    fn fill_or_end(&mut self, buffer: &mut [u8]) -> Result<bool, ApiError> {
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.opened.read(rest) {
+                Ok(0) if filled == 0 => return Ok(false),
+                Ok(0) => return Err(damaged()),
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(damaged()),
+                Err(error) => return Err(ApiError::file(&self.path, &error)),
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Iterator for Reader {
+    type Item = Result<Kept, Failed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let next = self.read().map_err(Failed::Reading).transpose();
+        self.ended = !matches!(next, Some(Ok(_)));
+        next
+    }
+}
+
+fn damaged() -> ApiError {
+    ApiError::new(Reason::BackupDamaged)
+}
+
+fn not_a_backup(path: &Path) -> ApiError {
+    ApiError::new(Reason::NotABackup).with("path", path.display().to_string())
+}
