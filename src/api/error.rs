@@ -217,7 +217,9 @@ reasons! {
     FileExists = "file-exists", Conflict, "there is a file {path} already", "choose another name: a backup replaces nothing";
     NotABackup = "not-a-backup", Usage, "{path} is not a backup of moim", "moim backup FILE makes one";
     BackupOfOtherAccount = "backup-of-other-account", Auth, "these words do not open this backup", "it opens with the 24 words of the account that it is of";
-    BackupDamaged = "backup-damaged", Io, "the backup is damaged", "use another copy of it; a home that was begun has no account: remove its folder first";
+    BackupDamaged = "backup-damaged", Io, "the backup is cut short or damaged", "nothing was made of it: use another copy";
+    BackupNewer = "backup-newer", Usage, "a newer moim wrote this backup", "restore it with that version";
+    BackupTooCostly = "backup-too-costly", Limit, "the file asks for more work to open it than any backup needs", "it was not made by moim: use another copy";
     // The system
     DiskFull = "disk-full", Io, "the disk is full", "make room: the node goes on by itself";
     NoAccess = "no-access", Permission, "{path} is not yours to read or write: {detail}", "run moim as the user it belongs to, or choose another home with --home";

@@ -1,7 +1,8 @@
 //! The file itself: one line that names it, then items, each behind its length, all inside age's encryption.
 //!
-//! A file that is not whole is never seen under its name: it is written beside it, synced and renamed. Reading trusts
-//! nothing: age authenticates every byte and the end, and a length beyond [`MAX_ITEM`] is damage.
+//! A file that is not whole is never seen under its name: it is written beside it, synced and then named. Reading trusts
+//! nothing: age authenticates every byte and the end; what it reads before it can is at most [`MAX_HEADER`]; a length
+//! beyond [`MAX_ITEM`] is damage. So a file costs memory for one item, and time for its own length.
 
 use super::Failed;
 use crate::{
@@ -10,21 +11,28 @@ use crate::{
 };
 use age::{Decryptor, Encryptor, scrypt, secrecy::SecretString, stream::StreamWriter};
 use std::{
+    cell::Cell,
     fs::{self, File, OpenOptions},
     io::{self, BufReader, BufWriter, Read, Write},
     iter,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    rc::Rc,
 };
+use zeroize::Zeroizing;
 
-/// The first line. Another number is another format.
+/// The first line: the name and the number of the format.
 const MAGIC: &[u8] = b"moim backup 1\n";
+/// What the first line of any format begins with.
+const NAME: &[u8] = b"moim backup ";
 /// An item, in bytes: the largest event with its original bytes, twice over.
 const MAX_ITEM: usize = 256 * 1024;
 /// The base-two logarithm of scrypt's cost. The passphrase has 256 random bits, so stretching it adds nothing.
 const WORK: u8 = 10;
-/// The highest cost that is paid in reading: another program may have sealed the file anew.
+/// The highest cost that is paid in reading, 256 MiB and a second: another program may have sealed the file anew.
 const MOST_WORK: u8 = 18;
+/// age's own header, in bytes: a few lines for each way in, of which a backup has one.
+const MAX_HEADER: u64 = 16 * 1024;
 
 /// A backup being written.
 pub(super) struct Writer {
@@ -38,15 +46,16 @@ struct Partial(PathBuf);
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // Once it has been renamed there is none.
+        // Once it has been renamed there is none, and once it was linked this name is of no use.
         let _ = fs::remove_file(&self.0);
     }
 }
 
 impl Writer {
     pub(super) fn create(path: &Path, words: &Words) -> Result<Self, ApiError> {
-        if path.exists() {
-            return Err(ApiError::new(Reason::FileExists).with("path", path.display().to_string()));
+        // A link that leads nowhere is something too.
+        if path.symlink_metadata().is_ok() {
+            return Err(exists(path));
         }
         let partial = Partial(beside(path));
         let failed = |error: io::Error| ApiError::file(path, &error);
@@ -72,14 +81,27 @@ impl Writer {
         let finished = || {
             let file = sealed.finish()?.into_inner().map_err(|error| error.into_error())?;
             file.sync_all()?;
-            // A link, unlike a rename, does not replace what has come to be there meanwhile.
-            fs::hard_link(&partial.0, &path)?;
+            name(&partial.0, &path)?;
             if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
                 File::open(dir)?.sync_all()?;
             }
             Ok(file.metadata()?.len())
         };
-        finished().map_err(|error: io::Error| ApiError::file(&path, &error))
+        finished().map_err(|error: io::Error| match error.kind() {
+            io::ErrorKind::AlreadyExists => exists(&path),
+            _ => ApiError::file(&path, &error),
+        })
+    }
+}
+
+/// Gives a file its name, where nothing has come to be under it meanwhile.
+fn name(partial: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(partial, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        // Disks that go from hand to hand often know no links.
+        Err(_) if path.symlink_metadata().is_ok() => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(_) => fs::rename(partial, path),
+        Ok(()) => Ok(()),
     }
 }
 
@@ -104,11 +126,15 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn open(path: &Path, words: &Words) -> Result<Self, ApiError> {
         let file = File::open(path).map_err(|error| ApiError::file(path, &error))?;
-        let decryptor = Decryptor::new_buffered(BufReader::new(file)).map_err(|_| not_a_backup(path))?;
+        let left = Rc::new(Cell::new(MAX_HEADER));
+        let bounded = Bounded { file, left: Rc::clone(&left) };
+        let decryptor = Decryptor::new_buffered(BufReader::new(bounded)).map_err(|_| not_a_backup(path))?;
+        left.set(u64::MAX);
         let mut identity = scrypt::Identity::new(passphrase(words));
         identity.set_max_work_factor(MOST_WORK);
         let mut opened =
             decryptor.decrypt(iter::once(&identity as &dyn age::Identity)).map_err(|error| match error {
+                age::DecryptError::ExcessiveWork { .. } => ApiError::new(Reason::BackupTooCostly),
                 age::DecryptError::DecryptionFailed
                 | age::DecryptError::KeyDecryptionFailed
                 | age::DecryptError::NoMatchingKeys => ApiError::new(Reason::BackupOfOtherAccount),
@@ -117,7 +143,8 @@ impl Reader {
         let mut magic = [0; MAGIC.len()];
         opened.read_exact(&mut magic).map_err(|_| damaged())?;
         if magic != MAGIC {
-            return Err(not_a_backup(path));
+            let is_newer = magic.starts_with(NAME);
+            return Err(if is_newer { ApiError::new(Reason::BackupNewer) } else { not_a_backup(path) });
         }
         Ok(Self { path: path.to_path_buf(), opened: Box::new(opened), ended: false })
     }
@@ -131,7 +158,7 @@ impl Reader {
         if length > MAX_ITEM {
             return Err(damaged());
         }
-        let mut bytes = vec![0; length];
+        let mut bytes = Zeroizing::new(vec![0; length]);
         if !self.fill_or_end(&mut bytes)? && length > 0 {
             return Err(damaged());
         }
@@ -166,6 +193,25 @@ impl Iterator for Reader {
         self.ended = !matches!(next, Some(Ok(_)));
         next
     }
+}
+
+/// A file of which so many bytes more are read.
+struct Bounded {
+    file: File,
+    left: Rc<Cell<u64>>,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left.get()).unwrap_or(usize::MAX).min(buffer.len());
+        let read = self.file.read(buffer.get_mut(..most).unwrap_or_default())?;
+        self.left.set(self.left.get().saturating_sub(read as u64));
+        Ok(read)
+    }
+}
+
+fn exists(path: &Path) -> ApiError {
+    ApiError::new(Reason::FileExists).with("path", path.display().to_string())
 }
 
 fn damaged() -> ApiError {

@@ -27,9 +27,10 @@ use std::path::Path;
 /// `file-exists` where there is something at `path`; whatever the node or the disk says. Then there is no file.
 pub async fn back_up(api: &mut impl Api, words: &Words, path: &Path) -> Result<BackupResult, ApiError> {
     let mut writer = Writer::create(path, words)?;
-    let (mut items, mut after) = (0, None);
+    let (mut items, mut damaged, mut after) = (0, 0, None);
     loop {
         let page = api.call::<BackupPage>(BackupPageParams { after }).await?;
+        damaged += page.damaged;
         for item in &page.items {
             writer.item(&BASE64.decode(item.as_bytes()).map_err(ApiError::internal)?)?;
             items += 1;
@@ -37,7 +38,7 @@ pub async fn back_up(api: &mut impl Api, words: &Words, path: &Path) -> Result<B
         after = page.next;
         if after.is_none() {
             let size = writer.finish()?;
-            return Ok(BackupResult { v: V1, path: path.display().to_string(), items, size });
+            return Ok(BackupResult { v: V1, path: path.display().to_string(), items, size, damaged });
         }
     }
 }

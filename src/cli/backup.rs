@@ -14,6 +14,9 @@ pub(super) async fn backup<R: Runtime>(session: &mut Session<'_, R>, file: PathB
     session.out.result(&written, |out| {
         out.tell("backup-written", &[("path", written.path.as_str().into()), ("size", size(written.size).into())])
     })?;
+    if written.damaged > 0 {
+        session.out.say("backup-damaged", &[("count", written.damaged.into())]);
+    }
     session.out.say("backup-keep", &[]);
     Ok(())
 }

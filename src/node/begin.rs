@@ -10,15 +10,19 @@ use crate::{
         },
         identity::{AccountKey, Name, Words},
         ids::AccountId,
+        view::Write,
         wire::{decode, encode},
     },
     store::{Cost, Home, HomeError, Passphrase, Store},
 };
+use rand_core::CryptoRng;
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// Rows of a restored backup that are committed together: about a megabyte of short messages.
-const ROWS_PER_COMMIT: usize = 2_000;
+/// Items of a backup that are taken in together.
+const ITEMS_AT_ONCE: usize = 256;
+/// Bytes of rows after which they are committed.
+const BYTES_PER_COMMIT: usize = 1024 * 1024;
 
 /// An account as it was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +64,7 @@ pub struct Restored {
 }
 
 /// Makes a home of a backup's items, as a new device of the account of these words, which replaces the one that wrote
-/// the backup. What is interrupted is no home: it is restored again from the start. Blocks.
+/// the backup. What fails leaves no home. Blocks.
 ///
 /// # Errors
 /// The items' own, or why the home cannot be made.
@@ -79,9 +83,10 @@ pub fn restore<E: From<NodeError>>(
         _ => String::new(),
     };
     let mut rng = clock::randomness().map_err(NodeError::NoRandomness)?;
-    let begun = Restoring::begin(&account, first, clock::now(), &mut rng).map_err(NodeError::from)?;
+    let (restoring, rows) = Restoring::begin(&account, first, clock::now(), &mut rng).map_err(NodeError::from)?;
     let filled = Home::create_for(dir, passphrase, cost, &entropy(words), |store| {
-        fill(store, begun, items).map_err(Unfilled)
+        let mut filling = Filling { store, rng, staged: 0 };
+        filling.fill(restoring, rows, items).map_err(Unfilled)
     });
     let messages = filled.map_err(|Unfilled(error)| error)?;
     Ok(Restored { account: Account { id: account.id(), name }, messages })
@@ -96,26 +101,51 @@ impl<E: From<NodeError>> From<HomeError> for Unfilled<E> {
     }
 }
 
-/// Writes the rows of all items, in commits of a bounded size.
-fn fill<E: From<NodeError>>(
-    store: &mut impl Store,
-    mut restoring: Restoring,
-    items: impl Iterator<Item = Result<Kept, E>>,
-) -> Result<u64, E> {
-    let mut rows = 0;
-    for item in items {
-        let writes = restoring.take(item?);
-        rows += writes.len();
-        store.stage(writes).map_err(NodeError::from)?;
-        if rows >= ROWS_PER_COMMIT {
-            store.commit().map_err(NodeError::from)?;
-            rows = 0;
+/// A new home's store being filled, in commits of a bounded size.
+struct Filling<'s, S, R> {
+    store: &'s mut S,
+    rng: R,
+    staged: usize,
+}
+
+impl<S: Store, R: CryptoRng> Filling<'_, S, R> {
+    /// Writes the rows of all items, then those by which the device comes back to everybody. How many messages there were.
+    fn fill<E: From<NodeError>>(
+        &mut self,
+        mut restoring: Restoring,
+        first: Vec<Write>,
+        items: impl Iterator<Item = Result<Kept, E>>,
+    ) -> Result<u64, E> {
+        self.write(first)?;
+        let mut some = Vec::new();
+        for item in items {
+            some.push(item?);
+            if some.len() >= ITEMS_AT_ONCE {
+                self.take(&mut restoring, std::mem::take(&mut some))?;
+            }
         }
+        self.take(&mut restoring, some)?;
+        while let Some(writes) = restoring.come_back(&mut self.rng, self.store).map_err(NodeError::from)? {
+            self.write(writes)?;
+        }
+        self.store.commit().map_err(NodeError::from)?;
+        Ok(restoring.messages())
     }
-    let messages = restoring.messages();
-    store.stage(restoring.finish()).map_err(NodeError::from)?;
-    store.commit().map_err(NodeError::from)?;
-    Ok(messages)
+
+    fn take(&mut self, restoring: &mut Restoring, items: Vec<Kept>) -> Result<(), NodeError> {
+        let writes = restoring.take(items, &mut self.rng, self.store)?;
+        self.write(writes)
+    }
+
+    fn write(&mut self, writes: Vec<Write>) -> Result<(), NodeError> {
+        self.staged += writes.iter().filter_map(Write::row).map(|(_, value)| value.len()).sum::<usize>();
+        self.store.stage(writes)?;
+        if self.staged >= BYTES_PER_COMMIT {
+            self.store.commit()?;
+            self.staged = 0;
+        }
+        Ok(())
+    }
 }
 
 /// Words of a new account, from the system's randomness.

@@ -129,6 +129,7 @@ impl Home {
         fill: impl FnOnce(&mut SledStore) -> Result<T, E>,
     ) -> Result<(Self, T), E> {
         check_free(dir)?;
+        let is_new = !dir.exists();
         files::private_dir(dir).map_err(|error| HomeError::io(dir, error))?;
         let lock = lock(dir)?;
         check_free(dir)?;
@@ -148,8 +149,15 @@ impl Home {
         let keyslots = Arc::new(SlotFile::new(dir.join("keyslots"), keyslots));
         let mut store =
             SledStore::open(dir, &root, Arc::clone(&keyslots), Arc::clone(&lock)).map_err(HomeError::from)?;
-        let filled = fill(&mut store)?;
+        let filled = fill(&mut store);
         drop(store);
+        let filled = filled.inspect_err(|_| {
+            forget_begun(dir);
+            if is_new {
+                // Unless something else has come to be in it.
+                let _ = remove(&dir.join("lock")).map(|()| fs::remove_dir(dir));
+            }
+        })?;
         // Without its keys the home is half made: this is the moment from which it is whole.
         keyslots.change(|_| Ok(()))?;
         finish(dir)?;
@@ -361,6 +369,11 @@ fn clear_half_made(dir: &Path) -> Result<(), HomeError> {
     Ok(())
 }
 
+/// What was to be in the home could not be had: takes away what was begun. Whatever stays is cleared when a home is made.
+fn forget_begun(dir: &Path) {
+    let _ = clear_half_made(dir).and_then(|()| remove(&dir.join("creating")));
+}
+
 /// The home is whole: takes away the mark that it is being made, durably.
 fn finish(dir: &Path) -> Result<(), HomeError> {
     if !dir.join("creating").exists() {
@@ -387,7 +400,8 @@ fn remove(path: &Path) -> Result<(), HomeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::view::{Key, Table, View};
+    use crate::protocol::view::{Key, Table, View, Write};
+    use crate::store::Store;
 
     fn word(text: &str) -> Option<Passphrase> {
         Passphrase::new(text)
@@ -492,13 +506,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (word, entropy) = (word("word"), Secret::from([9; 32]));
         let key = Key::named(Table::Own, b"", b"name");
-        let too_long = vec![Write::Put(key.clone(), vec![0; crate::store::MAX_ROW + 1])];
-        assert!(Home::create_for(dir.path(), word.as_ref(), Cost::FOR_TESTS, &entropy, too_long).is_err());
-        assert!(matches!(Home::open(dir.path(), None), Err(HomeError::HalfMade(_))), "a home without its rows is none");
+        let filled_with = |dir: &Path, value: Vec<u8>| {
+            Home::create_for(dir, word.as_ref(), Cost::FOR_TESTS, &entropy, |store| {
+                store.stage(vec![Write::Put(key.clone(), value)])?;
+                Ok::<_, HomeError>(store.commit()?)
+            })
+        };
+        assert!(filled_with(dir.path(), vec![0; crate::store::MAX_ROW + 1]).is_err());
+        assert!(matches!(Home::open(dir.path(), None), Err(HomeError::NoHome(_))), "a home without its rows is none");
+        let new = dir.path().join("new");
+        assert!(filled_with(&new, vec![0; crate::store::MAX_ROW + 1]).is_err());
+        assert!(!new.exists(), "nothing is left of it");
 
-        let first = vec![Write::Put(key.clone(), b"value".to_vec())];
-        let home = Home::create_for(dir.path(), word.as_ref(), Cost::FOR_TESTS, &entropy, first).unwrap();
-        assert_eq!(home.account_secret(word.as_ref()).unwrap(), Some(entropy));
+        filled_with(dir.path(), b"value".to_vec()).unwrap();
+        let home = Home::open(dir.path(), word.as_ref()).unwrap();
+        assert_eq!(home.account_secret(word.as_ref()).unwrap(), Some(entropy.clone()));
         assert_eq!(home.store().unwrap().row(&key).unwrap(), Some(b"value".to_vec()));
     }
 

@@ -5,7 +5,7 @@ use crate::{
     api::{ApiError, Reason, methods::BackupPage, types::*},
     node,
     protocol::{
-        engine::backup::{Cursor, page},
+        engine::backup::{Cursor, Page, page},
         wire::{decode, encode},
     },
 };
@@ -15,9 +15,9 @@ impl Serve for BackupPage {
     async fn serve(at: &Dispatcher, params: BackupPageParams) -> Result<BackupPageResult, ApiError> {
         let from = params.after.as_deref().map_or(Ok(Cursor::START), cursor)?;
         at.read(move |reading| {
-            let (items, next) = page(reading.view, from, node::now())?;
+            let Page { items, next, damaged } = page(reading.view, from, node::now())?;
             let items = items.iter().map(|item| BASE64.encode(&encode(item))).collect();
-            Ok(BackupPageResult { v: V1, items, next: next.map(|next| HEXLOWER.encode(&encode(&next))) })
+            Ok(BackupPageResult { v: V1, items, next: next.map(|next| HEXLOWER.encode(&encode(&next))), damaged })
         })
         .await
     }

@@ -20,6 +20,8 @@ shapes! {
         /// How to ask for the next part; none after the last.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub next: Option<String>,
+        /// Rows that are damaged, and so in no part.
+        pub damaged: u64,
     }
 
     /// A backup that was written.
@@ -32,6 +34,8 @@ shapes! {
         pub items: u64,
         /// Its size, in bytes.
         pub size: u64,
+        /// What is damaged in the home, and so not in it.
+        pub damaged: u64,
     }
 
     /// An account that came back from a backup.

@@ -43,6 +43,7 @@ mod outbox;
 mod peers;
 mod receipts;
 pub mod record;
+mod returns;
 pub mod rows;
 mod sessions;
 mod talks;

@@ -54,7 +54,12 @@ init-next =
 init-restored = The account is restored as a new device. Next: moim up
 words-keep = Keep these words on paper. Whoever has them has the account.
 backup-written = { $path }, { $size }
-backup-keep = Your 24 words open it: moim restore FILE. Keep it apart from this device.
+backup-damaged =
+    { $count ->
+        [one] { $count } thing is damaged in this home, and not in the backup.
+       *[other] { $count } things are damaged in this home, and not in the backup.
+    }
+backup-keep = Your 24 words open it: moim restore FILE. Keep it apart from this device, and make another now and then.
 restore-messages =
     { $count ->
         [one] { $count } message

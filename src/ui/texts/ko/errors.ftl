@@ -115,8 +115,12 @@ error-not-a-backup = { $path }은(는) moim 백업이 아닙니다
     .hint = moim backup FILE로 만듭니다
 error-backup-of-other-account = 이 단어로는 이 백업이 열리지 않습니다
     .hint = 백업한 계정의 복구 단어 24개로 열립니다
-error-backup-damaged = 백업이 손상되었습니다
-    .hint = 다른 사본을 쓰세요. 만들다 만 홈에는 계정이 없으니 폴더를 먼저 지우세요
+error-backup-damaged = 백업이 잘렸거나 손상되었습니다
+    .hint = 아무것도 만들지 않았습니다: 다른 사본을 쓰세요
+error-backup-newer = 더 새로운 moim이 쓴 백업입니다
+    .hint = 그 버전으로 되살리세요
+error-backup-too-costly = 어떤 백업에도 필요 없을 만큼 많은 계산을 요구하는 파일입니다
+    .hint = moim이 만든 파일이 아닙니다: 다른 사본을 쓰세요
 error-bad-token = 접근 토큰이 없거나 틀렸습니다
     .hint = moim이 보여 준 주소의 토큰을 쓰세요
 
