@@ -93,7 +93,9 @@ fn a_member_who_was_away_for_300_messages_has_all_with_their_author_gone() {
         .row(AUTHOR, &rows::ReceiptRow::key(ChatId::from(group), rows::Side::Theirs, world.device(READER)))
         .unwrap();
     let written: rows::ChatRow = world.row(AUTHOR, &rows::ChatRow::key(ChatId::from(group))).unwrap();
-    assert_eq!(row.numbers().unwrap().through(), written.written, "all are delivered");
+    let held = row.numbers().unwrap();
+    // The first said the founder's name, before anybody came.
+    assert!((2..=written.written).all(|no| held.contains(no)), "all are delivered");
 
     // Nothing is read twice, by a restart neither, and the log stays for others until its time.
     world.connect(READER, MAILBOX);
