@@ -51,9 +51,11 @@ impl Turn<'_> {
         if !self.is_believed(bundle)? {
             return Ok(None);
         }
-        self.learn_list(bundle)?;
+        let has_changed = self.learn_list(bundle)?;
         let cert = &bundle.cert;
         let held = self.read::<DeviceRow>(&DeviceRow::key(cert.device))?;
+        let is_instead = held.is_none() && has_changed;
+        let replaced = if is_instead { self.devices_that_went(&bundle.list)? } else { Vec::new() };
         let named: Vec<String> = bundle.addresses.iter().map(ToString::to_string).collect();
         let mut device = held.unwrap_or_else(|| DeviceRow {
             device: cert.device,
@@ -67,6 +69,7 @@ impl Turn<'_> {
             sessions: Vec::new(),
             groups: Vec::new(),
             boxes: None,
+            replaced,
         });
         if device.bundle.is_empty() || bundle.seq > device.bundle_seq {
             device.bundle = encode(signed);
@@ -97,17 +100,16 @@ impl Turn<'_> {
         Ok(counts(held.as_ref(), &bundle.list) || held.is_some_and(|held| held.holds(cert)))
     }
 
-    /// Keeps the newest device list of an account, and acts on what it changes.
-    fn learn_list(&mut self, bundle: &Bundle) -> Step {
+    /// Keeps the newest device list of an account, and acts on what it changes. Whether it took an older one's place.
+    fn learn_list(&mut self, bundle: &Bundle) -> Step<bool> {
         let held = self.held_list(bundle.list.account)?;
         if !counts(held.as_ref(), &bundle.list) {
-            return Ok(());
+            return Ok(false);
         }
         self.put(ListRow::key(bundle.list.account), &ListRow(bundle.signed_list.clone()));
-        match held {
-            Some(held) => self.devices_changed(&held, &bundle.list),
-            None => Ok(()),
-        }
+        let Some(held) = held else { return Ok(false) };
+        self.devices_changed(&held, &bundle.list)?;
+        Ok(true)
     }
 
     fn held_list(&self, account: AccountId) -> Step<Option<Verified<DeviceList>>> {

@@ -143,19 +143,18 @@ impl Turn<'_> {
         let Ok(event) = DirectEvent::parse(bytes) else { return Ok(()) };
         let own = self.own()?;
         let (account, device) = (heard.device.account, heard.device.device);
-        let speaks_for_itself = event.account == account && event.device == device;
-        if !speaks_for_itself || event.chat != ChatId::direct(own.account, account) {
+        if event.account != account || event.chat != ChatId::direct(own.account, account) {
             return Ok(());
         }
-        if self.speaking_contact(heard)?.is_none() {
+        if self.speaking_contact(heard)?.is_none() || !self.speaks_for(&heard.device, event.device)? {
             return Ok(());
         }
-        if self.event(event.id())?.is_none() {
+        if self.event(event.id())?.is_none() && !self.is_told_otherwise(device, &event)? {
             self.place(NewEvent {
                 chat: event.chat,
                 id: event.id(),
                 author: account,
-                device,
+                device: event.device,
                 no: event.no,
                 clock: event.clock,
                 follows: event.follows(),
@@ -165,9 +164,19 @@ impl Turn<'_> {
                 heads: Vec::new(),
             })?;
         }
-        self.note_held(event.chat, &heard.device, event.no)?;
-        self.owe_chat(device, event.chat);
+        self.note_held(event.chat, account, event.device, event.no)?;
+        match event.device == device {
+            true => self.owe_chat(device, event.chat),
+            false => self.owe_chat_of(device, event.chat, event.device),
+        }
         Ok(())
+    }
+
+    /// Whether a device brings what another of its account wrote, of which another event is here under the same number. What
+    /// its author said itself stays.
+    fn is_told_otherwise(&self, by: DeviceId, event: &DirectEvent) -> Step<bool> {
+        let held = self.read::<AuthorRow>(&AuthorRow::key(event.chat, event.device, event.no))?;
+        Ok(event.device != by && held.is_some())
     }
 
     /// Puts a new event into its conversation, where the order says, and moves what the order moves.
@@ -318,6 +327,13 @@ impl Turn<'_> {
         Ok(last)
     }
 
+    /// The greatest number of a device's events that are here.
+    pub(super) fn last_written(&self, chat: ChatId, device: DeviceId) -> Step<u64> {
+        let rows = self.scan(AuthorRow::TABLE, &AuthorRow::scope(chat, device), None, Direction::Backward, 1)?;
+        let last = rows.into_iter().next().and_then(|(no, _)| no.try_into().ok());
+        Ok(last.map_or(0, u64::from_be_bytes))
+    }
+
     /// The greatest number of a device's events here up to `no`, and where that event stands.
     fn last_through(&self, chat: ChatId, device: DeviceId, no: u64) -> Step<Option<(u64, Vec<u8>)>> {
         let scope = AuthorRow::scope(chat, device);
@@ -377,9 +393,10 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Whether a device confirmed one of this device's events.
-    pub(super) fn was_delivered(&self, chat: ChatId, device: DeviceId, no: u64) -> Step<bool> {
-        let row = self.read::<ReceiptRow>(&ReceiptRow::key(chat, Side::Theirs, device))?;
+    /// Whether a device confirmed an event of an own device.
+    pub(super) fn was_delivered(&self, chat: ChatId, device: DeviceId, (author, no): (DeviceId, u64)) -> Step<bool> {
+        let Some(side) = self.own()?.side_of(author) else { return Ok(false) };
+        let row = self.read::<ReceiptRow>(&ReceiptRow::key(chat, side, device))?;
         Ok(row.map(|row| row.numbers()).transpose()?.is_some_and(|held| held.contains(no)))
     }
 

@@ -42,6 +42,8 @@ impl Turn<'_> {
                 from_no,
                 joined: Some(member.joined),
                 name_sure: !came_anew && held.is_some_and(|row| row.name_sure),
+                named_on: held.and_then(|row| row.named_on),
+                from_before: same.map(|row| row.from_before.clone()).unwrap_or_default(),
             };
             if held != Some(&row) {
                 self.put(MemberRow::key(group, *account), &row);

@@ -16,7 +16,7 @@ use crate::protocol::{
         Action, Certificates, Devices, FrameContent, Graph, GraphError, Inserted, Membership, Op, SignedOp,
         keys::HeldSecret,
     },
-    ids::{ChatId, DeviceId, OpId},
+    ids::{AccountId, ChatId, DeviceId, OpId},
     view::{Table, ViewError},
     wire::{
         decode, encode,
@@ -187,7 +187,12 @@ impl Turn<'_> {
             row.state = GroupState::Joined;
         }
         if removed_now {
-            row.state = GroupState::Removed;
+            let has_left = |op: &OpId| {
+                let op = memory.graph.op(op);
+                op.is_some_and(|op| op.account == own.account && matches!(op.action, Action::Leave(_)))
+            };
+            let left = memory.membership.cuts.iter().any(has_left);
+            row.state = if left { GroupState::Left } else { GroupState::Removed };
         }
         self.put(GroupRow::key(group), &row);
         self.copy_members(group, &memory)?;
@@ -340,6 +345,11 @@ impl Turn<'_> {
             return Ok(true);
         }
         Ok(self.has_graph(group)? && self.group(group)?.membership.former.contains(&device))
+    }
+
+    /// Whether this account is or was a member.
+    pub(super) fn is_or_was_member(&mut self, group: OpId, account: &AccountId) -> Step<bool> {
+        Ok(self.has_graph(group)? && self.group(group)?.graph.has_admitted(account))
     }
 
     pub(super) fn is_joined(&self, group: OpId) -> Step<bool> {

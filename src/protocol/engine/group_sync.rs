@@ -16,7 +16,6 @@ use super::{
 };
 use crate::protocol::{
     crypto::{secret::Secret, sign::Verified},
-    delivery::Numbers,
     event::{Content, Timeline},
     group::{FrameContent, GroupEvent, SignedOp, Topic},
     ids::{AccountId, ChatId, DeviceId, EventId, OpId},
@@ -86,7 +85,7 @@ impl Turn<'_> {
         }
         let chat = ChatId::from(event.group);
         if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(event.device))? {
-            self.note_held(chat, &row, event.no)?;
+            self.note_held(chat, row.account, row.device, event.no)?;
         }
         self.owe_group(event.device, chat);
         Ok(())
@@ -123,8 +122,8 @@ impl Turn<'_> {
             return Ok(Judged::Nothing);
         };
         // Said by one who did not know us as a member: not meant for us, and nobody will give its key.
-        let own = self.own()?.account;
-        let joined = memory.membership.members.get(&own).map(|own| own.joined);
+        let own = self.own()?;
+        let joined = memory.membership.members.get(&own.account).map(|own| own.joined);
         if !joined.is_some_and(|joined| memory.graph.within(&joined, &event.heads)) {
             self.unhold(group, id)?;
             return Ok(Judged::Nothing);
@@ -134,9 +133,10 @@ impl Turn<'_> {
         if is_former && !memory.is_last_word(author, event) && !self.is_followed(group, id)? {
             return self.hold_as(event, Waits::Follower);
         }
-        let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else {
+        let is_own = author == own.account;
+        if !is_own && self.read::<DeviceRow>(&DeviceRow::key(device))?.is_none() {
             return self.hold_as(event, Waits::Heads);
-        };
+        }
         let Some(key) = self.event_key(event)? else {
             return self.hold_as(event, Waits::Chain(device, event.chain));
         };
@@ -148,8 +148,11 @@ impl Turn<'_> {
         if let Ok(content) = content {
             self.place_group_event(event, author, content, key)?;
         }
-        self.note_held(ChatId::from(group), &row, event.no)?;
-        self.owe_group(device, ChatId::from(group));
+        // What an own device wrote that this one replaced is owed to nobody.
+        if !is_own {
+            self.note_held(ChatId::from(group), author, device, event.no)?;
+            self.owe_group(device, ChatId::from(group));
+        }
         Ok(if placed { Judged::Placed } else { Judged::Nothing })
     }
 
@@ -189,7 +192,7 @@ impl Turn<'_> {
         let follows = follows(event);
         self.seek(group, &follows)?;
         let voucher = VoucherRow { event: event.to_bytes(), key: key.clone() };
-        self.take_profile(group, author, event.no, &content, voucher)?;
+        self.take_profile(group, author, (event.device, event.no), &content, voucher)?;
         self.place(NewEvent {
             chat: ChatId::from(group),
             id: event.id(),
@@ -325,12 +328,6 @@ impl Turn<'_> {
             self.whisper(device, &Record::KeysWanted(group, lacking))?;
         }
         self.ask_names(group, device)
-    }
-
-    pub(super) fn written_here(&self, chat: ChatId) -> Step<Numbers> {
-        let mut numbers = Numbers::from_base(1);
-        numbers.fill_through(self.chat(chat)?.map_or(0, |chat| chat.written));
-        Ok(numbers)
     }
 
     /// A member's or an inviter's device is connected: compare at once.

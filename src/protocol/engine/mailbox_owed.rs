@@ -42,7 +42,8 @@ impl Turn<'_> {
         let mut row = self.owed_row(device.device)?;
         row.positions = merged(row.positions, owed.positions);
         row.lost = merged(row.lost, owed.lost);
-        row.chats = merged(row.chats, owed.chats);
+        let of_replaced = owed.of_replaced.into_iter().map(|(chat, _)| chat);
+        row.chats = merged(row.chats, owed.chats.into_iter().chain(of_replaced).collect());
         row.unknown = merged(row.unknown, owed.unknown);
         row.unknown.truncate(MAX_UNKNOWN_TAGS);
         self.put(OwedRow::key(device.device), &row);
@@ -115,9 +116,13 @@ impl Turn<'_> {
 
     /// What is owed as records, taken out of the row.
     fn owed_records(&mut self, row: &mut OwedRow) -> Step<Vec<Record>> {
+        let replaced = self.read::<DeviceRow>(&DeviceRow::key(row.device))?.map(|to| to.replaced).unwrap_or_default();
         let mut chats = Vec::new();
         for chat in std::mem::take(&mut row.chats) {
             chats.extend(self.chat_receipt_for(row.device, chat)?);
+            for author in &replaced {
+                chats.extend(self.chat_receipt_for(*author, chat)?);
+            }
         }
         let (positions, lost) = (std::mem::take(&mut row.positions), std::mem::take(&mut row.lost));
         let mut unknown = Some(std::mem::take(&mut row.unknown)).filter(|tags| !tags.is_empty());

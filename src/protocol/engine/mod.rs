@@ -6,6 +6,7 @@
 //! one. Same inputs, same view, same seed: same effects, byte for byte.
 
 mod anew;
+pub mod backup;
 pub mod begin;
 mod blocks;
 mod bundles;
@@ -42,6 +43,7 @@ mod outbox;
 mod peers;
 mod receipts;
 pub mod record;
+mod returns;
 pub mod rows;
 mod sessions;
 mod talks;

@@ -252,7 +252,8 @@ impl Turn<'_> {
                 let device = bundle.cert.device;
                 let is_device = contact.devices.contains(&device);
                 // Who was asked and knows this secret has heard the request, whether it came to confirm that or not.
-                let ours = contact.wants_to_hear();
+                // One who asked us may go on asking with another device.
+                let ours = contact.wants_to_hear() || contact.state == ContactState::Incoming;
                 if !ours || (!is_device && contact.devices.len() >= MAX_DEVICES) {
                     return Ok(None);
                 }
@@ -263,7 +264,9 @@ impl Turn<'_> {
                 Ok(Some((Origin::Contact, None)))
             }
             Intro::Group(group) => {
-                let member = self.is_or_was_member_device(*group, bundle.cert.device)?;
+                // A device that a member's account has in place of another is none of the group's yet, and says so by an op.
+                let member = self.is_or_was_member_device(*group, bundle.cert.device)?
+                    || self.is_or_was_member(*group, &account)?;
                 Ok(member.then_some((Origin::Group, None)))
             }
             Intro::Closed => Ok(None),

@@ -1,6 +1,7 @@
 //! A few engines on one clock, without a network: frames arrive at once, gossip passes the gates.
 
 mod anew;
+mod backup;
 mod contacts;
 mod damage;
 mod ends;
