@@ -111,6 +111,7 @@ impl Turn<'_> {
                     self.post(device, &Record::Accepted(own.name.clone(), own.name_chosen))?;
                     self.post_unsent(device, chat)?;
                     self.tell_boxes(device)?;
+                    self.owe_receipt_by_mail(device, chat)?;
                     self.pump(device)?;
                 }
                 Ok(())

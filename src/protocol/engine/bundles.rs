@@ -76,13 +76,22 @@ impl Turn<'_> {
             device.bundle_seq = bundle.seq;
             device.addresses = super::peers::freshest(&named, &device.addresses);
             if device.boxes() != bundle.boxes {
+                if device.boxes().is_empty() {
+                    // What it was owed before found no way.
+                    self.owe_all(&device)?;
+                }
                 device.boxes = Some(bundle.boxes.clone());
                 self.rewind_mail(device.device);
             }
         }
         self.put(DeviceRow::key(device.device), &device);
         self.note_peer(&device)?;
-        Ok(Some(device))
+        if is_instead {
+            for gone in &device.replaced {
+                self.hand_on_parting(*gone, device.device)?;
+            }
+        }
+        self.read(&DeviceRow::key(device.device))
     }
 
     /// Whether the bundle's device is on the newest list of its account, and is not known with other keys.

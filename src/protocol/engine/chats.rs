@@ -403,7 +403,8 @@ impl Turn<'_> {
     /// Takes a chat's events, and what is left of a contact's control records, out of a device's outbox.
     pub(super) fn empty_outbox(&mut self, device: &DeviceRow, chat: ChatId) -> Step {
         self.unpost_events(device.device, chat)?;
-        if device.groups.is_empty() { self.drop_controls(device.device, &|_| true) } else { Ok(()) }
+        let is_in_common_group = !device.groups.is_empty();
+        self.drop_controls(device.device, &|record| !(is_in_common_group && record.is_owed_to_members()))
     }
 
     pub(super) fn chat(&self, chat: ChatId) -> Step<Option<ChatRow>> {

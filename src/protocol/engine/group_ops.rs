@@ -225,7 +225,11 @@ impl Turn<'_> {
         let were: BTreeSet<DeviceId> = before.map(|before| member_devices(before).collect()).unwrap_or_default();
         let are: BTreeSet<DeviceId> = member_devices(now).filter(|device| *device != own).collect();
         for device in were.difference(&are).filter(|device| **device != own) {
-            self.drop_group_keys(group, *device)?;
+            match self.read::<DeviceRow>(&DeviceRow::key(*device))? {
+                // Its account has another in its place.
+                Some(row) if now.members.contains_key(&row.account) => self.drop_group_parcels(group, *device)?,
+                _ => self.drop_group_keys(group, *device)?,
+            }
             self.forget_member(group, *device)?;
         }
         for device in are {

@@ -83,11 +83,21 @@ impl Turn<'_> {
         if event.device == self.own()?.device {
             return Ok(());
         }
-        let chat = ChatId::from(event.group);
-        if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(event.device))? {
-            self.note_held(chat, row.account, row.device, event.no)?;
+        let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(event.device))? else { return Ok(()) };
+        self.note_held(ChatId::from(event.group), row.account, row.device, event.no)?;
+        self.owe_author(event.group, row.account, row.device)
+    }
+
+    /// An event is held: its author's device is told, or the one that took its place.
+    fn owe_author(&mut self, group: OpId, author: AccountId, device: DeviceId) -> Step {
+        let chat = ChatId::from(group);
+        let memory = self.group(group)?;
+        match memory.membership.members.get(&author) {
+            Some(member) if !member.devices.contains(&device) => {
+                member.devices.iter().for_each(|instead| self.owe_chat_of(*instead, chat, device));
+            }
+            _ => self.owe_group(device, chat),
         }
-        self.owe_group(event.device, chat);
         Ok(())
     }
 
@@ -151,7 +161,7 @@ impl Turn<'_> {
         // What an own device wrote that this one replaced is owed to nobody.
         if !is_own {
             self.note_held(ChatId::from(group), author, device, event.no)?;
-            self.owe_group(device, ChatId::from(group));
+            self.owe_author(group, author, device)?;
         }
         Ok(if placed { Judged::Placed } else { Judged::Nothing })
     }

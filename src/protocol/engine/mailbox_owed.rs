@@ -7,12 +7,12 @@ use super::{
     mailbox_send::LeftWhat,
     receipts::Owed,
     record::{Position, Receipt, Record},
-    rows::{DeviceRow, OwedRow, OwedWire},
+    rows::{DeviceRow, OwedRow, OwedWire, ReceiptRow, Side},
     turn::{Step, Turn},
 };
 use crate::protocol::{
     identity::bundle::MailboxBox,
-    ids::{DeviceId, TransportKey},
+    ids::{ChatId, DeviceId, TransportKey},
     time::minutes,
     wire::{
         limits::{MAIL_COPIES, MAX_UNKNOWN_TAGS},
@@ -49,6 +49,15 @@ impl Turn<'_> {
         self.put(OwedRow::key(device.device), &row);
         self.leave_mail_soon(device, GATHER);
         Ok(())
+    }
+
+    /// The same of one conversation, if anything of the device is held there.
+    pub(super) fn owe_receipt_by_mail(&mut self, device: DeviceId, chat: ChatId) -> Step {
+        let held = self.read::<ReceiptRow>(&ReceiptRow::key(chat, Side::Ours, device))?;
+        match self.read::<DeviceRow>(&DeviceRow::key(device))?.filter(|_| held.is_some()) {
+            Some(row) => self.owe_by_mail(&row, Owed { chats: [chat].into(), ..Owed::default() }),
+            None => Ok(()),
+        }
     }
 
     /// The same for this device's bundle.

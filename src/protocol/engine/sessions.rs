@@ -201,8 +201,11 @@ impl Turn<'_> {
         self.put(SeenRow::key(&prekey.id, &start), &seen);
         let device = self.add_session(device, row, &opened.session, begun.intro_again)?;
         if is_new {
-            // It is owed what no other device of its account took.
+            // It is owed what no other device of its account took, and may know less of this one than they did.
+            self.post(device.device, &Record::Profile(own.name, own.name_chosen))?;
             self.post_unsent(device.device, ChatId::direct(own.account, account))?;
+            self.tell_boxes(device.device)?;
+            self.owe_all(&device)?;
         }
         let at = Position { sid: outer.sid().0, epoch: outer.epoch(), index: outer.index() };
         Ok(Hearing::Heard(Heard { record: opened.record, device, origin, at, ticket }))

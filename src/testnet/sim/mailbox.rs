@@ -91,6 +91,12 @@ impl World {
         }
     }
 
+    /// Whether the pair has gone apart, each with a box of the other.
+    pub(super) fn has_parted(&self) -> bool {
+        let knows = |(a, b)| self.knows_a_box(a, b) && self.knows_a_box(b, a);
+        self.weather.parted.is_some() && self.mailboxes.strangers.is_some_and(knows)
+    }
+
     /// Whether one is connected as a contact and knows the other's box at the honest mailbox.
     fn knows_a_box(&self, who: usize, other: usize) -> bool {
         let honest = self.devices[self.mailboxes.people].transport;
@@ -162,7 +168,8 @@ impl World {
         }
         let Some(honest) = self.devices.get(self.mailboxes.people) else { return Ok(()) };
         let boxes: Vec<BoxRow> = rows::all(&honest.store, b"").map_err(|error| error.to_string())?;
-        for row in boxes {
+        // What was left for a device that is lost stays until its time is over.
+        for row in boxes.into_iter().filter(|row| self.index_of(row.owner).is_some()) {
             let held = honest.store.scan(MailRow::TABLE, &row.id.0, None, Direction::Forward, 100);
             let held = held.map_err(|error| error.to_string())?.len();
             if held > 0 || row.kept.blobs != held as u64 {

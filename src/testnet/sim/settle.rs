@@ -5,11 +5,12 @@ use crate::protocol::{
     engine::{
         Command, Refusal, Reply, Token,
         rows::{
-            self, ChatKind, ChatRow, ContactRow, ContactState, CounterRow, EventRow, GroupRow, GroupState, OwnRow,
-            ReceiptRow, Side,
+            self, ChatKind, ChatRow, ContactRow, ContactState, CounterRow, EventRow, GroupRow, GroupState, HeldRow,
+            OwnRow, ReceiptRow, Side, Waits,
         },
     },
-    ids::{ChatId, EventId, OpId},
+    group::GroupEvent,
+    ids::{ChatId, DeviceId, EventId, OpId},
     view::{Direction, Table, View},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -115,13 +116,18 @@ impl World {
             return Ok(());
         }
         let author = &self.devices[written.from];
+        if self.losses.unkept.contains(&id) {
+            return Ok(());
+        }
         let own = self.event(written.from, id).ok_or_else(|| format!("{} lost its own {id:?}", author.name))?;
         let left =
             |who: &usize| self.left.contains(who) && written.chat == self.group.map_or(written.chat, ChatId::from);
         if self.group_chat(written.chat) && !self.left.contains(&written.from) {
-            self.settled_meant(own.no, written)?;
+            self.settled_meant(&own, written)?;
         }
-        let wanted = |to: &&usize| !self.lies(**to) && (!self.group_chat(written.chat) || !left(to));
+        let wanted = |to: &&usize| {
+            !self.lies(**to) && (!self.group_chat(written.chat) || !left(to)) && !self.went_with_a_device(id, **to)
+        };
         for to in written.to.iter().filter(wanted) {
             let reader = &self.devices[*to];
             if self.event(*to, id).is_none() {
@@ -130,7 +136,7 @@ impl World {
             if self.group_chat(written.chat) && self.left.contains(&written.from) {
                 continue;
             }
-            let receipt = self.receipt(written.from, written.chat, Side::Theirs, *to);
+            let receipt = self.receipt(written.from, written.chat, own.device, *to);
             let held = receipt.is_some_and(|row| row.numbers().is_ok_and(|held| held.contains(own.no)));
             if !held {
                 return Err(format!("{} does not know that {} has {id:?} ({})", author.name, reader.name, own.no));
@@ -140,11 +146,13 @@ impl World {
     }
 
     /// Of the members now, a group message counts those it was meant for, and no newcomer.
-    fn settled_meant(&self, no: u64, written: &Written) -> Result<(), String> {
+    fn settled_meant(&self, event: &EventRow, written: &Written) -> Result<(), String> {
+        let no = event.no;
         let Some(group) = self.group else { return Ok(()) };
         for row in self.members(written.from, group).into_iter().filter(|row| row.current) {
             let Some(other) = self.devices.iter().find(|device| device.account == row.account) else { continue };
-            let (counts, meant) = (no >= row.from_no, written.to.contains(&other.index));
+            let first = row.first_meant(self.devices[written.from].device, event.device);
+            let (counts, meant) = (no >= first, written.to.contains(&other.index));
             if other.index != written.from && counts != meant {
                 let (own, other) = (self.devices[written.from].name, other.name);
                 return Err(format!("{own} counts {other} for its message {no}: {counts}; it was meant: {meant}"));
@@ -166,11 +174,14 @@ impl World {
             return Err(format!("{} does not run", device.name));
         }
         for other in &self.devices {
-            let waiting = device.store.scan(Table::Outbox, other.device.as_ref(), None, Direction::Forward, 100);
-            let waiting = waiting.map_err(|error| error.to_string())?;
-            if !waiting.is_empty() {
-                let what: Vec<String> = waiting.iter().map(|(_, bytes)| parcel(bytes)).collect();
-                return Err(format!("the outbox of {} for {} holds {}", device.name, other.name, what.join(", ")));
+            for to in other.ever() {
+                let waiting = device.store.scan(Table::Outbox, to.as_ref(), None, Direction::Forward, 100);
+                let waiting = waiting.map_err(|error| error.to_string())?;
+                if !waiting.is_empty() {
+                    let what: Vec<String> = waiting.iter().map(|(_, bytes)| parcel(bytes)).collect();
+                    let (own, other, what) = (device.name, other.name, what.join(", "));
+                    return Err(format!("the outbox of {own} for {other} ({to:?}) holds {what}"));
+                }
             }
             self.settled_contact(who, other.index)?;
         }
@@ -200,8 +211,10 @@ impl World {
     }
 
     fn settled_read(&self, who: usize, other: usize, chat: ChatId) -> Result<(), String> {
-        let told = self.receipt(who, chat, Side::Theirs, other).map_or(0, |row| row.read);
-        let truth = self.receipt(other, chat, Side::Ours, who).map_or(0, |row| row.read);
+        let told = self.receipt(who, chat, self.devices[who].device, other).map_or(0, |row| row.read);
+        let key = ReceiptRow::key(chat, Side::Ours, self.devices[who].device);
+        let held = rows::read::<ReceiptRow>(&self.devices[other].store, &key).ok().flatten();
+        let truth = held.map_or(0, |row| row.read);
         if told != truth {
             let (own, other) = (self.devices[who].name, self.devices[other].name);
             return Err(format!("{own} does not know that {other} read up to {truth} (it knows of {told})"));
@@ -235,11 +248,19 @@ impl World {
                     self.settled_read(*who, *other, ChatId::from(group))?;
                 }
             }
-            if states[*who].as_ref().is_some_and(|row| row.held != 0) {
+            if states[*who].as_ref().is_some_and(|row| row.held != 0) && self.holds_words_of_others(*who, group) {
                 return Err(format!("{} holds group events that it cannot place", self.devices[*who].name));
             }
         }
         Ok(())
+    }
+
+    /// Whether any group event that is held is not of a lost device, whose last words may have no follower.
+    fn holds_words_of_others(&self, who: usize, group: OpId) -> bool {
+        let lost = |device: &DeviceId| self.devices.iter().any(|other| other.formers.contains(device));
+        let held: Vec<HeldRow> = rows::all(&self.devices[who].store, group).unwrap_or_default();
+        let of_lost = |row: &HeldRow| GroupEvent::parse(&row.bytes).is_ok_and(|event| lost(&event.device));
+        !held.iter().all(|row| row.waits == Waits::Follower && of_lost(row))
     }
 
     /// All members know the same members.
@@ -274,7 +295,9 @@ impl World {
         rows::read::<OwnRow>(&self.devices[who].store, &OwnRow::key()).ok().flatten().map(|own| own.name)
     }
 
-    fn receipt(&self, who: usize, chat: ChatId, side: Side, other: usize) -> Option<ReceiptRow> {
+    /// What a device knows that another confirmed of the events of an own device.
+    fn receipt(&self, who: usize, chat: ChatId, author: DeviceId, other: usize) -> Option<ReceiptRow> {
+        let side = if author == self.devices[who].device { Side::Theirs } else { Side::TheirsOf(author) };
         let key = ReceiptRow::key(chat, side, self.devices[other].device);
         rows::read::<ReceiptRow>(&self.devices[who].store, &key).ok().flatten()
     }

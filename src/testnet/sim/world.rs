@@ -4,6 +4,7 @@ use super::{
     Climate, Failure, Handling, Kind, Millis, Report,
     chance::Chance,
     device::{Device, Run, address},
+    loss::Losses,
     mailbox::{Mailboxes, Manner},
     scenario::{self, Goal},
     settle::Ledger,
@@ -91,6 +92,7 @@ pub(super) struct World {
     pub(super) last_token: Token,
     pub(super) watch: Watch,
     pub(super) ledger: Ledger,
+    pub(super) losses: Losses,
     pub(super) accidents: u64,
     pub(super) broken: Option<String>,
     queue: BTreeMap<(u64, u64), Happening>,
@@ -142,6 +144,15 @@ impl World {
         for index in count..count + mailboxes.manners.len() {
             devices.push(Device::begin(seed, index, 0, Settings::default()).map_err(no_device)?);
         }
+        let losses = match handling {
+            Handling::LosesHome => Losses::of(seed, count),
+            _ => Losses::none(),
+        };
+        let mut weather = weather;
+        if handling == Handling::LosesHome {
+            // Where the others are is all that a restored device knows of them.
+            weather.moves = None;
+        }
         let talks = kind(climate, handling) == Kind::Mixed;
         let goals = if talks { scenario::with_talk(seed, count, goals) } else { goals };
         let goals: Vec<Goal> = goals.into_iter().chain(scenario::of_mailboxes(&mailboxes)).collect();
@@ -168,6 +179,7 @@ impl World {
             last_token: 0,
             watch: Watch::default(),
             ledger: Ledger::default(),
+            losses,
             accidents: 0,
             broken: None,
             queue: BTreeMap::new(),
@@ -227,6 +239,7 @@ impl World {
             events: self.trace.lines(),
             messages: self.ledger.acknowledged.len(),
             accidents: self.accidents,
+            losses: self.losses.count(),
             lasted: Duration::from_millis(self.now),
         })
     }
@@ -294,6 +307,7 @@ impl World {
     fn look(&mut self) -> bool {
         self.part_strangers();
         self.pursue();
+        self.tempt_fate();
         let open = self.goals.iter().filter(|goal| !goal.done).count();
         let waits = open > 0 || self.is_stormy();
         let seldom =
@@ -412,6 +426,7 @@ fn kind(climate: Climate, handling: Handling) -> Kind {
     match (climate, handling) {
         (Climate::Parted, _) => Kind::Parted,
         (Climate::Mixed, Handling::LosesSecrets) => Kind::RolledBack,
+        (Climate::Mixed, Handling::LosesHome) => Kind::Lost,
         (Climate::Mixed, _) => Kind::Mixed,
     }
 }
