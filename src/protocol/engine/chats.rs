@@ -50,6 +50,9 @@ pub(super) struct NextEvent {
     pub(super) clock: Millis,
 }
 
+/// Events that have moved: from where, and to where.
+type Moves = Vec<(Place, Place)>;
+
 impl Turn<'_> {
     pub(super) fn say(&mut self, chat: ChatId, text: &str, reply_to: Option<EventId>) -> Answer {
         let content = Content::passing_text(text, reply_to, self.timer_of(chat)?).map_err(|error| match error {
@@ -173,16 +176,15 @@ impl Turn<'_> {
     /// Puts a new event into its conversation, where the order says, and moves what the order moves.
     pub(super) fn place(&mut self, new: NewEvent) -> Step {
         let own = self.own()?.account == new.author;
-        let Some(arrival) = timeline::arrive(self, new.id, new.clock, &new.follows)? else { return Ok(()) };
-        let mut chat = self.chat(new.chat)?.ok_or(ViewError::Damaged(ChatRow::TABLE))?;
-        let mut heads = chat.parsed_heads()?;
-        heads.arrive(self, new.id, &new.follows)?;
-        chat.heads = encode(&heads);
-        let place = arrival.place.to_key().to_vec();
-        let shown = new.content.is_shown() && (own || !self.is_blocked(new.author)?);
         let author = new.heads.is_empty().then_some(new.device);
         let spot = Spot { clock: new.clock, id: new.id };
-        self.order_event(new.chat, spot, Class { author, heads: new.heads })?;
+        let (place, moved) = match self.event(new.id)? {
+            Some(row) if row.is_unseen() => (row.place, Vec::new()),
+            Some(_) => return Ok(()),
+            None => self.take_place(new.chat, spot, &new.follows, Class { author, heads: new.heads })?,
+        };
+        let shown = new.content.is_shown() && (own || !self.is_blocked(new.author)?);
+        let mut chat = self.chat(new.chat)?.ok_or(ViewError::Damaged(ChatRow::TABLE))?;
         let row = EventRow {
             chat: new.chat,
             id: new.id,
@@ -208,13 +210,7 @@ impl Turn<'_> {
         if !new.raw.is_empty() {
             self.put_in(row.cell(), RawRow::key(new.id), &RawRow(new.raw));
         }
-        for followed in &new.follows {
-            self.put(FollowerRow::key(*followed, new.id), &FollowerRow(new.id));
-        }
-        let author_key = AuthorRow::key(new.chat, new.device, new.no);
-        if self.read::<AuthorRow>(&author_key)?.is_none() {
-            self.put(author_key, &AuthorRow(new.id));
-        }
+        self.number(&row)?;
         if row.device == self.own()?.device {
             chat.previous = Some(new.id);
         }
@@ -229,10 +225,43 @@ impl Turn<'_> {
         if shown {
             self.index_place(new.chat, &row.place)?;
         }
-        for (from, to) in arrival.moved {
-            self.move_event(new.chat, from, to)?;
-        }
+        self.move_events(new.chat, moved)?;
         if shown { self.tell(&FeedEntry::Message { chat: new.chat, id: new.id }) } else { Ok(()) }
+    }
+
+    /// Takes an event that is new into the order of its conversation: its place, and what moves. Its row is not put here.
+    pub(super) fn take_place(
+        &mut self,
+        chat: ChatId,
+        spot: Spot,
+        follows: &[EventId],
+        class: Class,
+    ) -> Step<(Vec<u8>, Moves)> {
+        let damaged = ViewError::Damaged(EventRow::TABLE);
+        let arrival = timeline::arrive(self, spot.id, spot.clock, follows)?.ok_or(damaged)?;
+        let mut row = self.chat(chat)?.ok_or(ViewError::Damaged(ChatRow::TABLE))?;
+        let mut heads = row.parsed_heads()?;
+        heads.arrive(self, spot.id, follows)?;
+        row.heads = encode(&heads);
+        self.put(ChatRow::key(chat), &row);
+        self.order_event(chat, spot, class)?;
+        for followed in follows {
+            self.put(FollowerRow::key(*followed, spot.id), &FollowerRow(spot.id));
+        }
+        Ok((arrival.place.to_key().to_vec(), arrival.moved))
+    }
+
+    /// Remembers which event stands under its author's number: the first that came.
+    pub(super) fn number(&mut self, event: &EventRow) -> Step {
+        let key = AuthorRow::key(event.chat, event.device, event.no);
+        if self.read::<AuthorRow>(&key)?.is_none() {
+            self.put(key, &AuthorRow(event.id));
+        }
+        Ok(())
+    }
+
+    pub(super) fn move_events(&mut self, chat: ChatId, moved: Moves) -> Step {
+        moved.into_iter().try_for_each(|(from, to)| self.move_event(chat, from, to))
     }
 
     fn move_event(&mut self, chat: ChatId, from: Place, to: Place) -> Step {
@@ -395,6 +424,11 @@ impl Turn<'_> {
 
     pub(super) fn event(&self, id: EventId) -> Step<Option<EventRow>> {
         self.read(&EventRow::key(id))
+    }
+
+    /// Whether an event is here, or was: not where only its stub ever came.
+    pub(super) fn is_here(&self, id: EventId) -> Step<bool> {
+        Ok(self.event(id)?.is_some_and(|event| !event.is_unseen()))
     }
 }
 

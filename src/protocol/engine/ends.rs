@@ -72,7 +72,7 @@ impl Turn<'_> {
                 self.wake_for_end(at);
             }
             Some(Ends::AfterReading(_)) => self.put(ExpiryRow::unread_key(event.chat, event.id), &row),
-            Some(Ends::Erased(_)) | None => {}
+            Some(Ends::Erased(_) | Ends::Unseen(_)) | None => {}
         }
     }
 

@@ -8,12 +8,12 @@ use super::{
     turn::{Step, Turn},
 };
 use crate::protocol::{
-    group::GroupEvent,
+    group::{GroupEvent, Stub},
     ids::{ChatId, DeviceId, EventId, OpId},
     view::{Direction, View},
     wire::{
         encode,
-        limits::{MAX_BYTES_PER_ANSWER, MAX_WISHES_TOLD},
+        limits::{MAX_BYTES_PER_ANSWER, MAX_STUBS_TOLD, MAX_WISHES_TOLD},
     },
 };
 use minicbor::bytes::ByteVec;
@@ -44,10 +44,10 @@ impl Turn<'_> {
         for id in ids {
             match self.event_for(group, device, *id)? {
                 // More than may be given now: it is asked for again.
-                Some((_, bytes)) if size + bytes.len() > most => break,
-                Some((place, bytes)) => {
-                    size += bytes.len();
-                    events.push((place, bytes));
+                Some((_, had)) if size + had.bytes().len() > most => break,
+                Some((place, had)) => {
+                    size += had.bytes().len();
+                    events.push((place, had));
                 }
                 None => lacking.push(*id),
             }
@@ -57,32 +57,35 @@ impl Turn<'_> {
             self.talk_was_of_use(chat, device.device);
         }
         // In their order, so that little has to move where they arrive.
-        events.sort();
-        let mut pages = pages(events.into_iter().map(|(_, bytes)| bytes));
-        let rest = pages.pop().unwrap_or_default();
-        for events in pages {
-            let given = Given { chat, events, lacking: Vec::new(), last: false };
+        events.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let mut pages = given_pages(chat, events.into_iter().map(|(_, had)| had));
+        let rest = pages.pop().unwrap_or_else(|| Given::nothing(chat));
+        for given in pages {
             self.whisper(device.device, &Record::Given(given))?;
         }
         // Of a full page and of many ids each fits a record, both might not.
-        let rest_size: usize = rest.iter().map(|bytes| bytes.len()).sum();
-        if rest_size + 34 * lacking.len() > EVENTS_PER_RECORD {
-            let given = Given { chat, events: rest, lacking: Vec::new(), last: false };
-            self.whisper(device.device, &Record::Given(given))?;
-            return self.whisper(device.device, &Record::Given(Given { chat, events: vec![], lacking, last: true }));
+        if rest.size() + 34 * lacking.len() > EVENTS_PER_RECORD {
+            self.whisper(device.device, &Record::Given(rest))?;
+            let end = Given { lacking, last: true, ..Given::nothing(chat) };
+            return self.whisper(device.device, &Record::Given(end));
         }
-        self.whisper(device.device, &Record::Given(Given { chat, events: rest, lacking, last: true }))
+        self.whisper(device.device, &Record::Given(Given { lacking, last: true, ..rest }))
     }
 
-    /// Place and bytes of an event of a group that is in a member's scope.
-    fn event_for(&mut self, group: OpId, device: &DeviceRow, id: EventId) -> Step<Option<(Vec<u8>, Vec<u8>)>> {
+    /// Place and bytes of what is here of an event of a group that is in a member's scope.
+    fn event_for(&mut self, group: OpId, device: &DeviceRow, id: EventId) -> Step<Option<(Vec<u8>, Had)>> {
         let memory = self.group(group)?;
         let Some(member) = memory.membership.members.get(&device.account) else { return Ok(None) };
-        let Some(EventRow { chat, place, .. }) = self.event(id)? else { return Ok(None) };
-        let Some(RawRow(bytes)) = self.read(&RawRow::key(id))? else { return Ok(None) };
-        let in_scope = chat == ChatId::from(group)
-            && GroupEvent::parse(&bytes).is_ok_and(|event| memory.graph.within(&member.joined, &event.heads));
-        Ok(in_scope.then_some((place, bytes)))
+        let Some(event) = self.event(id)?.filter(|event| event.chat == ChatId::from(group)) else { return Ok(None) };
+        let had = match event.stub() {
+            Some(stub) => Had::Stub(stub.to_vec()),
+            None => match self.read(&RawRow::key(id))? {
+                Some(RawRow(bytes)) => Had::Event(bytes),
+                None => return Ok(None),
+            },
+        };
+        let in_scope = had.heads().is_some_and(|heads| memory.graph.within(&member.joined, &heads));
+        Ok(in_scope.then_some((event.place, had)))
     }
 
     /// Own events of a 1-on-1 chat that the other confirmed once and has no more: they go back into its outbox, and are
@@ -111,7 +114,7 @@ impl Turn<'_> {
         row.held = encode(&held);
         row.read = row.read.min(held.through());
         self.put(key, &row);
-        self.whisper(device.device, &Record::Given(Given { chat, events: vec![], lacking: vec![], last: true }))?;
+        self.whisper(device.device, &Record::Given(Given { last: true, ..Given::nothing(chat) }))?;
         self.pump(device.device)
     }
 
@@ -142,6 +145,60 @@ impl Turn<'_> {
         events.reverse();
         Ok(pages(events.into_iter()).into_iter().map(|page| Record::Events(group, page)).collect())
     }
+}
+
+/// What is here of an event.
+enum Had {
+    /// Its original bytes.
+    Event(Vec<u8>),
+    /// What is signed of it.
+    Stub(Vec<u8>),
+}
+
+impl Had {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Event(bytes) | Self::Stub(bytes) => bytes,
+        }
+    }
+
+    /// The membership heads that it names.
+    fn heads(&self) -> Option<Vec<OpId>> {
+        match self {
+            Self::Event(bytes) => GroupEvent::parse(bytes).ok().map(|event| event.heads.clone()),
+            Self::Stub(bytes) => Stub::parse(bytes).ok().map(|stub| stub.header().heads.clone()),
+        }
+    }
+}
+
+impl Given {
+    /// An answer, or a part of one, that gives nothing.
+    pub(super) fn nothing(chat: ChatId) -> Self {
+        Self { chat, events: vec![], lacking: vec![], last: false, stubs: vec![] }
+    }
+
+    /// Bytes of events and stubs in it.
+    fn size(&self) -> usize {
+        self.events.iter().chain(&self.stubs).map(|bytes| bytes.len()).sum()
+    }
+}
+
+/// Events and stubs in pages that each fit a record.
+fn given_pages(chat: ChatId, had: impl Iterator<Item = Had>) -> Vec<Given> {
+    let mut pages: Vec<Given> = Vec::new();
+    for had in had {
+        let fits =
+            |page: &Given| page.size() + had.bytes().len() <= EVENTS_PER_RECORD && page.stubs.len() < MAX_STUBS_TOLD;
+        if !pages.last().is_some_and(fits) {
+            pages.push(Given::nothing(chat));
+        }
+        let Some(page) = pages.last_mut() else { continue };
+        match had {
+            Had::Event(bytes) => page.events.push(bytes.into()),
+            Had::Stub(bytes) => page.stubs.push(bytes.into()),
+        }
+    }
+    pages
 }
 
 /// Events in pages that each fit a record.

@@ -9,8 +9,8 @@ use super::{
     turn::{Step, Turn},
 };
 use crate::protocol::{
-    group::{Action, GroupEvent, Membership},
-    ids::{AccountId, DeviceId, OpId},
+    group::{Action, Membership},
+    ids::{AccountId, DeviceId, EventId, OpId},
     time::days,
     view::{Direction, View},
 };
@@ -24,14 +24,14 @@ const PARTING_KEPT: Duration = days(14);
 impl GroupMemory {
     /// Whether a Leave that counts names this event as the last of its author. Nobody has two last words, and none who was
     /// removed: it could make up as many as it likes.
-    pub(super) fn is_last_word(&self, author: AccountId, event: &GroupEvent) -> bool {
+    pub(super) fn is_last_word(&self, author: AccountId, id: EventId, device: DeviceId) -> bool {
         let mut leaves: Vec<OpId> = Vec::new();
         for op in self.graph.ops().filter(|op| op.account == author || op.action == Action::Remove(author)) {
             match &op.action {
                 Action::Remove(_) => return false,
                 Action::Leave(last) => {
                     let is_only = leaves.iter().all(|earlier| self.graph.within(earlier, &[op.id()]));
-                    if is_only && *last == Some(event.id()) && op.device == event.device {
+                    if is_only && *last == Some(id) && op.device == device {
                         return self.membership.cuts.contains(&op.id());
                     }
                     leaves.push(op.id());

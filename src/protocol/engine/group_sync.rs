@@ -18,7 +18,7 @@ use crate::protocol::{
     crypto::{secret::Secret, sign::Verified},
     delivery::Numbers,
     event::{Content, Timeline},
-    group::{FrameContent, GroupEvent, SignedOp, Topic},
+    group::{FrameContent, GroupEvent, GroupHeader, SignedOp, Topic},
     ids::{AccountId, ChatId, DeviceId, EventId, OpId},
     wire::limits::MAX_KEYS_PER_RECORD,
 };
@@ -33,6 +33,18 @@ const ASK_AFTER: Duration = Duration::from_millis(700);
 const LOOK_OVER_EVERY: Duration = Duration::from_secs(3600);
 /// Members asked at one time.
 const ASKED_AT_ONCE: usize = 3;
+
+/// Whether an event may stand in its group's conversation.
+pub(super) enum Standing {
+    /// It may, as said by this account on this device.
+    Says(AccountId, Box<DeviceRow>),
+    /// It cannot be judged yet.
+    Waits(Waits),
+    /// It may not: its author was no member, or it was not for this account.
+    Outside,
+    /// This device is no member, or wrote it itself.
+    NotHere,
+}
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +83,7 @@ impl Turn<'_> {
     /// A group event's bytes, by gossip or from a member. Whether it was not here.
     pub(super) fn group_event_came(&mut self, group: OpId, bytes: &[u8]) -> Step<bool> {
         let Some(event) = GroupEvent::parse(bytes).ok().filter(|event| event.group == group) else { return Ok(false) };
-        if self.event(event.id())?.is_some() {
+        if self.is_here(event.id())? {
             self.confirm_again(&event)?;
             return Ok(false);
         }
@@ -99,43 +111,37 @@ impl Turn<'_> {
         while let Some(event) = next.pop() {
             let judged = self.judge(&event)?;
             news |= judged != Judged::Nothing;
-            if judged != Judged::Placed {
-                continue;
-            }
-            for followed in follows(&event) {
-                if self.waits(event.group, followed)? == Some(Waits::Follower) {
-                    next.extend(self.held_event(event.group, followed)?);
-                }
+            if judged == Judged::Placed {
+                next.extend(self.held_for_followers(event.group, &follows(&event))?);
             }
         }
         Ok(news)
     }
 
+    /// Of these, those that were held until something follows them.
+    pub(super) fn held_for_followers(&mut self, group: OpId, followed: &[EventId]) -> Step<Vec<Verified<GroupEvent>>> {
+        let mut held = Vec::new();
+        for id in followed {
+            if self.waits(group, *id)? == Some(Waits::Follower) {
+                held.extend(self.held_event(group, *id)?);
+            }
+        }
+        Ok(held)
+    }
+
     fn judge(&mut self, event: &Verified<GroupEvent>) -> Step<Judged> {
         let (group, id, device) = (event.group, event.id(), event.device);
-        if !self.is_joined(group)? || device == self.own()?.device || self.event(id)?.is_some() {
+        if self.is_here(id)? {
             return Ok(Judged::Nothing);
         }
-        let memory = self.group(group)?;
-        let Ok(author) = memory.member_at(&event.heads, device) else { return self.hold_as(event, Waits::Heads) };
-        let Some(author) = author else {
-            self.unhold(group, id)?;
-            return Ok(Judged::Nothing);
-        };
-        // Said by one who did not know us as a member: not meant for us, and nobody will give its key.
-        let own = self.own()?.account;
-        let joined = memory.membership.members.get(&own).map(|own| own.joined);
-        if !joined.is_some_and(|joined| memory.graph.within(&joined, &event.heads)) {
-            self.unhold(group, id)?;
-            return Ok(Judged::Nothing);
-        }
-        // Who was removed could go on under old heads for ever: only what a member took note of counts, or its own leaving.
-        let is_former = memory.membership.owner(&device).is_none();
-        if is_former && !memory.is_last_word(author, event) && !self.is_followed(group, id)? {
-            return self.hold_as(event, Waits::Follower);
-        }
-        let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else {
-            return self.hold_as(event, Waits::Heads);
+        let (author, row) = match self.standing(id, event)? {
+            Standing::Says(author, row) => (author, *row),
+            Standing::Waits(waits) => return self.hold_as(event, waits),
+            Standing::Outside => {
+                self.unhold(group, id)?;
+                return Ok(Judged::Nothing);
+            }
+            Standing::NotHere => return Ok(Judged::Nothing),
         };
         let Some(key) = self.event_key(event)? else {
             return self.hold_as(event, Waits::Chain(device, event.chain));
@@ -143,6 +149,7 @@ impl Turn<'_> {
         let content = event.open(&key);
         self.drop_skipped_key(event);
         self.unhold(group, id)?;
+        self.look_no_more(ChatId::from(group), id)?;
         // What its author sealed so that nobody can read it is not a message; its number counts, so nothing waits for it.
         let placed = content.is_ok();
         if let Ok(content) = content {
@@ -151,6 +158,32 @@ impl Turn<'_> {
         self.note_held(ChatId::from(group), &row, event.no)?;
         self.owe_group(device, ChatId::from(group));
         Ok(if placed { Judged::Placed } else { Judged::Nothing })
+    }
+
+    /// Whether an event, of which this is signed, may stand in its group's conversation.
+    pub(super) fn standing(&mut self, id: EventId, header: &GroupHeader) -> Step<Standing> {
+        let (group, device) = (header.group, header.device);
+        if !self.is_joined(group)? || device == self.own()?.device {
+            return Ok(Standing::NotHere);
+        }
+        let memory = self.group(group)?;
+        let Ok(author) = memory.member_at(&header.heads, device) else { return Ok(Standing::Waits(Waits::Heads)) };
+        let Some(author) = author else { return Ok(Standing::Outside) };
+        // Said by one who did not know us as a member: not meant for us, and nobody will give its key.
+        let own = self.own()?.account;
+        let joined = memory.membership.members.get(&own).map(|own| own.joined);
+        if !joined.is_some_and(|joined| memory.graph.within(&joined, &header.heads)) {
+            return Ok(Standing::Outside);
+        }
+        // Who was removed could go on under old heads for ever: only what a member took note of counts, or its own leaving.
+        let is_former = memory.membership.owner(&device).is_none();
+        if is_former && !memory.is_last_word(author, id, device) && !self.is_followed(group, id)? {
+            return Ok(Standing::Waits(Waits::Follower));
+        }
+        Ok(match self.read::<DeviceRow>(&DeviceRow::key(device))? {
+            Some(row) => Standing::Says(author, Box::new(row)),
+            None => Standing::Waits(Waits::Heads),
+        })
     }
 
     fn hold_as(&mut self, event: &GroupEvent, waits: Waits) -> Step<Judged> {

@@ -44,6 +44,7 @@ mod receipts;
 pub mod record;
 pub mod rows;
 mod sessions;
+mod stubs;
 mod talks;
 #[cfg(test)]
 mod tests;

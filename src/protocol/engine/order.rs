@@ -6,8 +6,8 @@
 
 use super::{
     rows::{
-        AuthorRow, Class, ClassId, ClassRow, DeviceRow, Ends, EventRow, OrderRow, RawRow, ReceiptRow, Row, Side,
-        SumRow, all, parse,
+        AuthorRow, Class, ClassId, ClassRow, DeviceRow, EventRow, OrderRow, RawRow, ReceiptRow, Row, Side, SumRow, all,
+        parse,
     },
     turn::{Step, Turn},
 };
@@ -72,9 +72,7 @@ impl Turn<'_> {
     }
 
     fn class_of(&self, event: &EventRow) -> Step<Class> {
-        if let Some(Ends::Erased(Some(stub))) = &event.ends
-            && let Ok(stub) = Stub::parse(stub)
-        {
+        if let Some(stub) = event.stub().and_then(|stub| Stub::parse(stub).ok()) {
             return Ok(Class { author: None, heads: stub.header().heads.clone() });
         }
         let raw = self.read::<RawRow>(&RawRow::key(event.id))?;

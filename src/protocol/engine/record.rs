@@ -96,6 +96,11 @@ pub struct Given {
     /// Whether this ends the answer. What was asked for and is not in it may be asked for again.
     #[n(3)]
     pub last: bool,
+    /// What is signed of events whose bodies are not here any more, encoded `Stub`; at most
+    /// [`MAX_STUBS_TOLD`](crate::protocol::wire::limits::MAX_STUBS_TOLD).
+    #[n(4)]
+    #[cbor(default)]
+    pub stubs: Vec<ByteVec>,
 }
 
 /// What is durable here of the other's (or, in a group, of the author's) events.

@@ -16,14 +16,15 @@ use super::{
     record::{Given, Record},
     rows::{ChatKind, ContactState, DeviceRow, GroupRow, GroupState},
     sessions::Heard,
+    stubs::Stubbed,
     turn::{Step, Turn},
 };
 use crate::protocol::{
-    group::GroupEvent,
+    group::{GroupEvent, Stub},
     ids::{ChatId, DeviceId, EventId, OpId},
     sync::{Ranges, answer, opening},
     time::Millis,
-    wire::limits::{MAX_IDS_TOLD, MAX_WISHES_TOLD},
+    wire::limits::{MAX_IDS_TOLD, MAX_STUBS_TOLD, MAX_WISHES_TOLD},
 };
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -31,7 +32,7 @@ use std::{
 };
 
 /// Ids that wait to be asked for in one talk: those of two messages.
-const MAX_WISHES: usize = 2 * MAX_IDS_TOLD;
+pub(super) const MAX_WISHES: usize = 2 * MAX_IDS_TOLD;
 /// Events asked for at one time.
 const WISHES_AT_ONCE: usize = 256;
 /// How often talks are looked over.
@@ -111,10 +112,12 @@ impl Turn<'_> {
         }
         let Some(classes) = self.scoped(chat, &row)? else { return Ok(()) };
         let message = opening(&Scoped::new(self, chat, classes))?;
-        let talk = Talk { awaits: true, ..Talk::new(self.now) };
+        let wishes = self.bodies_to_ask(chat, &row)?;
+        let talk = Talk { awaits: true, wishes, ..Talk::new(self.now) };
         self.mem.talks.insert((device, chat), talk);
         self.watch_talks();
-        self.whisper(device, &Record::Compare(chat, 0, message.to_bytes()))
+        self.whisper(device, &Record::Compare(chat, 0, message.to_bytes()))?;
+        self.ask_for_wishes(chat, device)
     }
 
     /// A message of a comparison.
@@ -131,7 +134,11 @@ impl Turn<'_> {
         if !self.mem.talks.contains_key(&at) && self.mem.talks.len() >= MAX_TALKS {
             return Ok(());
         }
-        let talk = self.mem.talks.entry(at).or_insert_with(|| Talk::new(self.now));
+        let wishes = match self.mem.talks.contains_key(&at) {
+            true => VecDeque::new(),
+            false => self.bodies_to_ask(chat, &heard.device)?,
+        };
+        let talk = self.mem.talks.entry(at).or_insert_with(|| Talk { wishes, ..Talk::new(self.now) });
         (talk.heard, talk.round, talk.tries, talk.awaits) = (self.now, round, 0, false);
         talk.message = Some(ranges);
         self.watch_talks();
@@ -208,7 +215,7 @@ impl Turn<'_> {
             let Some(talk) = self.mem.talks.get_mut(&at).filter(|talk| talk.asked.is_empty()) else { return Ok(()) };
             let Some(id) = talk.wishes.pop_front() else { break };
             // What another was asked for comes from there, or is found missing once more.
-            if !self.mem.wanted.contains(&id) && self.lacks(chat, id)? {
+            if !self.mem.wanted.contains(&id) && (self.lacks(chat, id)? || self.looks_for(chat, id)?) {
                 page.push(id);
             }
         }
@@ -225,6 +232,10 @@ impl Turn<'_> {
     /// A part of the answer to what was asked for.
     pub(super) fn given_came(&mut self, heard: &Heard, given: Given) -> Step {
         let (chat, device) = (given.chat, heard.device.device);
+        if given.stubs.len() > MAX_STUBS_TOLD {
+            return self.note_offence(device, Offence::Malformed);
+        }
+        let mut false_offers = 0;
         if let Some(group) = self.group_of(chat)? {
             if !self.is_or_was_member_device(group, device)? {
                 return Ok(());
@@ -240,16 +251,34 @@ impl Turn<'_> {
                     talk.brought = true;
                 }
             }
-        }
-        let mut false_offers = 0;
-        for id in given.lacking.iter().take(MAX_WISHES_TOLD) {
-            if self.no_more_asked(chat, device, *id) && !self.was_sought(chat, *id) {
-                false_offers += 1;
+            for bytes in &given.stubs {
+                // Only what it was asked for: a stub says of a message that others may hold that it is gone.
+                let Some(stub) = Stub::parse(bytes).ok().filter(|stub| self.no_more_asked(chat, device, stub.id()))
+                else {
+                    continue;
+                };
+                match self.stub_came(group, &heard.device, stub)? {
+                    Stubbed::Placed => {
+                        if let Some(talk) = self.mem.talks.get_mut(&(device, chat)) {
+                            talk.brought = true;
+                        }
+                    }
+                    Stubbed::Nothing => {}
+                    Stubbed::Forged => false_offers += 1,
+                }
             }
+        }
+        for id in given.lacking.iter().take(MAX_WISHES_TOLD) {
+            if !self.no_more_asked(chat, device, *id) {
+                continue;
+            }
+            let was_offered = !self.looks_for(chat, *id)? && !self.was_sought(chat, *id);
+            false_offers += u32::from(was_offered);
+            self.body_is_not_at(chat, *id, &heard.device)?;
         }
         if let Some(talk) = self.mem.talks.get_mut(&(device, chat)) {
             talk.heard = self.now;
-            if !given.events.is_empty() || !given.lacking.is_empty() {
+            if !given.events.is_empty() || !given.lacking.is_empty() || !given.stubs.is_empty() {
                 talk.tries = 0;
             }
             if given.last {

@@ -184,6 +184,9 @@ impl Verified<GroupEvent> {
 impl Stub {
     /// The stub in `bytes`.
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
+        if bytes.len() > MAX_GROUP_EVENT {
+            return Err(Malformed(WHAT));
+        }
         let StubWire { header, content, signature } = decode(bytes, WHAT)?;
         Ok(Self { header: GroupHeader::parse(&header)?, header_bytes: header, content: *content, signature })
     }

@@ -177,6 +177,10 @@ pub const MAX_CHAT_HEADS: usize = 256;
 pub const MAX_RANGES_TOLD: usize = 1_024;
 /// Ids in one message of a comparison: as many as fit a record.
 pub const MAX_IDS_TOLD: usize = 1_400;
+/// Stubs in one answer, each some 350 bytes: as many as fit a record.
+pub const MAX_STUBS_TOLD: usize = 128;
+/// Members asked whether they still have what was said in an event of which one had only the stub.
+pub const MAX_ASKED_FOR_BODY: usize = 3;
 /// Ids in one question for events, and in one answer: as many as are asked for at a time, and room.
 pub const MAX_WISHES_TOLD: usize = 512;
 /// Questions about what is compared that a device may put at once: a talk in each of many groups…

@@ -39,7 +39,13 @@ impl World {
             2 => self.say_as(
                 who,
                 to,
-                Record::Given(Given { chat, events: vec![vec![7; 99].into()], lacking: ids, last: true }),
+                Record::Given(Given {
+                    chat,
+                    events: vec![vec![7; 99].into()],
+                    lacking: ids,
+                    last: true,
+                    stubs: vec![vec![7; 99].into(); 3],
+                }),
             ),
             3 => self.say_as(who, to, Record::Compare(chat, 0, vec![0xff; 40])),
             4 => {

@@ -134,6 +134,9 @@ pub enum Ends {
     /// It has: content and key are gone. Of a group event what is signed is left, encoded `Stub`.
     #[n(2)]
     Erased(#[n(0)] Option<ByteVec>),
+    /// It has for another, who had only what is signed, encoded `Stub`; here it never was. It is taken if it comes.
+    #[n(3)]
+    Unseen(#[n(0)] ByteVec),
 }
 
 /// Milliseconds of an hour: messages that end in the same one are erased with one key.
@@ -151,7 +154,7 @@ impl Row for EventRow {
 
     fn cell(&self) -> Option<Cell> {
         Some(match &self.ends {
-            None | Some(Ends::Erased(_)) => Cell::lasting(self.chat),
+            None | Some(Ends::Erased(_) | Ends::Unseen(_)) => Cell::lasting(self.chat),
             Some(Ends::AfterReading(_)) => Cell::until(self.chat, UNREAD_HOUR),
             Some(Ends::At(at)) => Cell::until(self.chat, hour_of(*at)),
         })
@@ -164,9 +167,22 @@ impl EventRow {
         Key::named(Self::TABLE, b"", id)
     }
 
-    /// Whether what was said is gone.
+    /// Whether what was said is not here any more, or never was.
     pub fn is_erased(&self) -> bool {
-        matches!(self.ends, Some(Ends::Erased(_)))
+        matches!(self.ends, Some(Ends::Erased(_) | Ends::Unseen(_)))
+    }
+
+    /// Whether what was said never came here.
+    pub fn is_unseen(&self) -> bool {
+        matches!(self.ends, Some(Ends::Unseen(_)))
+    }
+
+    /// What is left of a group's event whose body is not here, encoded `Stub`.
+    pub fn stub(&self) -> Option<&[u8]> {
+        match &self.ends {
+            Some(Ends::Erased(Some(stub)) | Ends::Unseen(stub)) => Some(stub),
+            _ => None,
+        }
     }
 
     /// Whether what was said is gone, or is over at this time.
@@ -231,6 +247,34 @@ impl TimerRow {
     /// By chat.
     pub fn key(chat: ChatId) -> Key {
         Key::named(Self::TABLE, b"", chat)
+    }
+}
+
+/// A group's event of which only the stub is here: its body is looked for.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct UnseenRow {
+    /// Which.
+    #[n(0)]
+    pub id: EventId,
+    /// Members' devices that were asked and do not have it.
+    #[n(1)]
+    pub asked: Vec<DeviceId>,
+}
+
+impl Row for UnseenRow {
+    const TABLE: Table = Table::Waiting;
+}
+
+impl UnseenRow {
+    /// By chat and event.
+    pub fn key(chat: ChatId, id: EventId) -> Key {
+        Key::at(Self::TABLE, Self::scope(chat), id)
+    }
+
+    /// All of a chat.
+    pub fn scope(chat: ChatId) -> Vec<u8> {
+        [&chat.0[..], b"unseen"].concat()
     }
 }
 

@@ -1,7 +1,14 @@
 //! Messages that do not last.
 
 use super::*;
-use crate::protocol::ids::EventId;
+use crate::protocol::{
+    engine::record::{Given, Record},
+    group::{GroupEvent, SenderChain, Stub, chain::Draft},
+    identity::DeviceKeys,
+    ids::EventId,
+    sync::{Range, Ranges, Told},
+    wire::limits::MAX_STUBS_TOLD,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -118,6 +125,144 @@ fn a_group_s_messages_end_and_leave_what_is_signed() {
         assert!(event.key.is_none() && matches!(event.ends, Some(rows::Ends::Erased(Some(_)))));
         assert!(rows::read::<rows::RawRow>(&world.nodes[at].shelf, &rows::RawRow::key(event.id)).unwrap().is_none());
     }
+}
+
+#[test]
+fn who_was_away_while_messages_ended_has_their_places_and_nobody_is_shunned() {
+    let mut world = World::new(3);
+    let group = world.group();
+    let chat = ChatId::from(group);
+    world.say(0, group, "before");
+    world.pass(MINUTE);
+    world.part_all(2);
+    world.command(0, Command::SetTimer(chat, Some(HOUR))).unwrap();
+    for n in 0..60 {
+        world.say(0, group, &format!("{n} passes"));
+        world.pass(Duration::from_secs(1));
+    }
+    read(&mut world, 1, chat, None);
+    world.pass(2 * HOUR);
+    world.command(0, Command::SetTimer(chat, None)).unwrap();
+    world.say(1, group, "after");
+    world.say(0, group, "after all");
+    world.say(2, group, "alone");
+    world.pass(MINUTE);
+
+    world.connect(1, 2);
+    world.pass(3 * HOUR);
+    assert_eq!(world.shunned, [], "the reader did nothing wrong");
+    for at in 1..3 {
+        assert_eq!(world.texts(at, group).len(), 4, "{at}");
+        assert_eq!(world.texts(at, group), world.texts(1, group));
+    }
+    world.connect(0, 2);
+    world.pass(HOUR);
+    assert_eq!(world.shunned, []);
+    assert_eq!(world.texts(0, group), world.texts(2, group));
+    for other in 1..3 {
+        assert_eq!(world.confirmed(0, other, chat).0, 62, "{other} has every number that was meant for it");
+    }
+    assert_eq!(unseen(&world, 2, chat), 0, "all were asked who can be");
+    world.say(0, group, "in the end");
+    world.pass(MINUTE);
+    assert_eq!(world.texts(2, group).last().map(String::as_str), Some("in the end"));
+    let unread = world.row::<rows::ChatRow>(2, &rows::ChatRow::key(chat)).unwrap().unread;
+    assert_eq!(unread, 4, "what ended is not counted");
+}
+
+/// How many bodies a node looks for.
+fn unseen(world: &World, at: usize, chat: ChatId) -> usize {
+    let scope = rows::UnseenRow::scope(chat);
+    world.nodes[at].shelf.scan(Table::Waiting, &scope, None, Direction::Forward, 999).unwrap().len()
+}
+
+/// The last thing that one said in a group, as it travels.
+fn last_event(world: &World, at: usize, chat: ChatId) -> GroupEvent {
+    let row: rows::ChatRow = world.row(at, &rows::ChatRow::key(chat)).unwrap();
+    let rows::RawRow(bytes) = world.row(at, &rows::RawRow::key(row.previous.unwrap())).unwrap();
+    GroupEvent::parse(&bytes).unwrap()
+}
+
+/// One offers an event to another and then gives a stub in its place.
+fn give_stub(world: &mut World, from: usize, to: usize, chat: ChatId, stub: &Stub) {
+    let news = Range { lower: [1; 40], told: Told::News(vec![stub.id()]) };
+    let offer = Record::Compare(chat, 1, Ranges::made_up(vec![news]).to_bytes());
+    let given = Given { stubs: vec![stub.to_bytes().into()], last: true, ..Given::nothing(chat) };
+    world.lie_at_once(from, to, &[offer, Record::Given(given)]);
+}
+
+#[test]
+fn no_member_makes_a_message_of_another_disappear_by_its_stub() {
+    let mut world = World::new(4);
+    let group = world.group();
+    let chat = ChatId::from(group);
+    world.pass(MINUTE);
+    world.part_all(0);
+    world.say(0, group, "it lasts");
+    let stub = last_event(&world, 0, chat).stub().clone();
+    let before = world.confirmed(0, 3, chat);
+    give_stub(&mut world, 1, 3, chat, &stub);
+    let row: rows::EventRow = world.row(3, &rows::EventRow::key(stub.id())).expect("it has its place");
+    assert!(row.is_unseen() && world.texts(3, group).is_empty());
+    // Who has it gives it, and it is shown once, where it stands for the others.
+    world.say(3, group, "after");
+    world.pass(MINUTE);
+    world.part_all(3);
+    world.connect(0, 3);
+    assert_eq!(world.confirmed(0, 3, chat), before, "not delivered by the word of another");
+    world.pass(5 * MINUTE);
+    assert_eq!(world.texts(3, group), ["it lasts", "after"]);
+    assert_eq!((unseen(&world, 3, chat), world.shunned.len()), (0, 0));
+    assert_eq!(world.confirmed(0, 3, chat).0, before.0 + 1);
+    let unread = world.row::<rows::ChatRow>(3, &rows::ChatRow::key(chat)).unwrap().unread;
+    assert_eq!(unread, 1);
+    assert_eq!(world.texts(0, group), world.texts(3, group));
+}
+
+#[test]
+fn a_stub_that_is_forged_or_not_for_this_member_takes_no_place() {
+    let mut world = World::new(4);
+    let group = world.group_with(&[1]);
+    let chat = ChatId::from(group);
+    world.say(0, group, "before the newcomer");
+    let not_for_it = last_event(&world, 0, chat).stub().clone();
+    world.invite(group, 2);
+    world.pass(MINUTE);
+    let other = world.group_with(&[2]);
+    world.part_all(2);
+    world.say(0, other, "elsewhere");
+    let of_other = last_event(&world, 0, other.into()).stub().clone();
+    world.say(0, group, "here");
+    let here = last_event(&world, 0, chat);
+    world.connect(1, 2);
+    let mut bytes = here.stub().to_bytes();
+    *bytes.last_mut().unwrap() ^= 1;
+    let unsigned = Stub::parse(&bytes).unwrap();
+    // By one who is no member, under the group's own heads.
+    let own: rows::OwnRow = world.row(3, &rows::OwnRow::key()).unwrap();
+    let keys: DeviceKeys = crate::protocol::wire::decode(&own.keys, "keys").unwrap();
+    let draft = Draft { group, heads: here.heads.clone(), no: 1, previous: None, deps: vec![], clock: here.clock };
+    let mut chain = SenderChain::new(here.heads.clone(), world.now, &mut ChaCha20Rng::seed_from_u64(9));
+    let content = Content::text("let me in", None).unwrap();
+    let by_stranger = chain.seal(draft, &content, &keys.device).unwrap().stub().clone();
+
+    for stub in [&not_for_it, &of_other, &unsigned, &by_stranger] {
+        give_stub(&mut world, 1, 2, chat, stub);
+        assert!(world.row::<rows::EventRow>(2, &rows::EventRow::key(stub.id())).is_none(), "{stub:?}");
+    }
+    // Not asked for, and too many.
+    let given = Given { stubs: vec![here.stub().to_bytes().into()], last: true, ..Given::nothing(chat) };
+    world.lie(1, 2, &Record::Given(given.clone()));
+    let many = Given { stubs: vec![given.stubs[0].clone(); MAX_STUBS_TOLD + 1], ..given };
+    let news = Range { lower: [1; 40], told: Told::News(vec![here.id()]) };
+    let offer = Record::Compare(chat, 1, Ranges::made_up(vec![news]).to_bytes());
+    world.lie_at_once(1, 2, &[offer, Record::Given(many)]);
+    assert!(world.row::<rows::EventRow>(2, &rows::EventRow::key(here.id())).is_none());
+    assert_eq!(unseen(&world, 2, chat), 0);
+    // The same in its right form is one.
+    world.pass(MINUTE);
+    give_stub(&mut world, 1, 2, chat, here.stub());
+    assert!(world.row::<rows::EventRow>(2, &rows::EventRow::key(here.id())).is_some());
 }
 
 #[test]

@@ -18,12 +18,19 @@ const LATER: Duration = Duration::from_secs(400);
 
 impl World {
     /// Says a record that may be a lie.
-    fn lie(&mut self, at: usize, to: usize, record: &Record) {
+    pub(super) fn lie(&mut self, at: usize, to: usize, record: &Record) {
+        self.lie_at_once(at, to, std::slice::from_ref(record));
+    }
+
+    /// The same with several, before an answer to the first can come.
+    pub(super) fn lie_at_once(&mut self, at: usize, to: usize, records: &[Record]) {
         let to = self.device(to);
-        let node = &mut self.nodes[at];
-        let effects = node.engine.say_anything(to, record, self.now, &mut node.rng, &node.shelf).unwrap();
-        for effect in effects {
-            self.carry_out(at, effect);
+        for record in records {
+            let node = &mut self.nodes[at];
+            let effects = node.engine.say_anything(to, record, self.now, &mut node.rng, &node.shelf).unwrap();
+            for effect in effects {
+                self.carry_out(at, effect);
+            }
         }
         self.settle();
     }
@@ -36,13 +43,13 @@ impl World {
     }
 
     /// What of its events in a chat the other confirmed and read.
-    fn confirmed(&self, at: usize, by: usize, chat: ChatId) -> (u64, u64) {
+    pub(super) fn confirmed(&self, at: usize, by: usize, chat: ChatId) -> (u64, u64) {
         let key = ReceiptRow::key(chat, Side::Theirs, self.device(by));
         let row = rows::read::<ReceiptRow>(&self.nodes[at].shelf, &key).unwrap();
         row.map_or((0, 0), |row| (row.numbers().unwrap().descending().count() as u64, row.read))
     }
 
-    fn part_all(&mut self, at: usize) {
+    pub(super) fn part_all(&mut self, at: usize) {
         (0..self.nodes.len()).filter(|other| *other != at).for_each(|other| self.part(at, other));
     }
 }
@@ -158,8 +165,14 @@ fn nonsense_in_comparisons_does_no_harm() {
         ),
         Record::Compare(ChatId([9; 32]), 0, Ranges::made_up(vec![prints(1)]).to_bytes()),
         Record::Wanted(chat, ids(1_500, 3)),
-        Record::Given(Given { chat, events: vec![vec![1, 2, 3].into()], lacking: ids(600, 4), last: false }),
-        Record::Given(Given { chat: ChatId([9; 32]), events: vec![], lacking: vec![], last: true }),
+        Record::Given(Given {
+            chat,
+            events: vec![vec![1, 2, 3].into()],
+            lacking: ids(600, 4),
+            last: false,
+            stubs: vec![],
+        }),
+        Record::Given(Given { last: true, ..Given::nothing(ChatId([9; 32])) }),
     ] {
         world.lie(1, 0, &record);
         world.lie(0, 1, &record);
