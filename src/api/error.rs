@@ -202,6 +202,8 @@ reasons! {
     NotMailboxLink = "not-mailbox-link", Usage, "the link is not that of a mailbox", "ask its owner for one made by moim mailbox link, or name a contact";
     NotServing = "not-serving", Conflict, "this node keeps no mail for others", "moim mailbox serve on begins with it";
     NoSuchMailbox = "no-such-mailbox", NotFound, "there is no mailbox “{given}”", "moim mailbox list shows yours";
+    MailboxNotActive = "mailbox-not-active", Conflict, "the mailbox {name} has not agreed to keep anything yet", "moim mailbox list shows when it has";
+    TooManyGroupMailboxes = "too-many-group-mailboxes", Limit, "a group has {max} mailboxes at the most", "moim group mailbox remove GROUP MAILBOX makes room";
     TooManyMailboxes = "too-many-mailboxes", Limit, "you have {max} mailboxes, which is the most there can be", "moim mailbox remove WHO leaves one";
     Waited = "waited", Timeout, "not {state} within {after}", "the message stays saved and goes out by itself: do not send it again";
     TookTooLong = "took-too-long", Timeout, "no answer within {after}", "try again";

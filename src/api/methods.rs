@@ -93,6 +93,8 @@ methods! {
     MessageRead "message.read" (ReadParams) -> ReadResult;
     /// Shows or chooses how long messages last that are written here in a chat.
     ChatTimer "chat.timer" (TimerParams) -> TimerResult;
+    /// Takes what was said in a chat off this device.
+    ChatClear "chat.clear" (ChatParams) -> ClearResult;
     /// Chats, the latest first.
     ChatList "chat.list" (ChatsParams) -> ChatsResult;
     /// Shows or changes whether others in a chat learn what was read.
@@ -109,6 +111,12 @@ methods! {
     GroupMembers "group.members" (Group) -> MembersResult;
     /// Gives a group another name, for all.
     GroupRename "group.rename" (GroupRenameParams) -> GroupResult;
+    /// Has a group's messages kept by a mailbox for members who are away.
+    GroupMailboxAdd "group.mailbox.add" (GroupMailboxParams) -> GroupMailboxesResult;
+    /// Has them kept there no more.
+    GroupMailboxRemove "group.mailbox.remove" (GroupMailboxParams) -> GroupMailboxesResult;
+    /// The mailboxes of a group.
+    GroupMailboxList "group.mailbox.list" (Group) -> GroupMailboxesResult;
     /// Leaves a group.
     GroupLeave "group.leave" (Group) -> GroupStateResult;
     /// Begins or ends keeping mail for others.

@@ -42,6 +42,7 @@ pub(crate) fn answer(method: &str, name: &str) -> Value {
         "message.read" => json!({"v": 1, "chat": ID, "read": 3, "unread": 1}),
         "chat.receipts" => json!({"v": 1, "chat": ID, "receipts": "default", "tells": true}),
         "chat.timer" => json!({"v": 1, "chat": ID, "timer": "1h"}),
+        "chat.clear" => json!({"v": 1, "chat": ID, "cleared": true}),
         "chat.list" => json!({"v": 1, "chats": [
             {"id": ID, "name": name, "kind": "direct", "unread": 2, "last": message(name, "received")},
             {"id": ID, "name": name, "kind": "group", "unread": 0},
@@ -52,6 +53,9 @@ pub(crate) fn answer(method: &str, name: &str) -> Value {
         "group.decline" => standing("declined"),
         "group.leave" => standing("left"),
         "group.members" => json!({"v": 1, "members": [{"id": ID, "name": name, "role": "founder"}]}),
+        "group.mailbox.add" | "group.mailbox.remove" | "group.mailbox.list" => {
+            json!({"v": 1, "group": ID, "mailboxes": [{"id": ID, "name": name, "online": true}]})
+        }
         "mailbox.serve" | "mailbox.list" => json!({"v": 1, "serving": true,
             "keeps": {"boxes": 2, "messages": 3, "bytes": 4096},
             "mailboxes": [{"id": ID, "name": name, "state": "active", "online": true}]}),

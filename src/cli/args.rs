@@ -110,6 +110,9 @@ pub(super) enum Command {
         #[arg(value_name = "DURATION", value_parser = lasting)]
         timer: Option<Lasting>,
     },
+    Clear {
+        chat: String,
+    },
     Watch {
         #[arg(long, value_name = "CURSOR")]
         after: Option<u64>,
@@ -277,9 +280,18 @@ pub(super) enum Group {
         group: String,
         name: String,
     },
+    #[command(subcommand)]
+    Mailbox(GroupMailbox),
     Leave {
         group: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum GroupMailbox {
+    Add { group: String, mailbox: String },
+    Remove { group: String, mailbox: String },
+    List { group: String },
 }
 
 #[derive(Debug, Subcommand)]

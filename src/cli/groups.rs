@@ -4,7 +4,10 @@ use super::{Runtime, Session, args, messages::group_word, out::Stop};
 use crate::{
     api::{
         methods::{self, Method},
-        types::{Group, GroupInviteParams, GroupNewParams, GroupRenameParams, GroupResult, GroupStateResult, Role},
+        types::{
+            Group, GroupInviteParams, GroupMailboxParams, GroupNewParams, GroupRenameParams, GroupResult,
+            GroupStateResult, Role,
+        },
     },
     ui::format::short,
 };
@@ -24,9 +27,33 @@ pub(super) async fn group<R: Runtime>(session: &mut Session<'_, R>, command: arg
         }
         args::Group::Accept { group } => session.standing::<methods::GroupAccept>(Group { group }).await,
         args::Group::Decline { group } => session.standing::<methods::GroupDecline>(Group { group }).await,
+        args::Group::Mailbox(command) => mailbox(session, command).await,
         args::Group::Leave { group } => session.standing::<methods::GroupLeave>(Group { group }).await,
         args::Group::Members { group } => members(session, group).await,
     }
+}
+
+async fn mailbox<R: Runtime>(session: &mut Session<'_, R>, command: args::GroupMailbox) -> Result<(), Stop> {
+    let result = match command {
+        args::GroupMailbox::Add { group, mailbox } => {
+            session.ask::<methods::GroupMailboxAdd>(GroupMailboxParams { group, mailbox }).await?
+        }
+        args::GroupMailbox::Remove { group, mailbox } => {
+            session.ask::<methods::GroupMailboxRemove>(GroupMailboxParams { group, mailbox }).await?
+        }
+        args::GroupMailbox::List { group } => session.ask::<methods::GroupMailboxList>(Group { group }).await?,
+    };
+    session.out.result(&result, |out| {
+        if result.mailboxes.is_empty() {
+            out.say("group-mailboxes-none", &[]);
+            return Ok(());
+        }
+        let rows = result.mailboxes.iter().map(|mailbox| {
+            let here = out.texts.get(if mailbox.online { "word-online" } else { "word-away" });
+            vec![mailbox.name.clone(), here, short(&mailbox.id)]
+        });
+        out.table(&["name", "here", "id"], rows.collect())
+    })
 }
 
 async fn members<R: Runtime>(session: &mut Session<'_, R>, group: String) -> Result<(), Stop> {

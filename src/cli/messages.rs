@@ -11,9 +11,9 @@ use crate::{
         Api, ApiError, Reason, methods,
         time::{Lasting, Span},
         types::{
-            Chat, ChatKind, ChatsParams, ChatsResult, Event, GroupState, LogParams, LogResult, MAX_TEXT, Message,
-            MessageKind, MessageState, Notice, ReadParams, ReadReceipts, ReceiptsParams, SendParams, TimerParams, Wait,
-            WatchEvent, WhyWaiting,
+            Chat, ChatKind, ChatParams, ChatsParams, ChatsResult, Event, GroupState, LogParams, LogResult, MAX_TEXT,
+            Message, MessageKind, MessageState, Notice, ReadParams, ReadReceipts, ReceiptsParams, SendParams,
+            TimerParams, Wait, WatchEvent, WhyWaiting,
         },
     },
     protocol::wire::text::SafeText,
@@ -246,6 +246,11 @@ pub(super) async fn timer<R: Runtime>(
         Lasting::Off => out.tell("timer-off", &[]),
         Lasting::For(span) => out.tell("timer-is", &[("time", span.to_string().into())]),
     })
+}
+
+pub(super) async fn clear<R: Runtime>(session: &mut Session<'_, R>, chat: String) -> Result<(), Stop> {
+    let result = session.ask::<methods::ChatClear>(ChatParams { chat }).await?;
+    session.out.result(&result, |out| out.tell(if result.cleared { "clear-done" } else { "clear-goes-on" }, &[]))
 }
 
 pub(super) async fn watch<R: Runtime>(session: &mut Session<'_, R>, after: Option<u64>) -> Result<(), Stop> {

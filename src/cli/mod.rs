@@ -135,6 +135,7 @@ impl<R: Runtime> Session<'_, R> {
             Command::Send(send) => messages::send(self, send).await,
             Command::Log(log) => messages::log(self, log).await,
             Command::Chats => messages::chats(self).await,
+            Command::Clear { chat } => messages::clear(self, chat).await,
             Command::Timer { chat, timer } => messages::timer(self, chat, timer).await,
             Command::Read { chat, up_to } => messages::read(self, chat, up_to).await,
             Command::Receipts { chat, choice } => messages::receipts(self, chat, choice.map(Into::into)).await,

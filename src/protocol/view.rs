@@ -49,6 +49,7 @@ pub enum Table {
     Postings = 42,
     Voucher = 44,
     Unsettled = 45,
+    Post = 46,
 }
 
 impl Table {
@@ -66,7 +67,7 @@ impl Table {
     ];
 
     /// Tables whose rows may be in a [`Cell`].
-    pub const IN_CELLS: &[Self] = &[Self::Event, Self::Held];
+    pub const IN_CELLS: &[Self] = &[Self::Event, Self::Held, Self::Postings];
 }
 
 /// The last part of a row's name.

@@ -5,11 +5,12 @@ use moim::{
     api::{
         ApiError,
         methods::{
-            ContactAdd, InviteCreate, MailboxAdd, MailboxLink, MailboxList, MailboxServe, OutboxCancel, OutboxList,
+            ContactAdd, GroupInvite, GroupMailboxAdd, GroupMembers, GroupNew, InviteCreate, MailboxAdd, MailboxLink,
+            MailboxList, MailboxServe, OutboxCancel, OutboxList,
         },
         types::{
-            AddParams, CancelParams, InviteParams, MailboxAddParams, MailboxServeParams, MailboxState, MessageState,
-            Nothing, Wait, WhyWaiting,
+            AddParams, CancelParams, Group, GroupInviteParams, GroupMailboxParams, GroupNewParams, InviteParams,
+            MailboxAddParams, MailboxServeParams, MailboxState, MessageState, Nothing, Wait, WhyWaiting,
         },
     },
     testnet::{NodeSpec, TestNode, happens},
@@ -45,7 +46,7 @@ async fn holds_mail(post: &TestNode, some: bool) -> Outcome {
 /// Waits until a node shows exactly these texts of a chat, in this order.
 async fn shows(node: &TestNode, chat: &str, texts: &[&str]) -> Outcome {
     let look = || async {
-        let log = node.log(chat, 100).await?;
+        let log = node.log(chat, 1_000).await?;
         let shown: Vec<String> = log.into_iter().filter_map(|message| message.text).collect();
         assert!(shown.len() <= texts.len(), "{} shows too much: {shown:?}", node.name());
         Ok((shown == texts).then_some(()))
@@ -53,12 +54,12 @@ async fn shows(node: &TestNode, chat: &str, texts: &[&str]) -> Outcome {
     happens(&node.handle(), &format!("{} shows {texts:?}", node.name()), PATIENCE, look).await
 }
 
-async fn all_are(node: &TestNode, chat: &str, state: MessageState) -> Outcome {
+async fn all_are(node: &TestNode, chat: &str, states: &[MessageState]) -> Outcome {
     let look = || async {
-        let log = node.log(chat, 100).await?;
-        Ok(log.iter().filter(|m| m.from.id == node.spec().account()).all(|m| m.state == state).then_some(()))
+        let log = node.log(chat, 1_000).await?;
+        Ok(log.iter().filter(|m| m.from.id == node.spec().account()).all(|m| states.contains(&m.state)).then_some(()))
     };
-    happens(&node.handle(), &format!("what {} said is {state:?}", node.name()), PATIENCE, look).await
+    happens(&node.handle(), &format!("what {} said is {states:?}", node.name()), PATIENCE, look).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,7 +97,7 @@ async fn mail_for_one_who_is_away_is_read_after_its_sender_has_gone_and_ends_at_
     holds_mail(&post, true).await?;
     let jun = jun.stop().await?;
     let mina = TestNode::start(mina).await?;
-    all_are(&mina, "jun", MessageState::Delivered).await?;
+    all_are(&mina, "jun", &[MessageState::Delivered]).await?;
     holds_mail(&post, false).await?;
     assert!(mina.ask::<OutboxList>(Nothing {}).await?.waiting.is_empty());
     mina.stop().await?;
@@ -154,10 +155,57 @@ async fn a_message_that_nobody_has_is_taken_back() -> Outcome {
     shows(&mina, "jun", &["one", "three"]).await?;
     let jun = TestNode::start(jun).await?;
     shows(&jun, "mina", &["one", "three"]).await?;
-    all_are(&mina, "jun", MessageState::Delivered).await?;
+    all_are(&mina, "jun", &[MessageState::Delivered]).await?;
     jun.say("mina", "four", Wait::Delivered).await?;
     shows(&mina, "jun", &["one", "three", "four"]).await?;
     mina.stop().await?;
     jun.stop().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_s_messages_wait_at_its_mailbox_for_who_was_away() -> Outcome {
+    const SAID: usize = 300;
+    let folder = tempfile::tempdir().unwrap();
+    let (post, mina, jun) = tokio::try_join!(
+        start(folder.path(), 1, "post"),
+        start(folder.path(), 2, "mina"),
+        start(folder.path(), 3, "jun")
+    )?;
+    post.befriend(&mina).await?;
+    post.befriend(&jun).await?;
+    mina.befriend(&jun).await?;
+    post.ask::<MailboxServe>(MailboxServeParams { serve: true }).await?;
+    use_mailbox(&mina, "post".into()).await?;
+    use_mailbox(&jun, "post".into()).await?;
+    let group = mina.ask::<GroupNew>(GroupNewParams { name: "hiking".into() }).await?.group.to_string();
+    mina.ask::<GroupInvite>(GroupInviteParams { group: group.clone(), who: vec!["jun".into()] }).await?;
+    let joined = || async {
+        let members = mina.ask::<GroupMembers>(Group { group: group.clone() }).await?.members;
+        Ok((members.len() == 2).then_some(()))
+    };
+    happens(&mina.handle(), "jun joins", PATIENCE, joined).await?;
+    let named = GroupMailboxParams { group: group.clone(), mailbox: "post".into() };
+    assert_eq!(mina.ask::<GroupMailboxAdd>(named).await?.mailboxes.len(), 1);
+    mina.say(&group, "here", Wait::Delivered).await?;
+
+    let jun = jun.stop().await?;
+    let said: Vec<String> = ["here".to_owned()].into_iter().chain((0..SAID).map(|n| n.to_string())).collect();
+    for n in 0..SAID {
+        let wait = if n + 1 == SAID { Wait::Mailbox } else { Wait::Saved };
+        mina.say(&group, &said[n + 1], wait).await?;
+    }
+    all_are(&mina, &group, &[MessageState::Mailbox, MessageState::Delivered]).await?;
+    let mina = mina.stop().await?;
+    let jun = TestNode::start(jun).await?;
+    shows(&jun, &group, &said.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    // What is said to her alone is left after the receipts that she is owed.
+    jun.say("mina", "thanks", Wait::Mailbox).await?;
+    let jun = jun.stop().await?;
+    let mina = TestNode::start(mina).await?;
+    all_are(&mina, &group, &[MessageState::Delivered]).await?;
+    mina.stop().await?;
+    post.stop().await?;
+    drop(jun);
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::{
     Dispatcher, Reading, Serve,
     invites::unexpected,
+    mailboxes,
     reading::{group_name, safe},
     refusal,
 };
@@ -18,7 +19,7 @@ use crate::{
             rows::{GroupRow, GroupState},
         },
         group,
-        ids::{ChatId, OpId},
+        ids::{AccountId, ChatId, OpId},
     },
 };
 
@@ -100,6 +101,71 @@ impl Serve for GroupRename {
         let group = ask(at, params.group, MINE, Reason::NoSuchGroup, rename).await?.group;
         described(at, group).await
     }
+}
+
+impl Serve for GroupMailboxAdd {
+    async fn serve(at: &Dispatcher, params: GroupMailboxParams) -> Result<GroupMailboxesResult, ApiError> {
+        change_mailboxes(at, params, mailboxes::nameable, Command::NameGroupMailbox).await
+    }
+}
+
+impl Serve for GroupMailboxRemove {
+    async fn serve(at: &Dispatcher, params: GroupMailboxParams) -> Result<GroupMailboxesResult, ApiError> {
+        let group = params.group.clone();
+        let find = move |reading: &Reading, typed: &str| {
+            let row = reading.group_called(&group, MINE, Reason::NoSuchGroup)?;
+            mailboxes::one_called(mailboxes_of(reading, &row)?.into_iter().map(|it| (it.id, it.name)), typed)
+        };
+        change_mailboxes(at, params, find, Command::DropGroupMailbox).await
+    }
+}
+
+impl Serve for GroupMailboxList {
+    async fn serve(at: &Dispatcher, params: Group) -> Result<GroupMailboxesResult, ApiError> {
+        at.read(move |reading| {
+            let group = reading.group_called(&params.group, MINE, Reason::NoSuchGroup)?.group;
+            mailboxes_result(reading, group)
+        })
+        .await
+    }
+}
+
+/// Finds the group and the mailbox that were typed, and changes whether one keeps what is said in the other.
+async fn change_mailboxes(
+    at: &Dispatcher,
+    params: GroupMailboxParams,
+    find: impl FnOnce(&Reading, &str) -> Result<(AccountId, String), ApiError> + Send + 'static,
+    command: fn(OpId, AccountId) -> Command,
+) -> Result<GroupMailboxesResult, ApiError> {
+    let typed = params.group.clone();
+    let found = at.read(move |reading| {
+        let group = reading.group_called(&params.group, MINE, Reason::NoSuchGroup)?;
+        let mailbox = find(reading, &params.mailbox)?;
+        Ok((group, mailbox))
+    });
+    let (group, (account, name)) = found.await?;
+    let changed = at.node.ask(command(group.group, account)).await?.answer().await;
+    changed.map_err(|error| {
+        let error = ApiError::from(error);
+        let of_group = error.is(Reason::NotMember) || error.is(Reason::NotAdmin);
+        let name = if of_group { group_name(&group) } else { safe(&name) };
+        refusal::about(error, &typed, &name)
+    })?;
+    at.read(move |reading| mailboxes_result(reading, group.group)).await
+}
+
+fn mailboxes_result(reading: &Reading, group: OpId) -> Result<GroupMailboxesResult, ApiError> {
+    let mailboxes = mailboxes_of(reading, &row(reading, group)?)?;
+    Ok(GroupMailboxesResult { v: V1, group: ChatId::from(group), mailboxes })
+}
+
+fn mailboxes_of(reading: &Reading, row: &GroupRow) -> Result<Vec<GroupMailboxOf>, ApiError> {
+    let shaped = row.mailboxes.iter().map(|mailbox| {
+        let name = safe(&reading.person(mailbox.account, Some(row.group))?.name);
+        let here = mailbox.account == reading.own.account || reading.around.peers.contains(&mailbox.node);
+        Ok(GroupMailboxOf { id: mailbox.account, name, online: here })
+    });
+    shaped.collect()
 }
 
 impl Serve for GroupLeave {

@@ -83,6 +83,7 @@ pub(super) fn unexpected(reply: &Reply) -> ApiError {
         Reply::Group(_) => "a group",
         Reply::Mailbox(_) => "a mailbox",
         Reply::Withdrawn { .. } => "a withdrawal",
+        Reply::Cleared { .. } => "a clearing",
     };
     ApiError::internal(format!("the engine answered with {what}"))
 }

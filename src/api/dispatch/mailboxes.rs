@@ -93,19 +93,36 @@ fn all(reading: &Reading) -> Result<Vec<Mailbox>, ViewError> {
 }
 
 fn called(reading: &Reading, typed: &str) -> Result<Mailbox, ApiError> {
-    let missing = || ApiError::new(Reason::NoSuchMailbox).with("given", typed);
+    let all = all(reading)?;
+    let (id, _) = one_called(all.iter().map(|mailbox| (mailbox.id, mailbox.name.clone())), typed)?;
+    let found = all.into_iter().find(|mailbox| mailbox.id == id);
+    found.ok_or_else(|| ApiError::new(Reason::NoSuchMailbox).with("given", typed))
+}
+
+/// A mailbox of this account, or the account itself, where its own node is to be a group's.
+pub(super) fn nameable(reading: &Reading, typed: &str) -> Result<(AccountId, String), ApiError> {
+    let own = (reading.own.account, reading.own.name.clone());
+    let mailboxes = all(reading)?.into_iter().map(|mailbox| (mailbox.id, mailbox.name));
+    one_called(mailboxes.chain([own]), typed)
+}
+
+/// The one among these that was typed: by name, by id, or by the beginning of an id.
+pub(super) fn one_called(
+    those: impl Iterator<Item = (AccountId, String)>,
+    typed: &str,
+) -> Result<(AccountId, String), ApiError> {
     let name = typed.trim_start_matches('@');
     let lower = name.to_ascii_lowercase();
-    let fits = |mailbox: &Mailbox| {
-        let id = mailbox.id.to_string();
-        mailbox.name == name || id == lower || (lower.len() >= crate::api::names::MIN_PREFIX && id.starts_with(&lower))
+    let fits = |(id, called): &(AccountId, String)| {
+        let id = id.to_string();
+        called == name || id == lower || (lower.len() >= crate::api::names::MIN_PREFIX && id.starts_with(&lower))
     };
-    let mut found: Vec<Mailbox> = all(reading)?.into_iter().filter(fits).collect();
+    let mut found: Vec<(AccountId, String)> = those.filter(fits).collect();
     match found.len() {
-        0 => Err(missing()),
+        0 => Err(ApiError::new(Reason::NoSuchMailbox).with("given", typed)),
         1 => Ok(found.remove(0)),
         _ => {
-            let list: Vec<String> = found.iter().map(|mailbox| mailbox.id.to_string()).collect();
+            let list: Vec<String> = found.iter().map(|(id, _)| id.to_string()).collect();
             Err(ApiError::new(Reason::Ambiguous).with("given", typed).with("candidates", list.join(", ")))
         }
     }

@@ -41,6 +41,8 @@ const LONGEST_PAGE: u32 = 1_000;
 /// Bytes of texts after which an answer ends, so that one is soon read and never fills a memory. One message always fits:
 /// the longest is a twentieth of it. JSON may write a byte as six; the client's longest line has room for that.
 const ANSWER_BYTES: usize = 1024 * 1024;
+/// How long who clears a chat waits for the end; what is left goes on by itself.
+const CLEARING_WAITED_FOR: Duration = Duration::from_secs(5);
 
 impl Serve for MessageSend {
     async fn serve(at: &Dispatcher, params: SendParams) -> Result<SendResult, ApiError> {
@@ -289,6 +291,24 @@ impl Serve for ChatTimer {
             Ok(TimerResult { v: V1, chat, timer })
         })
         .await
+    }
+}
+
+impl Serve for ChatClear {
+    async fn serve(at: &Dispatcher, params: ChatParams) -> Result<ClearResult, ApiError> {
+        let waits_until = tokio::time::Instant::now() + CLEARING_WAITED_FOR;
+        loop {
+            let typed = params.chat.clone();
+            let asked = at.command(move |reading| {
+                let chat = reading.chat_called(&typed)?;
+                Ok((Command::Clear(chat), chat))
+            });
+            let (reply, chat) = asked.await.map_err(|error| refusal::about(error, &params.chat, &params.chat))?;
+            let Reply::Cleared { ended: cleared } = reply else { return Err(unexpected(&reply)) };
+            if cleared || tokio::time::Instant::now() > waits_until {
+                return Ok(ClearResult { v: V1, chat, cleared });
+            }
+        }
     }
 }
 

@@ -100,8 +100,11 @@ impl Receipts {
     }
 }
 
-/// Whether a message lies in a mailbox of a device it is for.
+/// Whether a message lies in a mailbox of a device it is for, or of its group.
 fn is_in_mailbox(reading: &Reading, event: &EventRow) -> Result<bool, ViewError> {
+    if event.kept.is_some() {
+        return Ok(true);
+    }
     for (device, place) in &event.outbox {
         let row: Option<OutboxRow> = rows::read(reading.view, &OutboxRow::key(*device, *place))?;
         if row.is_some_and(|row| row.left.is_some_and(|left| !left.is_empty())) {
@@ -135,6 +138,7 @@ pub(super) fn waiting(
     let why = match kind {
         _ if reading.reach == Reach::LocalOnly => WhyWaiting::NoNode,
         ChatKind::Own => return Ok(None),
+        ChatKind::Group(_) if progress.state == MessageState::Mailbox => WhyWaiting::InMailbox,
         ChatKind::Group(_) => WhyWaiting::Away,
         ChatKind::Direct(account) => match reading.contact(account)? {
             Some(contact) if is_asked(&contact) => WhyWaiting::NotAccepted,

@@ -84,6 +84,8 @@ impl From<Refusal> for ApiError {
             Refusal::NotAMailboxLink => Self::new(Reason::NotMailboxLink),
             Refusal::NotServing => Self::new(Reason::NotServing),
             Refusal::NoSuchMailbox => Self::new(Reason::NoSuchMailbox),
+            Refusal::MailboxNotActive { .. } => Self::new(Reason::MailboxNotActive),
+            Refusal::TooManyGroupMailboxes { max } => Self::new(Reason::TooManyGroupMailboxes).with("max", max),
             Refusal::TooManyMailboxes { max } => Self::new(Reason::TooManyMailboxes).with("max", max),
             Refusal::TooManyGroups { max } => Self::new(Reason::TooManyGroups).with("max", max),
         }
@@ -155,6 +157,8 @@ mod tests {
             Refusal::NotServing,
             Refusal::NoSuchMailbox,
             Refusal::TooManyMailboxes { max: 1 },
+            Refusal::MailboxNotActive { account },
+            Refusal::TooManyGroupMailboxes { max: 1 },
             Refusal::TextTooLong { bytes: 2, max: 1 },
             Refusal::BadName(NameError::Empty),
             Refusal::BadName(NameError::TooLong { bytes: 257 }),

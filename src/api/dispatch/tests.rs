@@ -146,6 +146,7 @@ impl Home {
             outbox: Vec::new(),
             key: None,
             ends: None,
+            kept: None,
         };
         self.put(EventRow::key(id), &row);
         self.put(TimelineRow::key(chat, &row.place), &TimelineRow(id));
@@ -275,6 +276,7 @@ fn group(state: GroupState) -> GroupRow {
         since: Millis(7),
         held: 0,
         invited: Vec::new(),
+        mailboxes: Vec::new(),
     }
 }
 

@@ -170,6 +170,22 @@ shapes! {
         pub timer: Lasting,
     }
 
+    /// A chat.
+    pub struct ChatParams {
+        /// Which.
+        pub chat: String,
+    }
+
+    /// A chat whose messages are taken off this device.
+    pub struct ClearResult {
+        /// The version of the shape.
+        pub v: V1,
+        /// The chat.
+        pub chat: ChatId,
+        /// Whether all are gone; else the node goes on with it by itself.
+        pub cleared: bool,
+    }
+
     /// Which chats to list.
     #[derive(Default)]
     pub struct ChatsParams {

@@ -45,6 +45,34 @@ shapes! {
         pub name: String,
     }
 
+    /// A group and a mailbox.
+    pub struct GroupMailboxParams {
+        /// The group.
+        pub group: String,
+        /// One of the account's own mailboxes, or the account itself: its own node.
+        pub mailbox: String,
+    }
+
+    /// The mailboxes of a group.
+    pub struct GroupMailboxesResult {
+        /// The version of the shape.
+        pub v: V1,
+        /// The group.
+        pub group: ChatId,
+        /// The first named first.
+        pub mailboxes: Vec<GroupMailboxOf>,
+    }
+
+    /// A node that keeps a group's messages for members who are away.
+    pub struct GroupMailboxOf {
+        /// The account whose node it is.
+        pub id: AccountId,
+        /// Its name, if it is known here.
+        pub name: String,
+        /// Whether it is connected now.
+        pub online: bool,
+    }
+
     /// Who is in a group.
     pub struct MembersResult {
         /// The version of the shape.

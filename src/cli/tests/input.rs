@@ -57,6 +57,7 @@ fn what_is_asked_is_what_was_typed() {
         (&["verify", "a", "--matches", "1 2"], "contact.verify", json!({"who": "a", "matches": "1 2"})),
         (&["timer", "a", "1h"], "chat.timer", json!({"chat": "a", "timer": "1h"})),
         (&["timer", "a"], "chat.timer", json!({"chat": "a"})),
+        (&["clear", "a"], "chat.clear", json!({"chat": "a"})),
         (&["read", "a", "--up-to", "b"], "message.read", json!({"chat": "a", "up_to": "b"})),
         (&["receipts", "a", "default"], "chat.receipts", json!({"chat": "a", "set": "default"})),
         (&["up", "--no-mdns", "--listen", "/x"], "up", json!([["/x"], [], false])),

@@ -67,6 +67,8 @@ labels! {
     TOPIC = "topic";
     /// Gossip frame key of a gossip secret.
     FRAME = "frame";
+    /// Nonce of a frame in a group's log.
+    LOG_NONCE = "log-nonce";
     /// Print of a range of events that are compared.
     SYNC = "sync";
     /// Index key of the store.

@@ -1,6 +1,9 @@
 //! The two AEADs: ChaCha20-Poly1305 for keys used once, XChaCha20-Poly1305 with a random nonce for keys used often.
 
-use crate::protocol::crypto::secret::Secret;
+use crate::protocol::crypto::{
+    kdf::{hash, kdf},
+    secret::Secret,
+};
 use chacha20poly1305::{
     ChaCha20Poly1305, KeyInit, XChaCha20Poly1305,
     aead::{Aead, Payload},
@@ -34,6 +37,19 @@ pub fn open_once(key: &Secret, ad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Does
 pub fn seal(key: &Secret, ad: &[u8], plain: &[u8], rng: &mut dyn CryptoRng) -> Vec<u8> {
     let mut nonce = [0; 24];
     rng.fill_bytes(&mut nonce);
+    seal_under(nonce, key, ad, plain)
+}
+
+/// The same with a nonce that is a keyed hash of all that is sealed: the same bytes give the same seal, other bytes another
+/// nonce. It shows that two seals are of the same bytes, and nothing else.
+pub fn seal_alike(key: &Secret, label: &str, ad: &[u8], plain: &[u8]) -> Vec<u8> {
+    let mut nonce = [0; 24];
+    let length = (ad.len() as u64).to_be_bytes();
+    nonce.copy_from_slice(&kdf(key.expose(), label, &[&length, ad, &hash(&[plain])]).expose()[..24]);
+    seal_under(nonce, key, ad, plain)
+}
+
+fn seal_under(nonce: [u8; 24], key: &Secret, ad: &[u8], plain: &[u8]) -> Vec<u8> {
     let cipher = XChaCha20Poly1305::new(&(*key.expose()).into());
     match cipher.encrypt(&nonce.into(), Payload { msg: plain, aad: ad }) {
         Ok(sealed) => [&nonce[..], &sealed].concat(),
@@ -64,6 +80,11 @@ mod tests {
         assert_eq!(open(&key, b"da", &sealed), Err(DoesNotOpen));
         assert_eq!(open(&key, b"ad", &sealed[1..]), Err(DoesNotOpen));
         assert_eq!(open(&key, b"ad", b""), Err(DoesNotOpen));
+        let alike = seal_alike(&key, "nonce", b"ad", b"plain");
+        assert_eq!(alike, seal_alike(&key, "nonce", b"ad", b"plain"));
+        assert_eq!(open(&key, b"ad", &alike).as_deref(), Ok(&b"plain"[..]));
+        let nonces = [&alike, &seal_alike(&key, "nonce", b"ad", b"plaim"), &seal_alike(&key, "nonce", b"a", b"dplain")];
+        assert_eq!(nonces.map(|sealed| &sealed[..24]).into_iter().collect::<std::collections::BTreeSet<_>>().len(), 3);
         let once = seal_once(&key, b"ad", b"plain");
         assert_eq!(open_once(&key, b"ad", &once).as_deref(), Ok(&b"plain"[..]));
         assert_eq!(open_once(&other, b"ad", &once), Err(DoesNotOpen));

@@ -4,8 +4,9 @@
 
 use crate::protocol::wire::{
     limits::{
-        MAX_BOX_BLOBS, MAX_BOX_BYTES, MAX_ENVELOPE, MAX_MAIL_BYTES, MAX_SENDER_BLOBS, MAX_SENDER_BYTES,
-        MAX_SMALL_BOX_BLOBS, MAX_SMALL_BOX_BYTES,
+        MAX_BOX_BLOBS, MAX_BOX_BYTES, MAX_ENVELOPE, MAX_LOG_BLOBS, MAX_LOG_BYTES, MAX_LOG_SENDER_BLOBS,
+        MAX_LOG_SENDER_BYTES, MAX_MAIL_BYTES, MAX_SENDER_BLOBS, MAX_SENDER_BYTES, MAX_SMALL_BOX_BLOBS,
+        MAX_SMALL_BOX_BYTES,
     },
     mailbox::Verdict,
 };
@@ -48,6 +49,8 @@ pub enum BoxSize {
     Whole,
     /// Of a ticket or a guest.
     Small,
+    /// Of a group, for all its members: a log.
+    Log,
 }
 
 impl BoxSize {
@@ -55,6 +58,15 @@ impl BoxSize {
         match self {
             Self::Whole => Kept { blobs: MAX_BOX_BLOBS, bytes: MAX_BOX_BYTES },
             Self::Small => Kept { blobs: MAX_SMALL_BOX_BLOBS, bytes: MAX_SMALL_BOX_BYTES },
+            Self::Log => Kept { blobs: MAX_LOG_BLOBS, bytes: MAX_LOG_BYTES },
+        }
+    }
+
+    /// How much one sender may have in all boxes of this kind.
+    fn most_of_sender(self) -> Kept {
+        match self {
+            Self::Whole | Self::Small => Kept { blobs: MAX_SENDER_BLOBS, bytes: MAX_SENDER_BYTES },
+            Self::Log => Kept { blobs: MAX_LOG_SENDER_BLOBS, bytes: MAX_LOG_SENDER_BYTES },
         }
     }
 }
@@ -62,13 +74,12 @@ impl BoxSize {
 /// Whether a thing of so many bytes is taken: into a box that holds `of_box`, of a sender with `of_sender` here, at a
 /// mailbox that keeps `all`.
 pub fn judge_deposit(bytes: usize, size: BoxSize, of_box: Kept, of_sender: Kept, all: Kept) -> Verdict {
-    let sender_most = Kept { blobs: MAX_SENDER_BLOBS, bytes: MAX_SENDER_BYTES };
     let all_most = Kept { blobs: u64::MAX, bytes: MAX_MAIL_BYTES };
     if bytes > MAX_ENVELOPE {
         return Verdict::TooLarge;
     }
-    let room =
-        of_box.has_room(bytes, size.most()) && of_sender.has_room(bytes, sender_most) && all.has_room(bytes, all_most);
+    let of_kind = of_box.has_room(bytes, size.most()) && of_sender.has_room(bytes, size.most_of_sender());
+    let room = of_kind && all.has_room(bytes, all_most);
     if room { Verdict::Done } else { Verdict::Full }
 }
 
@@ -89,6 +100,10 @@ mod tests {
         assert_eq!(judge(none, none, many(0, MAX_MAIL_BYTES)), Verdict::Full);
         let small = many(MAX_SMALL_BOX_BLOBS, 0);
         assert_eq!(judge_deposit(600, BoxSize::Small, small, none, none), Verdict::Full);
+        let log = |of_box, of_sender| judge_deposit(600, BoxSize::Log, of_box, of_sender, none);
+        assert_eq!(log(many(MAX_BOX_BLOBS, 0), many(MAX_SENDER_BLOBS, 0)), Verdict::Done);
+        assert_eq!(log(many(MAX_LOG_BLOBS, 0), none), Verdict::Full);
+        assert_eq!(log(none, many(MAX_LOG_SENDER_BLOBS, 0)), Verdict::Full);
         assert_eq!(judge_deposit(MAX_ENVELOPE + 1, BoxSize::Whole, none, none, none), Verdict::TooLarge);
     }
 

@@ -204,6 +204,7 @@ impl Turn<'_> {
                 &new.content,
                 own || chat.read.as_ref().is_some_and(|read| read.as_slice() >= place.as_slice()),
             ),
+            kept: None,
         };
         self.put(EventRow::key(new.id), &row);
         self.note_end(&row);

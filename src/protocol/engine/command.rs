@@ -69,6 +69,8 @@ pub enum Command {
     },
     /// Choose how long messages last that are written here in a chat; `None` for ever.
     SetTimer(ChatId, Option<Duration>),
+    /// Take what was said in a chat off this device.
+    Clear(ChatId),
     /// Found a group.
     NewGroup(String),
     /// Invite a contact to a group.
@@ -79,6 +81,10 @@ pub enum Command {
     DeclineGroup(OpId),
     /// Change a group's name for all.
     RenameGroup(OpId, String),
+    /// Have a group's log kept by the mailbox of this account, or by this node itself.
+    NameGroupMailbox(OpId, AccountId),
+    /// Have it kept there no more.
+    DropGroupMailbox(OpId, AccountId),
     /// Leave a group.
     LeaveGroup(OpId),
     /// Begin or end keeping mail for others.
@@ -142,6 +148,11 @@ pub enum Reply {
         chosen: ReadReceipts,
         /// Whether they learn it.
         told: bool,
+    },
+    /// A chat is being cleared.
+    Cleared {
+        /// Whether that was all; else it goes on by itself.
+        ended: bool,
     },
     /// A link and when it ends. `reachable` tells whether it carries any address.
     Ticket {
@@ -252,4 +263,8 @@ pub enum Refusal {
     NoSuchMailbox,
     #[error("too many mailboxes: {max} at the most")]
     TooManyMailboxes { max: usize },
+    #[error("the mailbox has not agreed to keep anything")]
+    MailboxNotActive { account: AccountId },
+    #[error("too many mailboxes of one group: {max} at the most")]
+    TooManyGroupMailboxes { max: usize },
 }

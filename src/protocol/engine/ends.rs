@@ -8,7 +8,8 @@ use super::{
     Timer,
     command::{Refusal, Reply},
     rows::{
-        ChatRow, Ends, EventRow, ExpiryRow, HOUR, RawRow, Row, TimelineRow, TimerRow, UNREAD_HOUR, all, hour_of, parse,
+        ChatKind, ChatRow, Ends, EventRow, ExpiryRow, HOUR, RawRow, Row, TimelineRow, TimerRow, UNREAD_HOUR, all,
+        hour_of, parse,
     },
     turn::{Answer, Step, Turn},
 };
@@ -98,7 +99,7 @@ impl Turn<'_> {
     }
 
     /// Puts an event and its original bytes into the cell they belong in now.
-    fn put_again(&mut self, event: EventRow) -> Step {
+    pub(super) fn put_again(&mut self, event: EventRow) -> Step {
         if let Some(raw) = self.read::<RawRow>(&RawRow::key(event.id))? {
             self.put_in(event.cell(), RawRow::key(event.id), &raw);
         }
@@ -149,7 +150,7 @@ impl Turn<'_> {
 
     fn end_event(&mut self, event: EventRow, at: Millis) -> Step {
         let (chat, hour) = (event.chat, hour_of(at));
-        if !event.outbox.is_empty() && self.now.since(event.arrived) < UNDELIVERED_KEPT {
+        if self.is_owed(&event)? && self.now.since(event.arrived) < UNDELIVERED_KEPT {
             let again = self.now.plus(UNDELIVERED_AGAIN);
             self.put_again(EventRow { ends: Some(Ends::At(again)), ..event })?;
         } else {
@@ -160,6 +161,20 @@ impl Turn<'_> {
             self.erase_cell(Cell::until(chat, hour));
         }
         Ok(())
+    }
+
+    /// Whether somebody is still to get an event from this device, which wrote it.
+    pub(super) fn is_owed(&mut self, event: &EventRow) -> Step<bool> {
+        if !event.outbox.is_empty() {
+            return Ok(true);
+        }
+        let Some(ChatKind::Group(group)) = self.chat(event.chat)?.map(|row| row.kind) else { return Ok(false) };
+        if !event.own || !self.is_joined(group)? {
+            return Ok(false);
+        }
+        let Some(RawRow(bytes)) = self.read(&RawRow::key(event.id))? else { return Ok(false) };
+        let memory = self.group(group)?;
+        self.somebody_lacks(&memory, event, &bytes)
     }
 
     /// Whether other messages of a conversation end in the same hour.
@@ -179,7 +194,7 @@ impl Turn<'_> {
     }
 
     /// Takes what was said out of an event, and the event out of its conversation's lines.
-    fn leave_stub(&mut self, event: EventRow) -> Step {
+    pub(super) fn leave_stub(&mut self, event: EventRow) -> Step {
         let raw = self.read::<RawRow>(&RawRow::key(event.id))?;
         let stub = raw.and_then(|RawRow(bytes)| GroupEvent::parse(&bytes).ok()).map(|event| event.stub().to_bytes());
         let (chat, place) = (event.chat, event.place.clone());

@@ -58,7 +58,11 @@ impl Turn<'_> {
         let index = self.held(group)?;
         let before = index.notes.get(&id).map(|note| (note.waits, note.since));
         let is_new = before.is_none();
-        if before.is_some_and(|(for_this, _)| for_this == waits) || (is_new && !index.has_room(holder, bytes.len())) {
+        if before.is_some_and(|(for_this, _)| for_this == waits) {
+            return Ok(false);
+        }
+        if is_new && !index.has_room(holder, bytes.len()) {
+            self.no_room = true;
             return Ok(false);
         }
         let since = before.map_or(now, |(_, since)| since);

@@ -7,7 +7,8 @@ use super::{
     group_ops::{Bundles, member_devices},
     record::Record,
     rows::{
-        ChainRow, GossipSecretRow, GroupRow, GroupState, OwnChainRow, Row, SkippedRow, VoucherRow, Waits, all, parse,
+        ChainRow, GossipSecretRow, GroupRow, GroupState, OwnChainRow, Posted, Row, SkippedRow, VoucherRow, Waits, all,
+        parse,
     },
     sessions::{Heard, device_keys},
     turn::{Step, Turn},
@@ -42,7 +43,7 @@ impl Turn<'_> {
         let heads = self.named_heads(&memory);
         let op = self.make_op(Some(group), &heads, Action::RotateGossipSecret(secret_hash(&secret)))?;
         // Told under the secrets it ends, so that who holds only those learns of it.
-        self.gossip(group, &FrameContent::Op(op.to_bytes()))?;
+        self.publish_op(group, &op)?;
         self.keep_secret(group, op.id(), secret.clone())?;
         let own = self.own()?.device;
         self.take_ops(group, own, vec![op.clone()])?;
@@ -142,9 +143,11 @@ impl Turn<'_> {
         rows.retain(|row| Some(row.op) != in_force);
         rows.sort_by_key(|row| row.arrived);
         let over = (rows.len() + 2).saturating_sub(MAX_GOSSIP_SECRETS);
-        let old = |row: &GossipSecretRow, now: Millis| now.since(row.arrived) >= OLD_TOPIC_READ;
-        for (i, row) in rows.iter().enumerate() {
-            if i < over || old(row, self.now) {
+        // Counted from when another came after it: who was away reads what was said meanwhile under the old one.
+        let replaced = rows.iter().skip(1).map(|next| next.arrived).chain([self.now]);
+        let old: Vec<bool> = replaced.map(|at| self.now.since(at) >= OLD_TOPIC_READ).collect();
+        for (i, (row, old)) in rows.iter().zip(old).enumerate() {
+            if i < over || old {
                 self.delete(GossipSecretRow::key(group, row.op));
             }
         }
@@ -187,6 +190,8 @@ impl Turn<'_> {
         for topic in topics {
             self.mem.topic_groups.insert(topic, group);
         }
+        self.follow_logs(group)?;
+        self.resume_posts(group)?;
         self.plan_rotation(group)
     }
 
@@ -195,7 +200,7 @@ impl Turn<'_> {
             self.mem.topic_groups.remove(&topic);
             self.unsubscribe(topic);
         }
-        Ok(())
+        self.unfollow_logs(group)
     }
 
     /// Sets the timer for a rotation that is due, a random while later, so that not all members rotate at once.
@@ -248,24 +253,30 @@ impl Turn<'_> {
             return Ok(false);
         }
         let memory = self.group(group)?;
-        let in_force = self.secret_in_force(&memory);
-        // Without one, ops still go out under what was in force: the op that ends a secret is told under it.
-        let op = matches!(content, FrameContent::Op(_));
-        let secrets: Vec<Secret> = match (in_force, op) {
-            (Some(held), _) => vec![held.secret],
-            (None, true) => {
-                let counts = |held: &&HeldSecret| memory.membership.rotations.iter().any(|made| made.op == held.op);
-                memory.secrets.iter().filter(counts).map(|held| held.secret.clone()).collect()
-            }
-            (None, false) => return Ok(false),
+        let secrets = match content {
+            FrameContent::Op(_) => self.told_under(&memory),
+            _ => self.secret_in_force(&memory).into_iter().collect(),
         };
-        for secret in secrets {
-            let keys = GossipKeys::derive(&secret);
+        if secrets.is_empty() && !matches!(content, FrameContent::Op(_)) {
+            return Ok(false);
+        }
+        for held in secrets {
+            let keys = GossipKeys::derive(&held.secret);
             if let Ok(frame) = keys.seal(content, self.rng) {
                 self.publish(keys.topic(), frame);
             }
         }
         Ok(true)
+    }
+
+    /// The secrets under which an op is told: the one in force; without one, what was in force, since the op that ends a
+    /// secret is told under it.
+    pub(super) fn told_under(&self, memory: &GroupMemory) -> Vec<HeldSecret> {
+        if let Some(held) = self.secret_in_force(memory) {
+            return vec![held];
+        }
+        let counts = |held: &&HeldSecret| memory.membership.rotations.iter().any(|made| made.op == held.op);
+        memory.secrets.iter().filter(counts).cloned().collect()
     }
 
     /// Says something in a group. The own chain's key goes first to every device that lacks it.
@@ -310,6 +321,7 @@ impl Turn<'_> {
         if !self.gossip(group, &FrameContent::Event(bytes.clone()))? {
             self.whisper_event(group, &memory, bytes)?;
         }
+        self.post_to_group(group, Posted::Event(id), Vec::new())?;
         Ok(id)
     }
 
@@ -383,7 +395,9 @@ impl Turn<'_> {
             self.delete(ChainRow::key(group, device, old));
         }
         self.put(row, &ChainRow { chain: key.into(), arrived: self.now });
-        self.release_held(group, |waits| *waits == Waits::Chain(device, id))
+        self.release_held(group, |waits| *waits == Waits::Chain(device, id))?;
+        self.read_logs_again(group);
+        Ok(())
     }
 
     /// Erases kept keys of this group's messages that are too old.

@@ -6,7 +6,7 @@ use super::{
     feed::FeedEntry,
     intros::group_intro,
     record::Record,
-    rows::{ChatKind, ChatRow, DeviceRow, GossipSecretRow, GroupRow, GroupState, Intro, OpRow, Waits, all},
+    rows::{ChatKind, ChatRow, DeviceRow, GossipSecretRow, GroupRow, GroupState, Intro, OpRow, Posted, Waits, all},
     sessions::device_keys,
     turn::{Step, Turn},
 };
@@ -180,6 +180,7 @@ impl Turn<'_> {
         let own = self.own()?;
         let Some(mut row) = self.read::<GroupRow>(&GroupRow::key(group))? else { return Ok(()) };
         row.name = memory.membership.meta.name.clone();
+        row.mailboxes = memory.membership.meta.mailboxes.clone();
         let is_in = memory.membership.members.contains_key(&own.account);
         let joined_now = is_in && row.state == GroupState::Joining;
         let removed_now = !is_in && row.state == GroupState::Joined;
@@ -204,6 +205,7 @@ impl Turn<'_> {
             self.settle_secrets(group)?;
             self.refresh_gossip(group)?;
             self.release_held(group, |waits| !matches!(waits, Waits::Chain(..)))?;
+            self.read_logs_again(group);
         }
         if joined_now {
             self.tell_name_to(group)?;
@@ -232,7 +234,8 @@ impl Turn<'_> {
                 self.adopt_connected(&row)?;
             }
         }
-        Ok(())
+        // Who joined and left again while this one was away may still have something for it.
+        if before != Some(now) { self.reach_leavers(group) } else { Ok(()) }
     }
 
     /// A member's device that happened to be connected before it was known is met now.
@@ -271,7 +274,12 @@ impl Turn<'_> {
 
     pub(super) fn publish_op(&mut self, group: OpId, op: &SignedOp) -> Step {
         self.gossip(group, &FrameContent::Op(op.to_bytes()))?;
-        Ok(())
+        if !self.has_graph(group)? {
+            return Ok(());
+        }
+        let memory = self.group(group)?;
+        let under = self.told_under(&memory).into_iter().map(|held| held.op).collect();
+        self.post_to_group(group, Posted::Op(op.id()), under)
     }
 
     pub(super) fn make_op(&mut self, group: Option<OpId>, prev: &[OpId], action: Action) -> Step<Verified<SignedOp>> {

@@ -69,7 +69,7 @@ impl Turn<'_> {
         }
     }
 
-    fn gossiped_op(&mut self, group: OpId, bytes: &[u8]) -> Step {
+    pub(super) fn gossiped_op(&mut self, group: OpId, bytes: &[u8]) -> Step {
         let Some(op) = SignedOp::parse(bytes).ok().filter(|op| op.group() == group) else { return Ok(()) };
         let Ok(op) = op.verify(&super::group_ops::Bundles) else { return Ok(()) };
         let device = op.device;

@@ -22,7 +22,7 @@ const PARTING_OPS: usize = 16;
 
 impl Turn<'_> {
     pub(super) fn new_group(&mut self, name: &str) -> Answer {
-        let meta = parse_meta(name)?;
+        let meta = Meta { mailboxes: self.mailboxes_of_founder()?, ..parse_meta(name)? };
         if all::<GroupRow>(self, b"")?.iter().filter(|group| is_open(group.state)).count() >= MAX_GROUPS {
             return Err(Refusal::TooManyGroups { max: MAX_GROUPS }.into());
         }
@@ -37,7 +37,17 @@ impl Turn<'_> {
     }
 
     fn new_group_row(&self, group: OpId, name: String, state: GroupState, inviter: Option<AccountId>) -> GroupRow {
-        GroupRow { group, name, state, inviter, ops: 0, since: self.now, held: 0, invited: Vec::new() }
+        GroupRow {
+            group,
+            name,
+            state,
+            inviter,
+            ops: 0,
+            since: self.now,
+            held: 0,
+            invited: Vec::new(),
+            mailboxes: Vec::new(),
+        }
     }
 
     pub(super) fn invite_to_group(&mut self, group: OpId, account: AccountId) -> Answer {
@@ -183,17 +193,9 @@ impl Turn<'_> {
     }
 
     pub(super) fn rename_group(&mut self, group: OpId, name: &str) -> Answer {
-        let meta = parse_meta(name)?;
-        self.joined(group)?;
-        let memory = self.group(group)?;
-        let own = self.own()?.account;
-        if !memory.membership.members.get(&own).is_some_and(|member| is_admin(member.role)) {
-            return Err(Refusal::NotAllowed.into());
-        }
-        let meta = Meta { history: memory.membership.meta.history, ..meta };
-        let op = self.make_op(Some(group), &self.named_heads(&memory), Action::Meta(meta))?;
-        self.issue(group, op)?;
-        Ok(Reply::Group(group))
+        let Meta { name, .. } = parse_meta(name)?;
+        let meta = Meta { name, ..self.meta_to_change(group)? };
+        self.change_meta(group, meta)
     }
 
     /// Goes. A founder first hands the group over to the member of the highest rank.
@@ -267,7 +269,10 @@ impl Turn<'_> {
                 self.start_repair(row.group);
                 Ok(())
             }
-            GroupState::Left => self.part(row.group),
+            GroupState::Left => {
+                self.resume_posts(row.group)?;
+                self.part(row.group)
+            }
             _ => Ok(()),
         }
     }
@@ -299,7 +304,7 @@ impl Turn<'_> {
     }
 }
 
-fn is_admin(role: Role) -> bool {
+pub(super) fn is_admin(role: Role) -> bool {
     matches!(role, Role::Admin | Role::Founder)
 }
 

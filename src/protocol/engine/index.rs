@@ -16,7 +16,7 @@ use crate::protocol::{
         grams, normalise,
         postings::{self, Posting, Spread},
     },
-    view::{Direction, View, ViewError},
+    view::{Cell, Direction, View, ViewError},
 };
 use std::time::Duration;
 
@@ -90,6 +90,9 @@ impl Turn<'_> {
 
     /// Does what is most due, if anything is. Whether it did something.
     pub(super) fn index_step(&mut self, chat: ChatId) -> Step<bool> {
+        if self.is_being_cleared(chat)? {
+            return Ok(false);
+        }
         let key = IndexRow::key(chat);
         let mut index = match self.read::<IndexRow>(&key)? {
             Some(index) => index,
@@ -120,6 +123,33 @@ impl Turn<'_> {
         let lines = self.scan(TimelineRow::TABLE, chat.as_ref(), upto, Direction::Forward, LOOSE + 1)?;
         let lines = lines.into_iter().map(|(place, _)| place);
         Ok(lines.filter(|place| upto != Some(place.as_slice())).take(LOOSE).collect())
+    }
+
+    /// Takes away what the index knows of a chat, a segment at a time. Whether nothing is left.
+    pub(super) fn drop_of_index(&mut self, chat: ChatId) -> Step<bool> {
+        let Some(mut index) = self.read::<IndexRow>(&IndexRow::key(chat))? else { return Ok(true) };
+        if let Some(Merging { into, .. }) = index.merging.take() {
+            self.drop_parts(chat, into);
+            self.put(IndexRow::key(chat), &index);
+            return Ok(false);
+        }
+        if let Some((_, bytes)) = self.scan(SegmentRow::TABLE, chat.as_ref(), None, Direction::Forward, 1)?.pop() {
+            let segment: SegmentRow = parse(&bytes)?;
+            self.drop_parts(chat, segment.no);
+            self.delete(segment.key(chat));
+            return Ok(false);
+        }
+        for (place, _) in self.scan(StrayRow::TABLE, &StrayRow::scope(chat), None, Direction::Forward, usize::MAX)? {
+            self.delete(StrayRow::key(chat, &place));
+        }
+        self.delete(IndexRow::key(chat));
+        self.mem.loose.remove(&chat);
+        Ok(true)
+    }
+
+    fn drop_parts(&mut self, chat: ChatId, segment: u64) {
+        (0..Spread::Large.buckets()).for_each(|bucket| self.delete(IndexPart::bucket(chat, segment, bucket)));
+        (0..MERGED as u16).for_each(|block| self.delete(IndexPart::places(chat, segment, block)));
     }
 
     fn index_strays(&mut self, chat: ChatId, index: &mut IndexRow) -> Step {
@@ -156,9 +186,9 @@ impl Turn<'_> {
         let Some((from, to)) = clocks else { return Ok(taken) };
         postings.sort_unstable();
         for (bucket, bytes) in postings::encode(&postings, Spread::Small) {
-            self.put(IndexPart::bucket(chat, index.next, bucket), &IndexPart(bytes));
+            self.put_in(Some(Cell::lasting(chat)), IndexPart::bucket(chat, index.next, bucket), &IndexPart(bytes));
         }
-        self.put(IndexPart::places(chat, index.next, 0), &IndexPart(kept));
+        self.put_in(Some(Cell::lasting(chat)), IndexPart::places(chat, index.next, 0), &IndexPart(kept));
         let segment = SegmentRow { no: index.next, size: SegmentSize::Block, from, to };
         self.put(segment.key(chat), &segment);
         index.next += 1;
@@ -190,12 +220,12 @@ impl Turn<'_> {
             index.next += 1;
         }
         for (bucket, bytes) in self.merged(chat, &blocks, bucket)? {
-            self.put(IndexPart::bucket(chat, into, bucket), &IndexPart(bytes));
+            self.put_in(Some(Cell::lasting(chat)), IndexPart::bucket(chat, into, bucket), &IndexPart(bytes));
         }
         let with_this = blocks.iter().enumerate().skip(usize::from(bucket) * PLACES_A_STEP).take(PLACES_A_STEP);
         for (at, block) in with_this {
             if let Some(places) = self.read::<IndexPart>(&IndexPart::places(chat, block.no, 0))? {
-                self.put(IndexPart::places(chat, into, at as u16), &places);
+                self.put_in(Some(Cell::lasting(chat)), IndexPart::places(chat, into, at as u16), &places);
             }
         }
         index.merging = Some(Merging { into, bucket: bucket + 1 });

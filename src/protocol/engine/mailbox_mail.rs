@@ -68,10 +68,16 @@ impl Turn<'_> {
             Say::Mail(id, place, blob, sender) if self.is_own_box(peer, id)? => {
                 self.mail_came(peer, id, Mail { place, blob: &blob, sender })
             }
+            Say::Mail(id, place, frame, _) if self.log_group(peer, id).is_some() => {
+                self.frame_came(peer, id, place, &frame)
+            }
             Say::Mail(..) => Ok(()),
             Say::End(id, more, verdict) => self.fetch_ended(peer, id, more, verdict),
             Say::Waiting(id) if self.is_own_box(peer, id)? => self.fetch(peer, id),
-            Say::Waiting(_) => Ok(()),
+            Say::Waiting(id) => {
+                self.log_grew(peer, id);
+                Ok(())
+            }
             Say::Pinned(id, verdict, sealed) => self.pinned_came(peer, id, verdict, &sealed),
         }
     }
@@ -84,8 +90,18 @@ impl Turn<'_> {
             fetch.again = true;
             return Ok(());
         }
-        self.fetch_behind(peer, id, 0);
+        let after = self.fetched_from(peer, id)?;
+        self.fetch_behind(peer, id, after);
         Ok(())
+    }
+
+    /// Frames to a mailbox were dropped: what was asked for may never be answered, and is asked for again soon.
+    pub(super) fn fetch_again(&mut self, peer: TransportKey) {
+        let before = self.mem.mail.fetches.len();
+        self.mem.mail.fetches.retain(|(node, _), _| *node != peer);
+        if self.mem.mail.fetches.len() < before {
+            self.mem.timers.insert((self.now.plus(BUSY_WAIT), Timer::Mailboxes));
+        }
     }
 
     fn fetch_behind(&mut self, peer: TransportKey, id: BoxId, after: u64) {
@@ -94,22 +110,24 @@ impl Turn<'_> {
         }
         let fetch = Fetch { since: self.now, after, came: 0, again: false };
         self.mem.mail.fetches.insert((peer, id), fetch);
-        self.send(peer, &Frame::Ask(Ask::Fetch(id, after)));
+        self.ask_mailbox(peer, Ask::Fetch(id, after));
+    }
+
+    /// Whether what comes at this place was asked for, and may still come. What was not asked for is counted.
+    pub(super) fn is_fetched(&mut self, peer: TransportKey, id: BoxId, place: u64) -> bool {
+        let fetch = self.mem.mail.fetches.get_mut(&(peer, id));
+        let Some(fetch) = fetch.filter(|fetch| place > fetch.after && fetch.came < MAX_FETCHED) else {
+            self.count_mail(peer, Use::None);
+            return false;
+        };
+        fetch.after = place;
+        fetch.came += 1;
+        !self.gave_too_much(peer)
     }
 
     fn mail_came(&mut self, peer: TransportKey, id: BoxId, mail: Mail<'_>) -> Step {
         let Mail { place, blob, sender } = mail;
-        let Some(fetch) = self.mem.mail.fetches.get_mut(&(peer, id)) else {
-            self.count_mail(peer, Use::None);
-            return Ok(());
-        };
-        if place <= fetch.after || fetch.came >= MAX_FETCHED {
-            self.count_mail(peer, Use::None);
-            return Ok(());
-        }
-        fetch.after = place;
-        fetch.came += 1;
-        if self.gave_too_much(peer) {
+        if !self.is_fetched(peer, id, place) {
             return Ok(());
         }
         if self.saw_lately(blob) {
@@ -191,6 +209,7 @@ impl Turn<'_> {
             self.mem.timers.insert((self.now.plus(BUSY_WAIT), Timer::Mailboxes));
         }
         if verdict != Verdict::Done {
+            self.mem.mail.closing.remove(&(peer, id));
             return Ok(());
         }
         if !more {
@@ -200,8 +219,12 @@ impl Turn<'_> {
             // More, and nothing came: it leads us on.
             (true, _) if fetch.came == 0 => self.count_mail(peer, Use::None),
             (true, _) => self.fetch_behind(peer, id, fetch.after),
-            (false, true) => self.fetch_behind(peer, id, 0),
-            (false, false) => {}
+            (false, true) => self.fetch(peer, id)?,
+            (false, false) => {
+                if let Some(until) = self.mem.mail.closing.remove(&(peer, id)) {
+                    self.send(peer, &Frame::Ask(Ask::Close(id, until)));
+                }
+            }
         }
         Ok(())
     }
@@ -229,7 +252,7 @@ impl Turn<'_> {
         taken.all >= MAX_MAIL_PER_HOUR || taken.useless >= MAX_USELESS_PER_HOUR
     }
 
-    fn count_mail(&mut self, peer: TransportKey, of: Use) {
+    pub(super) fn count_mail(&mut self, peer: TransportKey, of: Use) {
         let taken = self.taken(peer);
         taken.all = taken.all.saturating_add(1);
         taken.useless = taken.useless.saturating_add(u32::from(of == Use::None));
@@ -243,7 +266,7 @@ impl Turn<'_> {
 
 /// Whether something that a mailbox gave was of use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Use {
+pub(super) enum Use {
     Some,
     None,
 }

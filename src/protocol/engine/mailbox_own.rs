@@ -44,11 +44,17 @@ pub(super) struct MailMemory {
     pub(super) asked: BTreeMap<TransportKey, Asked>,
     /// Boxes whose owner was told that there is mail and has not asked since.
     pub(super) told: BTreeSet<BoxId>,
+    /// Who read a log and was not told since that there is more.
+    pub(super) readers: BTreeMap<BoxId, BTreeSet<TransportKey>>,
+    /// This node's own key on the network, once it is up.
+    pub(super) own: Option<TransportKey>,
     // As an owner
     /// Boxes that a mailbox was asked to keep.
     pub(super) opening: BTreeSet<(TransportKey, BoxId)>,
     /// Fetches under way.
     pub(super) fetches: BTreeMap<(TransportKey, BoxId), Fetch>,
+    /// Boxes that are closed, with their ends, once what is in them was read.
+    pub(super) closing: BTreeMap<(TransportKey, BoxId), Millis>,
     /// What is durable here with this drain and may be deleted there.
     pub(super) took: BTreeMap<(TransportKey, BoxId), Vec<u64>>,
     /// What each mailbox gave in this hour.
@@ -71,11 +77,21 @@ pub(super) struct MailMemory {
     /// Mailboxes that were dialled only to leave mail there.
     pub(super) sought: BTreeMap<TransportKey, Sought>,
     /// When devices were told what they are owed, on a connection that may have broken.
-    pub(super) told_lately: BTreeMap<DeviceId, Millis>,
+    pub(super) told_lately: BTreeMap<DeviceId, Told>,
     /// What devices were told by mail that it is durable here, the newest last: they may know that session no more.
     pub(super) told_by_mail: BTreeMap<DeviceId, VecDeque<Position>>,
     /// Since when devices are not connected.
     pub(super) gone: BTreeMap<TransportKey, Millis>,
+}
+
+/// What a connected device was told.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// When last.
+    pub(super) at: Millis,
+    /// The positions of its control records; those of its events follow from what is here.
+    pub(super) positions: BTreeSet<Position>,
+    pub(super) lost: BTreeSet<Position>,
 }
 
 impl Turn<'_> {
@@ -195,6 +211,7 @@ impl Turn<'_> {
     /// The network is up: mailboxes are dialled, and asked now and then.
     pub(super) fn mailboxes_online(&mut self) -> Step {
         self.mem.mail.up_since = Some(self.now);
+        self.mem.mail.own = Some(self.own()?.transport);
         for row in self.all_mailboxes()? {
             self.mem.mail.unread.insert(row.node);
             self.reach_mailbox(&row)?;
@@ -226,9 +243,10 @@ impl Turn<'_> {
                 self.meet_own_mailbox(row.node)?;
             }
         }
+        self.look_into_all_logs()?;
         self.seek_by_links()?;
         self.leave_sought()?;
-        if !rows.is_empty() || !self.mem.mail.sought.is_empty() || self.has_links_to_follow()? {
+        if !rows.is_empty() || self.has_logs() || !self.mem.mail.sought.is_empty() || self.has_links_to_follow()? {
             self.set_mailbox_timer();
         }
         Ok(())
@@ -265,7 +283,8 @@ impl Turn<'_> {
                 self.boxes_changed()?;
             }
         }
-        self.meet_own_mailbox(peer)
+        self.meet_own_mailbox(peer)?;
+        self.look_into_logs(peer)
     }
 
     fn meet_own_mailbox(&mut self, peer: TransportKey) -> Step {
@@ -305,11 +324,14 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// A link is closed: whoever asks a mailbox for it is told so. A mailbox that is not connected keeps it to its end.
+    /// A link is closed: whoever asks a mailbox for it is told so. What lies in its box is read first: it counts as left
+    /// where it was left. A mailbox that is not connected keeps it to its end.
     pub(super) fn unpin_ticket(&mut self, ticket: &TicketRow) -> Step {
         for row in self.mailboxes()? {
             if self.mem.peers.contains_key(&row.node) {
-                self.send(row.node, &Frame::Ask(Ask::Close(ticket.inv.ticket_box(), ticket.expires)));
+                let id = ticket.inv.ticket_box();
+                self.mem.mail.closing.insert((row.node, id), ticket.expires);
+                self.fetch(row.node, id)?;
             }
         }
         Ok(())
@@ -351,7 +373,11 @@ impl Turn<'_> {
                 self.boxes_changed()?;
             }
         }
-        if verdict == Verdict::Done { self.fetch(peer, id) } else { Ok(()) }
+        if verdict != Verdict::Done {
+            return Ok(());
+        }
+        self.log_opened(peer, id)?;
+        self.fetch(peer, id)
     }
 
     /// The bundle names other boxes now: everybody is told, those who are away at their own mailboxes.
@@ -411,7 +437,7 @@ impl Turn<'_> {
 
     /// Ends the connection to a mailbox, unless it is wanted for something else.
     pub(super) fn forget_mailbox(&mut self, node: TransportKey) -> Step {
-        if !self.boxes_at(node)?.is_empty() || self.mem.mail.sought.contains_key(&node) {
+        if !self.boxes_at(node)?.is_empty() || self.keeps_logs(node) || self.mem.mail.sought.contains_key(&node) {
             return Ok(());
         }
         if let Some(device) = self.device_of(node)? {

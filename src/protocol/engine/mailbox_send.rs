@@ -13,21 +13,20 @@ use super::{
 };
 use crate::protocol::{
     identity::bundle::{BoxId, MailboxBox},
-    ids::{DeviceId, TransportKey},
+    ids::{DeviceId, OpId, TransportKey},
     time::{Millis, minutes},
     view::{Direction, View},
     wire::{
-        frame::Frame,
         limits::{DEPOSIT_AGAIN_AFTER, MAIL_COPIES, MAIL_KEPT, MAX_DEPOSITS_UNDER_WAY},
         mailbox::{Ask, BlobId, Verdict, blob_id},
     },
 };
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// How long a device is waited for before mail is left for it: a restart, or a network that changes.
 const GRACE: Duration = Duration::from_secs(5);
 /// What a device was told so short a time before its connection ended may not have reached it.
-const MAY_BE_LOST: Duration = minutes(1);
+pub(super) const MAY_BE_LOST: Duration = minutes(1);
 /// A mailbox that is not reached in this time makes room for another.
 const REACH_WAIT: Duration = Duration::from_secs(20);
 /// The longest wait before it is looked again.
@@ -66,13 +65,13 @@ pub(super) struct Left {
 pub(super) enum LeftWhat {
     Parcel(DeviceId, u64),
     Owed(DeviceId),
+    /// Something for all members of a group.
+    Post(OpId, u64),
 }
 
 impl LeftWhat {
-    fn device(self) -> DeviceId {
-        match self {
-            Self::Parcel(device, _) | Self::Owed(device) => device,
-        }
+    fn is_for(self, device: DeviceId) -> bool {
+        matches!(self, Self::Parcel(to, _) | Self::Owed(to) if to == device)
     }
 }
 
@@ -171,9 +170,12 @@ impl Turn<'_> {
     /// A device went.
     pub(super) fn begin_mail_to(&mut self, device: &DeviceRow) -> Step {
         self.mem.mail.gone.insert(device.transport, self.now);
-        let told = self.mem.mail.told_lately.remove(&device.device);
-        if told.is_some_and(|at| self.now.since(at) < MAY_BE_LOST) {
+        if let Some(told) = self.mem.mail.told_lately.remove(&device.device)
+            && self.now.since(told.at) < MAY_BE_LOST
+        {
             self.owe_all(device)?;
+            told.positions.into_iter().for_each(|at| self.owe_position(device.device, at));
+            told.lost.into_iter().for_each(|at| self.owe_lost(device.device, at));
         }
         if !self.scan(OutboxRow::TABLE, device.device.as_ref(), None, Direction::Forward, 1)?.is_empty() {
             self.leave_mail_soon(device, Duration::ZERO);
@@ -191,24 +193,34 @@ impl Turn<'_> {
                 self.leave_mail_if_due(row)?;
             }
         }
-        Ok(())
+        self.leave_posts_at(node)
     }
 
     /// A mailbox went: what was not answered is left again.
-    pub(super) fn mailbox_went(&mut self, node: TransportKey) {
+    pub(super) fn mailbox_went(&mut self, node: TransportKey) -> Step {
         self.mem.mail.asked.remove(&node);
         self.mem.mail.reached.remove(&node);
         self.mem.mail.fetches.retain(|(peer, _), _| *peer != node);
+        self.mem.mail.closing.retain(|(peer, _), _| *peer != node);
         self.mem.mail.opening.retain(|(peer, _)| *peer != node);
         if let Some(sought) = self.mem.mail.sought.get_mut(&node) {
             sought.since = self.now;
         }
+        self.mem.mail.readers.values_mut().for_each(|readers| {
+            readers.remove(&node);
+        });
+        self.logs_went(node);
         let lost = self.mem.mail.under_way.remove(&node).unwrap_or_default();
         for left in lost.into_values() {
-            let device = left.what.device();
-            self.rewind_mail(device);
-            self.set_mail_timer(device, self.now.plus(GRACE));
+            match left.what {
+                LeftWhat::Parcel(device, _) | LeftWhat::Owed(device) => {
+                    self.rewind_mail(device);
+                    self.set_mail_timer(device, self.now.plus(GRACE));
+                }
+                LeftWhat::Post(group, _) => self.post_again(group)?,
+            }
         }
+        Ok(())
     }
 
     pub(super) fn mail_due(&mut self, device: DeviceId) -> Step {
@@ -300,7 +312,7 @@ impl Turn<'_> {
             }
             if !self.mem.peers.contains_key(&mailbox.node) {
                 self.seek_mailbox(mailbox);
-            } else if self.mem.mail.under_way.get(&mailbox.node).map_or(0, |all| all.len()) >= MAX_DEPOSITS_UNDER_WAY {
+            } else if self.under_way_to(mailbox.node) >= MAX_DEPOSITS_UNDER_WAY {
                 return Ok(Leaving::Stop);
             } else {
                 here.push(mailbox);
@@ -326,10 +338,19 @@ impl Turn<'_> {
     pub(super) fn leave(&mut self, mailbox: &MailboxBox, what: LeftWhat, wire: Vec<u8>) {
         let left = Left { what, id: mailbox.id, since: self.now };
         self.mem.mail.under_way.entry(mailbox.node).or_default().insert(blob_id(&wire), left);
-        self.send(mailbox.node, &Frame::Ask(Ask::Deposit(mailbox.id, wire)));
+        self.ask_mailbox(mailbox.node, Ask::Deposit(mailbox.id, wire));
     }
 
-    fn is_under_way(&self, node: TransportKey, what: LeftWhat) -> bool {
+    pub(super) fn under_way_to(&self, node: TransportKey) -> usize {
+        self.mem.mail.under_way.get(&node).map_or(0, BTreeMap::len)
+    }
+
+    /// Whether a mailbox is left alone with a box for a while.
+    pub(super) fn rests(&self, node: TransportKey, id: BoxId) -> bool {
+        self.mem.mail.resting.get(&(node, id)).is_some_and(|until| *until > self.now)
+    }
+
+    pub(super) fn is_under_way(&self, node: TransportKey, what: LeftWhat) -> bool {
         self.mem.mail.under_way.get(&node).is_some_and(|all| all.values().any(|left| left.what == what))
     }
 
@@ -351,7 +372,7 @@ impl Turn<'_> {
         let mail = &self.mem.mail;
         let (mut good, mut rest) = (Vec::new(), Vec::new());
         for mailbox in device.boxes().iter().filter(|mailbox| mailbox.node != own) {
-            let rests = mail.resting.get(&(mailbox.node, mailbox.id)).is_some_and(|until| *until > now);
+            let rests = self.rests(mailbox.node, mailbox.id);
             let here = self.mem.peers.contains_key(&mailbox.node);
             let hoped = mail.sought.get(&mailbox.node).is_none_or(|sought| now.since(sought.since) < REACH_WAIT);
             match (rests, here || hoped) {
@@ -366,18 +387,20 @@ impl Turn<'_> {
 
     /// Forgets deposits that were not answered, and leaves those mailboxes alone for a while. Whether there were any.
     fn drop_silent_deposits(&mut self, device: &DeviceRow) -> bool {
+        let id = device.device;
+        let nodes: Vec<TransportKey> = device.boxes().iter().map(|mailbox| mailbox.node).collect();
+        nodes.into_iter().filter(|node| self.drop_silent(*node, |what| what.is_for(id))).count() > 0
+    }
+
+    /// The same for what was left at one mailbox.
+    pub(super) fn drop_silent(&mut self, node: TransportKey, such: impl Fn(LeftWhat) -> bool) -> bool {
         let now = self.now;
-        let mut silent = Vec::new();
-        for mailbox in device.boxes() {
-            let Some(all) = self.mem.mail.under_way.get_mut(&mailbox.node) else { continue };
-            let before = all.len();
-            all.retain(|_, left| now.since(left.since) < ANSWER_WAIT);
-            if all.len() < before {
-                silent.push((mailbox.node, mailbox.id));
-            }
-        }
-        for place in &silent {
-            self.mem.mail.resting.insert(*place, now.plus(REST));
+        let Some(all) = self.mem.mail.under_way.get_mut(&node) else { return false };
+        let is_silent = |left: &Left| such(left.what) && now.since(left.since) >= ANSWER_WAIT;
+        let silent: Vec<BoxId> = all.values().filter(|left| is_silent(left)).map(|left| left.id).collect();
+        all.retain(|_, left| !is_silent(left));
+        for id in &silent {
+            self.mem.mail.resting.insert((node, *id), now.plus(REST));
         }
         !silent.is_empty()
     }
@@ -387,19 +410,18 @@ impl Turn<'_> {
         let Some(all) = self.mem.mail.under_way.get_mut(&peer) else { return Ok(()) };
         let Some(left) = all.get(&name).copied().filter(|left| left.id == id) else { return Ok(()) };
         all.remove(&name);
-        let device = left.what.device();
+        let device = match left.what {
+            LeftWhat::Parcel(device, _) | LeftWhat::Owed(device) => device,
+            LeftWhat::Post(group, place) => return self.post_left(peer, id, group, place, verdict),
+        };
         if let Some(outgoing) = self.mem.mail.outgoing.get_mut(&device).filter(|_| verdict == Verdict::Done) {
             outgoing.tries = 0;
         }
         match (verdict, left.what) {
             (Verdict::Done, LeftWhat::Parcel(device, place)) => self.note_left(device, place, peer, id, name)?,
-            (Verdict::Done, LeftWhat::Owed(device)) => self.note_owed_left(device, peer, name)?,
+            (Verdict::Done, _) => self.note_owed_left(device, peer, name)?,
             (refused, _) => {
-                let rest = match refused {
-                    Verdict::Full | Verdict::Busy | Verdict::TooLarge => REST,
-                    _ => LONG_REST,
-                };
-                self.mem.mail.resting.insert((peer, id), self.now.plus(rest));
+                self.let_rest(peer, id, refused);
                 self.rewind_mail(device);
             }
         }
@@ -407,6 +429,31 @@ impl Turn<'_> {
             Some(row) if !self.mem.peers.contains_key(&row.transport) => self.leave_mail(row),
             _ => Ok(()),
         }
+    }
+
+    fn let_rest(&mut self, peer: TransportKey, id: BoxId, refused: Verdict) {
+        let rest = match refused {
+            Verdict::Full | Verdict::Busy | Verdict::TooLarge => REST,
+            _ => LONG_REST,
+        };
+        self.mem.mail.resting.insert((peer, id), self.now.plus(rest));
+    }
+
+    /// A mailbox answers whether it has a post of a group.
+    fn post_left(&mut self, peer: TransportKey, id: BoxId, group: OpId, place: u64, verdict: Verdict) -> Step {
+        match verdict {
+            Verdict::Done => {
+                self.note_posted(group, place, peer, id)?;
+                return self.leave_posts(group);
+            }
+            // Somebody may open it at any time.
+            Verdict::NotRegistered => {
+                self.mem.mail.resting.insert((peer, id), self.now.plus(REST));
+                self.look_into_logs(peer)?;
+            }
+            refused => self.let_rest(peer, id, refused),
+        }
+        self.post_again(group)
     }
 
     /// A copy of an entry is durable at a mailbox.
@@ -448,7 +495,7 @@ impl Turn<'_> {
 
 /// What came of looking at an outbox entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Leaving {
+pub(super) enum Leaving {
     /// It lies at as many mailboxes as it should.
     Enough,
     /// An answer or a mailbox is waited for.

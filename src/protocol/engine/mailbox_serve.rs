@@ -7,13 +7,13 @@
 use super::{
     command::{Refusal, Reply, Serving},
     rows::{
-        BoxRight, BoxRow, ContactState, MailPlaceRow, MailRow, MailboxLinkRow, OwnedBoxRow, PinnedRow, Row, SenderRow,
-        ServingRow, all, parse,
+        BoxRight, BoxRow, ContactState, MailPlaceRow, MailRow, MailboxLinkRow, OpenedLogRow, OwnedBoxRow, PinnedRow,
+        Row, SenderRow, ServingRow, all, parse,
     },
     turn::{Answer, Step, Turn},
 };
 use crate::protocol::{
-    delivery::mailbox::{BoxSize, judge_deposit},
+    delivery::mailbox::judge_deposit,
     identity::{
         Ticket,
         bundle::BoxId,
@@ -84,7 +84,8 @@ impl Turn<'_> {
     /// A peer asks this node as a mailbox.
     pub(super) fn ask_came(&mut self, peer: TransportKey, ask: Ask) -> Step {
         // What lets go of things is never too much.
-        let busy = !matches!(ask, Ask::Took(..) | Ask::Close(..)) && !self.count_ask(peer);
+        let free = matches!(ask, Ask::Took(..) | Ask::Close(..)) || self.mem.mail.own == Some(peer);
+        let busy = !free && !self.count_ask(peer);
         match ask {
             Ask::Open(id, _) if busy => self.answer_mail(peer, Say::Opened(id, Verdict::Busy)),
             Ask::Open(id, opening) => {
@@ -103,6 +104,11 @@ impl Turn<'_> {
             Ask::Took(id, places) => self.take_out(peer, id, &places)?,
             Ask::Pinned(id) if busy => self.answer_mail(peer, Say::Pinned(id, Verdict::Busy, Vec::new())),
             Ask::Pinned(id) => self.show_pinned(peer, id)?,
+            Ask::Keep(id) if busy => self.answer_mail(peer, Say::Opened(id, Verdict::Busy)),
+            Ask::Keep(id) => {
+                let verdict = self.keep_log(peer, id)?;
+                self.answer_mail(peer, Say::Opened(id, verdict));
+            }
         }
         Ok(())
     }
@@ -141,12 +147,16 @@ impl Turn<'_> {
         Ok(self.read(&ServingRow::key())?.unwrap_or_default())
     }
 
-    fn box_row(&self, id: BoxId) -> Step<Option<BoxRow>> {
+    pub(super) fn box_row(&self, id: BoxId) -> Step<Option<BoxRow>> {
         self.read(&BoxRow::key(id))
     }
 
-    fn answer_mail(&mut self, peer: TransportKey, say: Say) {
-        self.send(peer, &Frame::Say(say));
+    pub(super) fn answer_mail(&mut self, peer: TransportKey, say: Say) {
+        if self.mem.mail.own == Some(peer) {
+            self.to_self.push_back(Frame::Say(say));
+        } else {
+            self.send(peer, &Frame::Say(say));
+        }
     }
 
     /// Counts a question. `false`: there were too many lately.
@@ -174,7 +184,7 @@ impl Turn<'_> {
             return Ok(Verdict::TooLarge);
         }
         if let Some(mut row) = self.box_row(id)? {
-            if row.owner != peer {
+            if row.owner != peer || row.right == BoxRight::Log {
                 return Ok(Verdict::NotAllowed);
             }
             if row.right == BoxRight::Closed {
@@ -233,7 +243,7 @@ impl Turn<'_> {
         Ok(shown.then_some(BoxRight::Guest))
     }
 
-    fn is_friend(&self, account: AccountId) -> Step<bool> {
+    pub(super) fn is_friend(&self, account: AccountId) -> Step<bool> {
         let contact = self.contact(account)?;
         Ok(contact.is_some_and(|contact| contact.state == ContactState::Connected && !contact.blocked))
     }
@@ -246,7 +256,7 @@ impl Turn<'_> {
         let Some(mut row) = self.box_row(id)? else { return Ok(Verdict::NotRegistered) };
         let welcome = match row.right {
             BoxRight::Contact(account) => self.is_friend(account)?,
-            BoxRight::Link | BoxRight::Guest => true,
+            BoxRight::Link | BoxRight::Guest | BoxRight::Log => true,
             BoxRight::Closed => false,
         };
         if !welcome || row.until.is_some_and(|until| until <= self.now) {
@@ -260,18 +270,21 @@ impl Turn<'_> {
             }
             self.remove_mail(&mut row, &mut serving, place)?;
         }
-        let mut of_sender: SenderRow = self.read(&SenderRow::key(peer))?.unwrap_or_default();
-        let size = if row.is_small() { BoxSize::Small } else { BoxSize::Whole };
-        let verdict = judge_deposit(blob.len(), size, row.kept, of_sender.0, serving.kept);
+        let sender = SenderRow::key(peer, row.size());
+        let mut of_sender: SenderRow = self.read(&sender)?.unwrap_or_default();
+        let verdict = judge_deposit(blob.len(), row.size(), row.kept, of_sender.0, serving.kept);
         if verdict == Verdict::Done {
             row.last += 1;
             row.kept.add(blob.len());
             of_sender.0.add(blob.len());
             serving.kept.add(blob.len());
-            self.put(SenderRow::key(peer), &of_sender);
+            self.put(sender, &of_sender);
             self.put(MailPlaceRow::key(id, name), &MailPlaceRow(row.last));
             self.put(MailRow::key(id, row.last), &MailRow { blob, sender: peer, since: self.now });
-            if self.mem.peers.contains_key(&row.owner) && self.mem.mail.told.insert(id) {
+            if row.right == BoxRight::Log {
+                row.seen = self.now;
+                self.tell_readers(id, peer);
+            } else if self.mem.peers.contains_key(&row.owner) && self.mem.mail.told.insert(id) {
                 self.answer_mail(row.owner, Say::Waiting(id));
             }
         }
@@ -281,7 +294,8 @@ impl Turn<'_> {
     }
 
     fn give_mail(&mut self, peer: TransportKey, id: BoxId, after: u64) -> Step {
-        let Some(mut row) = self.box_row(id)?.filter(|row| row.owner == peer) else {
+        let row = self.box_row(id)?.filter(|row| row.is_of(peer) || row.right == BoxRight::Log);
+        let Some(mut row) = row else {
             self.answer_mail(peer, Say::End(id, false, Verdict::NotRegistered));
             return Ok(());
         };
@@ -289,7 +303,12 @@ impl Turn<'_> {
             row.seen = self.now;
             self.put(BoxRow::key(id), &row);
         }
-        self.mem.mail.told.remove(&id);
+        match row.right {
+            BoxRight::Log => self.note_reader(id, peer),
+            _ => {
+                self.mem.mail.told.remove(&id);
+            }
+        }
         let from = after.saturating_add(1).to_be_bytes();
         let page = self.scan(MailRow::TABLE, &id.0, Some(&from), Direction::Forward, MAX_FETCHED + 1)?;
         let mut more = page.len() > MAX_FETCHED;
@@ -311,7 +330,7 @@ impl Turn<'_> {
     }
 
     fn take_out(&mut self, peer: TransportKey, id: BoxId, places: &[u64]) -> Step {
-        let Some(mut row) = self.box_row(id)?.filter(|row| row.owner == peer) else { return Ok(()) };
+        let Some(mut row) = self.box_row(id)?.filter(|row| row.is_of(peer)) else { return Ok(()) };
         let mut serving = self.serving()?;
         for place in places {
             self.remove_mail(&mut row, &mut serving, *place)?;
@@ -326,12 +345,13 @@ impl Turn<'_> {
         let bytes = mail.blob.len();
         row.kept.remove(bytes);
         serving.kept.remove(bytes);
-        let mut of_sender: SenderRow = self.read(&SenderRow::key(mail.sender))?.unwrap_or_default();
+        let sender = SenderRow::key(mail.sender, row.size());
+        let mut of_sender: SenderRow = self.read(&sender)?.unwrap_or_default();
         of_sender.0.remove(bytes);
         if of_sender.0.blobs == 0 {
-            self.delete(SenderRow::key(mail.sender));
+            self.delete(sender);
         } else {
-            self.put(SenderRow::key(mail.sender), &of_sender);
+            self.put(sender, &of_sender);
         }
         self.delete(MailRow::key(row.id, place));
         self.delete(MailPlaceRow::key(row.id, blob_id(&mail.blob)));
@@ -360,7 +380,7 @@ impl Turn<'_> {
 
     /// Empties a box for good. Who asks for it learns that it is closed, until the time its owner named.
     fn close_box(&mut self, peer: TransportKey, id: BoxId, until: Millis) -> Step {
-        let Some(row) = self.box_row(id)?.filter(|row| row.owner == peer) else { return Ok(()) };
+        let Some(row) = self.box_row(id)?.filter(|row| row.is_of(peer)) else { return Ok(()) };
         if until <= self.now {
             return self.drop_box(row);
         }
@@ -405,13 +425,17 @@ impl Turn<'_> {
     }
 
     fn drop_box(&mut self, row: BoxRow) -> Step {
-        let guest = row.right == BoxRight::Guest;
         let row = self.empty_box(row)?;
         let mut serving = self.serving()?;
-        let count = if guest { &mut serving.guests } else { &mut serving.boxes };
+        let count = match row.right {
+            BoxRight::Guest => &mut serving.guests,
+            BoxRight::Log => &mut serving.logs,
+            BoxRight::Contact(_) | BoxRight::Link | BoxRight::Closed => &mut serving.boxes,
+        };
         *count = count.saturating_sub(1);
         self.put(ServingRow::key(), &serving);
         self.delete(OwnedBoxRow::key(row.owner, row.id));
+        self.delete(OpenedLogRow::key(row.owner, row.id));
         self.delete(BoxRow::key(row.id));
         Ok(())
     }

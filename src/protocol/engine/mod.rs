@@ -10,6 +10,7 @@ pub mod begin;
 mod blocks;
 mod bundles;
 mod chats;
+mod clear;
 mod clock;
 pub mod command;
 mod conduct;
@@ -23,15 +24,19 @@ mod gives;
 mod group_give;
 mod group_held;
 mod group_keys;
+mod group_logs;
+mod group_mailboxes;
 mod group_members;
 mod group_names;
 mod group_ops;
 mod group_part;
+mod group_posts;
 mod group_sync;
 mod groups;
 mod index;
 mod intros;
 mod mailbox_first;
+mod mailbox_logs;
 mod mailbox_mail;
 mod mailbox_owed;
 mod mailbox_own;
@@ -60,11 +65,14 @@ use crate::protocol::{
     ids::{AccountId, ChatId, DeviceId, EventId, OpId, TransportKey},
     time::Millis,
     view::{Table, View, ViewError, Write},
+    wire::frame::Frame,
 };
 use conduct::Conduct;
 use group_give::Answers;
 use group_held::HeldIndex;
+use group_logs::Logs;
 use group_ops::OpsAside;
+use group_posts::Posts;
 use mailbox_own::MailMemory;
 use outbox::Lane;
 use peers::WantedBundle;
@@ -188,6 +196,8 @@ struct Memory {
     online: bool,
     /// Whether it was looked when the next message ends, and the timer that is set for it.
     ends_known: bool,
+    /// Whether it was looked for chats that are being cleared.
+    clearing_known: bool,
     next_end: Option<Millis>,
     /// Who is connected, and as which device.
     peers: BTreeMap<TransportKey, Option<DeviceId>>,
@@ -242,6 +252,9 @@ struct Memory {
     loose: BTreeMap<ChatId, usize>,
     /// What is remembered of mailboxes.
     mail: MailMemory,
+    /// What is to be left at mailboxes of groups, and the logs that are read there.
+    posts: BTreeMap<OpId, Posts>,
+    logs: Logs,
     timers: BTreeSet<(Millis, Timer)>,
     /// Tables of which damage was told.
     damage_told: BTreeSet<Table>,
@@ -298,6 +311,12 @@ enum Timer {
     Part(OpId),
     /// Leave mail for a device that is away.
     Mail(DeviceId),
+    /// Clear more of a chat.
+    Clear(ChatId),
+    /// Leave posts of a group at its mailboxes.
+    Posts(OpId),
+    /// Read logs of groups that have more.
+    Logs,
     /// Ask mailboxes for mail.
     Mailboxes,
     /// Erase messages that are over.
@@ -359,6 +378,25 @@ impl Turn<'_> {
     fn input(&mut self, input: Input) -> Step {
         self.mind_the_clock();
         self.attempt(Self::look_for_ends)?;
+        self.attempt(Self::look_for_clearing)?;
+        self.take(input)?;
+        self.answer_itself()
+    }
+
+    /// What this node as a member asked itself as a mailbox.
+    fn answer_itself(&mut self) -> Step {
+        while let Some(frame) = self.to_self.pop_front() {
+            let Some(own) = self.mem.mail.own else { break };
+            self.attempt(|turn| match frame {
+                Frame::Ask(ask) => turn.ask_came(own, ask),
+                Frame::Say(say) => turn.mailbox_said(own, say),
+                _ => Ok(()),
+            })?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, input: Input) -> Step {
         match input {
             Input::Command(token, command) => self.command(token, command),
             Input::Online => self.come_online(),
@@ -369,6 +407,7 @@ impl Turn<'_> {
             Input::Frame(peer, bytes) => self.attempt(|turn| turn.frame(peer, &bytes)),
             Input::Overflow(peer) => {
                 self.mem.timers.insert((self.now.plus(outbox::OVERFLOW_WAIT), Timer::AskBundle(peer)));
+                self.fetch_again(peer);
                 if let Some(device) = self.device_of(peer)? {
                     self.overflow(device.device);
                 }
@@ -399,11 +438,14 @@ impl Turn<'_> {
             Command::Index(chat) => self.index_more(chat),
             Command::ReadReceipts { chat, set } => self.read_receipts(chat, set),
             Command::SetTimer(chat, timer) => self.set_timer_of(chat, timer),
+            Command::Clear(chat) => self.clear(chat),
             Command::NewGroup(name) => self.new_group(&name),
             Command::InviteToGroup(group, account) => self.invite_to_group(group, account),
             Command::AcceptGroup(group) => self.accept_group(group),
             Command::DeclineGroup(group) => self.decline_group(group),
             Command::RenameGroup(group, name) => self.rename_group(group, &name),
+            Command::NameGroupMailbox(group, account) => self.name_group_mailbox(group, account),
+            Command::DropGroupMailbox(group, account) => self.drop_group_mailbox(group, account),
             Command::LeaveGroup(group) => self.leave_group(group),
             Command::ServeMailbox(serving) => self.serve_mailbox(serving),
             Command::MakeMailboxLink => self.make_mailbox_link(),
@@ -482,10 +524,13 @@ impl Turn<'_> {
             Timer::Rotate(group) => self.rotate_if_due(group),
             Timer::Part(group) => self.part(group),
             Timer::Mail(device) => self.mail_due(device),
+            Timer::Posts(group) => self.posts_due(group),
+            Timer::Logs => self.logs_due(),
             Timer::Mailboxes => self.mailboxes_due(),
             Timer::End => self.end_due(),
             Timer::Upkeep => self.upkeep(),
             Timer::Index(chat) => self.index_due(chat),
+            Timer::Clear(chat) => self.clear_due(chat),
         }
     }
 }

@@ -216,7 +216,7 @@ impl Turn<'_> {
     /// A peer's last connection is gone.
     pub(super) fn disconnected(&mut self, peer: TransportKey) -> Step {
         self.mem.bundles_wanted.remove(&peer);
-        self.mailbox_went(peer);
+        self.mailbox_went(peer)?;
         let Some(Some(device)) = self.mem.peers.remove(&peer) else { return Ok(()) };
         self.mem.lanes.remove(&device);
         self.end_talks(device);

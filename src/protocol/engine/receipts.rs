@@ -2,6 +2,7 @@
 
 use super::{
     Timer,
+    mailbox_send::MAY_BE_LOST,
     record::{ChatReceipt, Position, Receipt, Record},
     rows::{AuthorRow, DeviceRow, ReceiptRow, Row, Side, UnsettledRow},
     turn::{Step, Turn},
@@ -23,6 +24,8 @@ const GROUP_RECEIPTS_SPREAD: Duration = Duration::from_millis(4);
 const NOTED_AT_ONCE: usize = 1_024;
 /// Positions in one receipt: what one drain can bring, and small enough for one envelope.
 const MAX_POSITIONS: usize = 1_000;
+/// Positions told to a connected device that are remembered for a while: those of some full receipts.
+const MAX_TOLD: usize = 4 * MAX_POSITIONS;
 /// Records of one device that wait to be said again; what is more is confirmed, and asked for by comparison.
 const MAX_UNSETTLED: usize = 256;
 /// Conversations in one receipt.
@@ -118,12 +121,23 @@ impl Turn<'_> {
         for chat in owed.chats.into_iter().take(MAX_CHATS) {
             chats.extend(self.chat_receipt_for(device, chat)?);
         }
-        let positions = owed.positions.into_iter().take(MAX_POSITIONS).collect();
-        let lost = owed.lost.into_iter().take(MAX_POSITIONS).collect();
+        let positions: Vec<Position> = owed.positions.into_iter().take(MAX_POSITIONS).collect();
+        let lost: Vec<Position> = owed.lost.into_iter().take(MAX_POSITIONS).collect();
         let unknown: Vec<Tag> = owed.unknown.into_iter().take(MAX_UNKNOWN_TAGS).collect();
-        self.mem.mail.told_lately.insert(device, self.now);
+        self.note_told(device, &positions, &lost);
         let unknown = (!unknown.is_empty()).then_some(unknown);
         self.whisper(device, &Record::Receipt(Receipt { chats, positions, lost, unknown }))
+    }
+
+    /// Remembers what may be lost with the connection.
+    fn note_told(&mut self, device: DeviceId, positions: &[Position], lost: &[Position]) {
+        let told = self.mem.mail.told_lately.entry(device).or_default();
+        if self.now.since(told.at) >= MAY_BE_LOST || told.positions.len() + told.lost.len() > MAX_TOLD {
+            (told.positions, told.lost) = Default::default();
+        }
+        told.at = self.now;
+        told.positions.extend(positions);
+        told.lost.extend(lost);
     }
 
     pub(super) fn chat_receipt_for(&self, author: DeviceId, chat: ChatId) -> Step<Option<ChatReceipt>> {

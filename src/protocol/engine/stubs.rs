@@ -81,6 +81,7 @@ impl Turn<'_> {
             outbox: Vec::new(),
             key: None,
             ends: Some(Ends::Unseen(stub.to_bytes().into())),
+            kept: None,
         };
         self.put(EventRow::key(id), &row);
         self.put(UnseenRow::key(chat, id), &UnseenRow { id, asked: Vec::new() });

@@ -16,7 +16,7 @@ use crate::protocol::{
     wire::{encode, frame::Frame},
 };
 use rand_core::CryptoRng;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Why a step of a command ended early.
 #[derive(Debug)]
@@ -60,12 +60,16 @@ pub(super) struct Turn<'a> {
     renewed: BTreeSet<Cell>,
     forgets_lost: bool,
     frames: Vec<(TransportKey, Vec<u8>)>,
+    /// What this node as a mailbox and as a member of groups says to itself.
+    pub(super) to_self: VecDeque<Frame>,
     network: Vec<Effect>,
     replies: Vec<Effect>,
     feed: Option<u64>,
     damaged: BTreeSet<Table>,
     /// Whether something of the record that is being heard is in memory alone.
     pub(super) in_memory: bool,
+    /// Whether an event was dropped since there was no room to hold it.
+    pub(super) no_room: bool,
 }
 
 impl<'a> Turn<'a> {
@@ -88,11 +92,13 @@ impl<'a> Turn<'a> {
             renewed: BTreeSet::new(),
             forgets_lost: false,
             frames: vec![],
+            to_self: VecDeque::new(),
             network: vec![],
             replies: vec![],
             feed: None,
             damaged: BTreeSet::new(),
             in_memory: false,
+            no_room: false,
         }
     }
 
@@ -132,6 +138,7 @@ impl<'a> Turn<'a> {
         self.renewed.clear();
         self.forgets_lost = false;
         self.frames.clear();
+        self.to_self.clear();
         self.network.clear();
         self.feed = None;
     }

@@ -16,14 +16,16 @@ use crate::protocol::{
     crypto::{
         kdf::{hash, kdf},
         labels,
-        seal::{open, seal},
+        seal::{open, seal, seal_alike},
         secret::Secret,
     },
+    identity::bundle::BoxId,
     ids::{DeviceId, OpId, base32, from_base32},
     wire::limits::{BUCKETS, MAX_GOSSIP_FRAME},
 };
 use rand_core::CryptoRng;
 use std::{collections::BTreeSet, fmt, sync::Arc};
+use zeroize::Zeroizing;
 
 const VERSION: u8 = 1;
 const EVENT: u8 = 1;
@@ -60,7 +62,7 @@ impl fmt::Debug for Topic {
 pub struct GossipKeys {
     topic: Topic,
     frame: Secret,
-    mailbox: [u8; 16],
+    mailbox: BoxId,
 }
 
 /// The content is too long for a frame.
@@ -86,7 +88,11 @@ impl GossipKeys {
     pub fn derive(secret: &Secret) -> Self {
         let derived = |label| kdf(secret.expose(), label, &[]);
         let (topic, mailbox) = (derived(labels::TOPIC), derived(labels::BOX_GROUP));
-        Self { topic: Topic(start(topic.expose())), frame: derived(labels::FRAME), mailbox: start(mailbox.expose()) }
+        Self {
+            topic: Topic(start(topic.expose())),
+            frame: derived(labels::FRAME),
+            mailbox: BoxId(start(mailbox.expose())),
+        }
     }
 
     /// The topic.
@@ -95,21 +101,20 @@ impl GossipKeys {
     }
 
     /// The id of the group's box.
-    pub fn mailbox(&self) -> [u8; 16] {
+    pub fn mailbox(&self) -> BoxId {
         self.mailbox
     }
 
     /// A frame with this content.
     pub fn seal(&self, content: &FrameContent, rng: &mut dyn CryptoRng) -> Result<Vec<u8>, TooLong> {
-        let (kind, bytes): (u8, &[u8]) = match content {
-            FrameContent::Event(bytes) => (EVENT, bytes),
-            FrameContent::Op(bytes) => (OP, bytes),
-            FrameContent::Bundle(bytes) => (BUNDLE, bytes),
-            FrameContent::Unheard => (0, &[]),
-        };
-        let padded = pad(&[&[kind], bytes].concat(), &BUCKETS).ok_or(TooLong(bytes.len()))?;
-        let sealed = seal(&self.frame, &self.ad(VERSION), &padded, rng);
-        Ok([&[VERSION], &sealed[..]].concat())
+        let padded = padded(content)?;
+        Ok([&[VERSION], &seal(&self.frame, &self.ad(VERSION), &padded, rng)[..]].concat())
+    }
+
+    /// The same for the group's log: the same content always gives the same frame, so that a mailbox keeps it once.
+    pub fn seal_for_log(&self, content: &FrameContent) -> Result<Vec<u8>, TooLong> {
+        let padded = padded(content)?;
+        Ok([&[VERSION], &seal_alike(&self.frame, labels::LOG_NONCE, &self.ad(VERSION), &padded)[..]].concat())
     }
 
     /// What a frame carries; `None` where it does not open.
@@ -131,6 +136,16 @@ impl GossipKeys {
     fn ad(&self, version: u8) -> Vec<u8> {
         [&[version], self.topic.to_string().as_bytes()].concat()
     }
+}
+
+fn padded(content: &FrameContent) -> Result<Zeroizing<Vec<u8>>, TooLong> {
+    let (kind, bytes): (u8, &[u8]) = match content {
+        FrameContent::Event(bytes) => (EVENT, bytes),
+        FrameContent::Op(bytes) => (OP, bytes),
+        FrameContent::Bundle(bytes) => (BUNDLE, bytes),
+        FrameContent::Unheard => (0, &[]),
+    };
+    pad(&[&[kind], bytes].concat(), &BUCKETS).ok_or(TooLong(bytes.len()))
 }
 
 /// gossipsub's message id: 20 bytes over topic and frame, so that no other frame can pose as one already seen.

@@ -18,5 +18,5 @@ mod testing;
 pub use chain::{ChainId, ChainKey, GroupEvent, GroupHeader, ReceiverChain, SenderChain, Stub};
 pub use gossip::{FrameContent, Gate, GossipKeys, Topic, Verdict};
 pub use graph::{Graph, GraphError, Inserted, Missing};
-pub use op::{Action, Certificates, Devices, History, Meta, Op, OpError, Role, SignedJoin, SignedOp};
+pub use op::{Action, Certificates, Devices, GroupMailbox, History, Meta, Op, OpError, Role, SignedJoin, SignedOp};
 pub use resolve::{Member, Membership, Rank, Rotation, VoidReason};

@@ -11,12 +11,15 @@ use crate::protocol::{
         sign::{BadSignature, Signature, SigningKey, Verified},
     },
     event::ascends,
-    identity::record::{JOIN, OP},
-    ids::{AccountId, DeviceId, EventId, OpId},
+    identity::{
+        bundle::Address,
+        record::{JOIN, OP},
+    },
+    ids::{AccountId, DeviceId, EventId, OpId, TransportKey},
     time::Millis,
     wire::{
         Malformed, decode, encode,
-        limits::{MAX_DEVICES, MAX_HEADS, MAX_NAME, MAX_OP},
+        limits::{MAX_DEVICES, MAX_GROUP_MAILBOXES, MAX_HEADS, MAX_MAILBOX_ADDRESSES, MAX_NAME, MAX_OP},
     },
 };
 use minicbor::{Decode, Encode};
@@ -101,6 +104,24 @@ pub struct Meta {
     /// How much of what was said before a newcomer reads.
     #[n(1)]
     pub history: History,
+    /// The mailboxes that keep its log, at most [`MAX_GROUP_MAILBOXES`].
+    #[cbor(n(2), default, skip_if = "Vec::is_empty")]
+    pub mailboxes: Vec<GroupMailbox>,
+}
+
+/// A mailbox that keeps a group's log.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct GroupMailbox {
+    /// Its key on the network.
+    #[n(0)]
+    pub node: TransportKey,
+    /// Whose node it is, as who named it knows.
+    #[n(1)]
+    pub account: AccountId,
+    /// Where it may be reached, at most [`MAX_MAILBOX_ADDRESSES`].
+    #[n(2)]
+    pub addresses: Vec<Address>,
 }
 
 /// How many days of history a newcomer reads.
@@ -315,12 +336,16 @@ impl std::ops::Deref for SignedJoin {
 impl Meta {
     /// A name of 1 to [`MAX_NAME`] bytes, and how much newcomers read.
     pub fn new(name: impl Into<String>, history: History) -> Result<Self, Malformed> {
-        Self { name: name.into(), history }.checked()
+        Self { name: name.into(), history, mailboxes: Vec::new() }.checked()
     }
 
     fn checked(self) -> Result<Self, Malformed> {
         if self.name.trim().is_empty() || self.name.len() > MAX_NAME {
             return Err(Malformed("group name"));
+        }
+        let far = |mailbox: &GroupMailbox| mailbox.addresses.len() > MAX_MAILBOX_ADDRESSES;
+        if self.mailboxes.len() > MAX_GROUP_MAILBOXES || self.mailboxes.iter().any(far) {
+            return Err(Malformed("group mailboxes"));
         }
         Ok(self)
     }

@@ -214,6 +214,20 @@ pub const MAX_SMALL_BOX_BYTES: u64 = 2 * 1024 * 1024;
 pub const MAX_SENDER_BLOBS: u64 = MAX_BOX_BLOBS / 2;
 /// Their bytes.
 pub const MAX_SENDER_BYTES: u64 = MAX_BOX_BYTES / 2;
+/// Frames in the log of one group: a busy week of a large one.
+pub const MAX_LOG_BLOBS: u64 = 8_192;
+/// Their bytes.
+pub const MAX_LOG_BYTES: u64 = 64 * 1024 * 1024;
+/// Frames of one sender in all logs at a mailbox: half a log, so that one member never fills one alone.
+pub const MAX_LOG_SENDER_BLOBS: u64 = MAX_LOG_BLOBS / 2;
+/// Their bytes.
+pub const MAX_LOG_SENDER_BYTES: u64 = MAX_LOG_BYTES / 2;
+/// Logs of groups at one mailbox…
+pub const MAX_LOGS: u64 = 1_024;
+/// …and of those, opened by one device: one a month for some groups, each kept until it is unused for long.
+pub const MAX_LOGS_PER_OPENER: usize = 64;
+/// Readers of one log who are told that there is more; who finds no room looks now and then.
+pub const MAX_LOG_READERS: usize = 1_024;
 /// Bytes of all mail at one mailbox: what a small computer spares.
 pub const MAX_MAIL_BYTES: u64 = 1024 * 1024 * 1024;
 /// Boxes of one owner: one for contacts, and those of its newest links.
@@ -247,6 +261,10 @@ pub const MAX_GIVEN_PER_SECOND: usize = 4 * MAX_FETCHED_BYTES;
 
 /// Mailboxes at which a thing is left, where so many are named: one may be gone for ever.
 pub const MAIL_COPIES: usize = 2;
+/// Mailboxes that a group names.
+pub const MAX_GROUP_MAILBOXES: usize = 2;
+/// Events and ops of one group that wait to be left at its mailboxes. What finds no room reaches who is away from members.
+pub const MAX_POSTS: usize = 4_096;
 /// Deposits under way to one mailbox.
 pub const MAX_DEPOSITS_UNDER_WAY: usize = 64;
 /// Things taken of one mailbox in an hour: four full boxes. Past it the mailbox invents them.

@@ -37,6 +37,9 @@ pub enum Ask {
     /// "Give me what is pinned at this box."
     #[n(5)]
     Pinned(#[n(0)] BoxId),
+    /// "Keep a log under this id": whoever knows the id may leave things in it and fetch them, nobody takes them out.
+    #[n(6)]
+    Keep(#[n(0)] BoxId),
 }
 
 /// What a box is for, and why it should be kept.
@@ -67,13 +70,13 @@ pub enum Say {
     /// Whether a deposit is durable here; named by [`blob_id`].
     #[n(1)]
     Deposited(#[n(0)] BoxId, #[n(1)] BlobId, #[n(2)] Verdict),
-    /// One thing out of the asker's box, its place, and who left it.
+    /// One thing out of the asker's box or out of a log, its place, and who left it.
     #[n(2)]
     Mail(#[n(0)] BoxId, #[n(1)] u64, #[cbor(n(2), with = "minicbor::bytes")] Vec<u8>, #[n(3)] TransportKey),
     /// No more comes in answer to a fetch, and whether there is more.
     #[n(3)]
     End(#[n(0)] BoxId, #[n(1)] bool, #[n(2)] Verdict),
-    /// Something is in the listener's box.
+    /// Something is in the listener's box, or more in a log that it has read.
     #[n(4)]
     Waiting(#[n(0)] BoxId),
     /// What is pinned at a box, if it is kept here and something is.

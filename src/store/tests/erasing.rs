@@ -269,6 +269,7 @@ fn a_home_of_before_opens_and_loses_nothing_and_is_kept_as_others_are() {
         outbox: Vec::new(),
         key: None,
         ends: None,
+        kept: None,
     };
     let mut rows: Vec<(Key, Vec<u8>)> = (0..ROWS).map(|n| (session(n), value(n))).collect();
     rows.push((EventRow::key(said.id), encode(&said)));

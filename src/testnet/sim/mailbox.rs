@@ -2,7 +2,7 @@
 
 use super::{chance::Chance, device::Run, world::World};
 use crate::protocol::{
-    engine::rows::{self, BoxRow, ContactState, DeviceRow, MailRow, MailboxRow, MailboxState, OwedRow, Row},
+    engine::rows::{self, BoxRight, BoxRow, ContactState, DeviceRow, MailRow, MailboxRow, MailboxState, OwedRow, Row},
     view::{Direction, View},
     wire::{frame::Frame, mailbox::Say},
 };
@@ -32,6 +32,8 @@ pub(super) struct Mailboxes {
     /// A pair that is never connected, from the beginning or once each knows a box of the other.
     pub(super) strangers: Option<(usize, usize)>,
     pub(super) from_the_start: bool,
+    /// Whether the honest one keeps the group's log.
+    pub(super) keep_the_log: bool,
     seen: Vec<Vec<u8>>,
 }
 
@@ -56,11 +58,11 @@ impl Mailboxes {
                 _ => Manner::Lies,
             });
         }
-        // What is said in a group does not go by mail: somebody must be connected with both.
+        // Members' names do not go by mail: somebody must be connected with both.
         let part = !grouped && chance.permille(900);
         let strangers = part.then(|| (0, chance.between(1, people as u64 - 1) as usize));
         let from_the_start = chance.permille(300);
-        Self { people, manners, strangers, from_the_start, seen: Vec::new() }
+        Self { people, manners, strangers, from_the_start, keep_the_log: grouped, seen: Vec::new() }
     }
 
     /// A world without mailboxes.
@@ -163,6 +165,9 @@ impl World {
         let Some(honest) = self.devices.get(self.mailboxes.people) else { return Ok(()) };
         let boxes: Vec<BoxRow> = rows::all(&honest.store, b"").map_err(|error| error.to_string())?;
         for row in boxes {
+            if row.right == BoxRight::Log {
+                continue;
+            }
             let held = honest.store.scan(MailRow::TABLE, &row.id.0, None, Direction::Forward, 100);
             let held = held.map_err(|error| error.to_string())?.len();
             if held > 0 || row.kept.blobs != held as u64 {

@@ -86,6 +86,11 @@ pub(super) enum Wish {
         who: usize,
         mailbox: usize,
     },
+    /// To have the group's log kept there.
+    NameMailbox {
+        who: usize,
+        mailbox: usize,
+    },
 }
 
 /// A wish and how far it is.
@@ -234,6 +239,9 @@ pub(super) fn of_mailboxes(mailboxes: &Mailboxes) -> Vec<Goal> {
         want(Wish::Serve { who: mailbox, on: false, link: None });
         (0..mailboxes.people).for_each(|who| want(Wish::Use { who, mailbox }));
     }
+    if mailboxes.keep_the_log {
+        want(Wish::NameMailbox { who: HUB, mailbox: mailboxes.people });
+    }
     goals
 }
 
@@ -332,6 +340,13 @@ impl World {
             Wish::Use { who, mailbox } => match self.mailbox_link(*mailbox) {
                 Some(link) => Next::Ask(*who, Command::AddMailbox(MailboxAt::Link(link))),
                 None => Next::Wait,
+            },
+            Wish::NameMailbox { who, mailbox } => match self.joined_group(*who) {
+                Some(group) if self.has_boxes(*who) => {
+                    Next::Ask(*who, Command::NameGroupMailbox(group, self.devices[*mailbox].account))
+                }
+                None if self.left.contains(who) => Next::Done,
+                _ => Next::Wait,
             },
             Wish::Leave { who } => match self.joined_group(*who) {
                 Some(group) if *who != HUB || !inviting => Next::Ask(*who, Command::LeaveGroup(group)),
@@ -435,7 +450,7 @@ impl World {
             (Wish::Say { .. } | Wish::Meet { .. }, Outcome::Answered(Err(Refusal::Blocked { .. }))) => false,
             (Wish::Invite { .. }, Outcome::Answered(Ok(_) | Err(Refusal::NoSuchInvitation))) => false,
             (Wish::Say { .. }, Outcome::Answered(Err(Refusal::NotAMember | Refusal::NotConnected { .. }))) => false,
-            (Wish::NameGroup { .. }, Outcome::Answered(Err(Refusal::NotAMember))) => false,
+            (Wish::NameGroup { .. } | Wish::NameMailbox { .. }, Outcome::Answered(Err(Refusal::NotAMember))) => false,
             (_, Outcome::Answered(Ok(_))) => true,
             (_, Outcome::Unknown) => false,
             (wish, Outcome::Answered(Err(refusal))) => {

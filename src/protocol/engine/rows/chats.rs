@@ -119,6 +119,9 @@ pub struct EventRow {
     /// How it ends, if it does not last.
     #[n(13)]
     pub ends: Option<Ends>,
+    /// Of an own event in a group: when the first mailbox had it.
+    #[n(14)]
+    pub kept: Option<Millis>,
 }
 
 /// How a message ends that does not last.
@@ -154,7 +157,9 @@ impl Row for EventRow {
 
     fn cell(&self) -> Option<Cell> {
         Some(match &self.ends {
-            None | Some(Ends::Erased(_) | Ends::Unseen(_)) => Cell::lasting(self.chat),
+            None => Cell::lasting(self.chat),
+            // Nothing was said in what is left.
+            Some(Ends::Erased(_) | Ends::Unseen(_)) => return None,
             Some(Ends::AfterReading(_)) => Cell::until(self.chat, UNREAD_HOUR),
             Some(Ends::At(at)) => Cell::until(self.chat, hour_of(*at)),
         })
@@ -247,6 +252,35 @@ impl TimerRow {
     /// By chat.
     pub fn key(chat: ChatId) -> Key {
         Key::named(Self::TABLE, b"", chat)
+    }
+}
+
+/// A chat that is being cleared.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct ClearRow {
+    /// Which.
+    #[n(0)]
+    pub chat: ChatId,
+    /// Up to which place.
+    #[n(1)]
+    pub upto: ByteVec,
+    /// What stands behind this place is gone.
+    #[n(2)]
+    pub next: ByteVec,
+}
+
+impl Row for ClearRow {
+    const TABLE: Table = Table::Waiting;
+}
+
+impl ClearRow {
+    /// All of them.
+    pub const SCOPE: &[u8] = b"clear";
+
+    /// By chat.
+    pub fn key(chat: ChatId) -> Key {
+        Key::named(Self::TABLE, Self::SCOPE, chat)
     }
 }
 

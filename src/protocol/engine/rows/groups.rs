@@ -3,7 +3,7 @@
 use super::Row;
 use crate::protocol::{
     crypto::secret::Secret,
-    group::{ChainId, ReceiverChain, Role, SenderChain},
+    group::{ChainId, GroupMailbox, ReceiverChain, Role, SenderChain},
     ids::{AccountId, DeviceId, EventId, OpId},
     time::Millis,
     view::{Key, Table},
@@ -38,6 +38,10 @@ pub struct GroupRow {
     /// Whom this device invited and has not added yet.
     #[n(9)]
     pub invited: Vec<AccountId>,
+    /// The mailboxes that keep its log, as the ops say now; a copy for views.
+    #[n(10)]
+    #[cbor(default)]
+    pub mailboxes: Vec<GroupMailbox>,
 }
 
 /// The own place in a group.

@@ -3,10 +3,10 @@
 use super::Row;
 use crate::protocol::{
     crypto::envelope::Tag,
-    delivery::mailbox::Kept,
+    delivery::mailbox::{BoxSize, Kept},
     engine::record::Position,
     identity::bundle::{Address, BoxId},
-    ids::{AccountId, ChatId, DeviceId, TransportKey},
+    ids::{AccountId, ChatId, DeviceId, EventId, OpId, TransportKey},
     time::Millis,
     view::{Key, Table},
     wire::mailbox::{BlobId, Verdict},
@@ -150,6 +150,62 @@ impl OwedRow {
     }
 }
 
+// As a member of groups
+
+/// Something of a group that is to be left at its mailboxes: a message, or an op.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct PostRow {
+    /// What.
+    #[n(0)]
+    pub what: Posted,
+    /// Of an op: the rotations whose secrets it is told under.
+    #[n(1)]
+    pub under: Vec<OpId>,
+    /// Where it is durable.
+    #[n(2)]
+    pub left: Vec<(TransportKey, BoxId)>,
+}
+
+/// What a post is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(flat)]
+pub enum Posted {
+    /// An event of this device.
+    #[n(0)]
+    Event(#[n(0)] EventId),
+    /// An op of this device.
+    #[n(1)]
+    Op(#[n(0)] OpId),
+}
+
+impl Row for PostRow {
+    const TABLE: Table = Table::Post;
+}
+
+impl PostRow {
+    /// By group, in the order in which they were made.
+    pub fn key(group: OpId, place: u64) -> Key {
+        Key::at(Self::TABLE, group, place.to_be_bytes())
+    }
+}
+
+/// How far a group's log at a mailbox was read.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(transparent)]
+pub struct CursorRow(#[n(0)] pub u64);
+
+impl Row for CursorRow {
+    const TABLE: Table = Table::Mailbox;
+}
+
+impl CursorRow {
+    /// By mailbox and log.
+    pub fn key(node: TransportKey, id: BoxId) -> Key {
+        Key::named(Self::TABLE, [b"read", &node.0[..]].concat(), id.0)
+    }
+}
+
 // As one that serves
 
 /// Whether this node is a mailbox, and how full it is.
@@ -168,6 +224,10 @@ pub struct ServingRow {
     /// Boxes of guests.
     #[n(3)]
     pub guests: u64,
+    /// Logs of groups.
+    #[n(4)]
+    #[cbor(default)]
+    pub logs: u64,
 }
 
 impl Row for ServingRow {
@@ -250,6 +310,9 @@ pub enum BoxRight {
     /// None any more: it was closed.
     #[n(3)]
     Closed,
+    /// None is needed: it is a group's log, of whoever knows its id. The owner is who opened it.
+    #[n(4)]
+    Log,
 }
 
 impl Row for BoxRow {
@@ -265,6 +328,20 @@ impl BoxRow {
     /// Whether it is one of a ticket or a guest, which hold little.
     pub fn is_small(&self) -> bool {
         self.until.is_some()
+    }
+
+    /// How much it may hold.
+    pub fn size(&self) -> BoxSize {
+        match self.right {
+            BoxRight::Log => BoxSize::Log,
+            _ if self.is_small() => BoxSize::Small,
+            _ => BoxSize::Whole,
+        }
+    }
+
+    /// Whether this peer may empty and close it: nobody may where it is a log.
+    pub fn is_of(&self, peer: TransportKey) -> bool {
+        self.owner == peer && self.right != BoxRight::Log
     }
 }
 
@@ -289,6 +366,27 @@ impl OwnedBoxRow {
     }
 }
 
+/// That a log was opened by a device.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(transparent)]
+pub struct OpenedLogRow(#[n(0)] pub BoxId);
+
+impl Row for OpenedLogRow {
+    const TABLE: Table = Table::Box;
+}
+
+impl OpenedLogRow {
+    /// By opener and log.
+    pub fn key(opener: TransportKey, id: BoxId) -> Key {
+        Key::named(Self::TABLE, Self::scope(opener), id.0)
+    }
+
+    /// All of an opener.
+    pub fn scope(opener: TransportKey) -> Vec<u8> {
+        [b"log", &opener.0[..]].concat()
+    }
+}
+
 /// What whoever names a box may read: a sealed bundle.
 #[derive(Debug, Clone, Encode, Decode)]
 #[cbor(transparent)]
@@ -305,7 +403,7 @@ impl PinnedRow {
     }
 }
 
-/// What one sender has here, in all boxes.
+/// What one sender has here, in all boxes of people or in all logs.
 #[derive(Debug, Clone, Default, Encode, Decode)]
 #[cbor(transparent)]
 pub struct SenderRow(#[n(0)] pub Kept);
@@ -315,9 +413,12 @@ impl Row for SenderRow {
 }
 
 impl SenderRow {
-    /// By sender.
-    pub fn key(sender: TransportKey) -> Key {
-        Key::named(Self::TABLE, b"sender", sender)
+    /// By sender and kind of box.
+    pub fn key(sender: TransportKey, size: BoxSize) -> Key {
+        match size {
+            BoxSize::Whole | BoxSize::Small => Key::named(Self::TABLE, b"sender", sender),
+            BoxSize::Log => Key::named(Self::TABLE, b"log-sender", sender),
+        }
     }
 }
 

@@ -155,19 +155,59 @@ fn who_was_away_while_messages_ended_has_their_places_and_nobody_is_shunned() {
         assert_eq!(world.texts(at, group).len(), 4, "{at}");
         assert_eq!(world.texts(at, group), world.texts(1, group));
     }
+    // Its author has kept them for who had none of them, hidden: they come, and end once they are read.
+    assert!(holds(&world, 0, "59 passes"));
     world.connect(0, 2);
     world.pass(HOUR);
     assert_eq!(world.shunned, []);
-    assert_eq!(world.texts(0, group), world.texts(2, group));
+    assert_eq!(world.texts(2, group).len(), 64);
+    let unread = world.row::<rows::ChatRow>(2, &rows::ChatRow::key(chat)).unwrap().unread;
+    assert_eq!(unread, 63, "all but its own");
     for other in 1..3 {
         assert_eq!(world.confirmed(0, other, chat).0, 62, "{other} has every number that was meant for it");
     }
-    assert_eq!(unseen(&world, 2, chat), 0, "all were asked who can be");
+    assert_eq!(unseen(&world, 2, chat), 0, "all came");
+    read(&mut world, 2, chat, None);
     world.say(0, group, "in the end");
+    world.pass(3 * HOUR);
+    for at in 0..3 {
+        assert_eq!(world.texts(at, group), ["before", "after", "alone", "after all", "in the end"], "{at}");
+        assert!(!holds(&world, at, "passes"));
+    }
+}
+
+#[test]
+fn of_what_nobody_has_any_more_the_places_are_taken_and_told() {
+    let mut world = World::new(3);
+    let group = world.group();
+    let chat = ChatId::from(group);
+    world.say(0, group, "before");
     world.pass(MINUTE);
-    assert_eq!(world.texts(2, group).last().map(String::as_str), Some("in the end"));
+    world.part_all(2);
+    world.command(0, Command::SetTimer(chat, Some(HOUR))).unwrap();
+    (0..3).for_each(|n| world.say(0, group, &format!("{n} passes")));
+    world.command(0, Command::SetTimer(chat, None)).unwrap();
+    world.pass(MINUTE);
+    read(&mut world, 1, chat, None);
+    world.part(0, 1);
+    world.pass(30 * 24 * HOUR);
+    world.connect(0, 1);
+    assert!(!holds(&world, 0, "passes"), "nobody is waited for so long");
+    world.say(1, group, "after");
+    world.pass(MINUTE);
+    world.connect(1, 2);
+    world.pass(HOUR);
+    assert!(unseen(&world, 2, chat) > 0, "the author is still to be asked");
+    world.connect(0, 2);
+    world.pass(3 * HOUR);
+    assert_eq!(unseen(&world, 2, chat), 0, "all were asked who can be");
+    assert_eq!(world.shunned, []);
+    for at in 0..3 {
+        assert_eq!(world.texts(at, group), ["before", "after"], "{at}");
+    }
+    assert_eq!(world.confirmed(0, 2, chat).0, 4, "it waits for none of them");
     let unread = world.row::<rows::ChatRow>(2, &rows::ChatRow::key(chat)).unwrap().unread;
-    assert_eq!(unread, 4, "what ended is not counted");
+    assert_eq!(unread, 2, "what ended is not counted");
 }
 
 /// How many bodies a node looks for.

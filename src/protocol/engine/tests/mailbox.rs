@@ -29,6 +29,8 @@ fn world() -> World {
         let mailbox = world.account(MAILBOX);
         world.command(at, Command::AddMailbox(MailboxAt::Contact(mailbox))).unwrap();
     }
+    // What was told in the last minute would be told again by mail.
+    world.pass(seconds(90));
     world.part(SENDER, READER);
     world
 }
@@ -99,6 +101,28 @@ fn what_is_sent_to_one_who_is_away_is_read_after_the_sender_has_gone() {
     world.pass(seconds(3600));
     assert_eq!(mail(&world), 0);
     assert!(boxes(&world).iter().all(|row| row.kept.blobs == 0 && row.kept.bytes == 0));
+}
+
+#[test]
+fn what_may_be_lost_with_a_connection_is_told_again_by_mail() {
+    let mut world = World::new(3);
+    world.command(MAILBOX, Command::ServeMailbox(Serving::On)).unwrap();
+    let mailbox = world.account(MAILBOX);
+    for at in [READER, SENDER] {
+        world.command(at, Command::AddMailbox(MailboxAt::Contact(mailbox))).unwrap();
+        world.pass(seconds(90));
+    }
+    let owed = |world: &World| {
+        world.row::<rows::OwedRow>(READER, &rows::OwedRow::key(world.device(SENDER))).map(|row| row.positions.len())
+    };
+    world.part(SENDER, READER);
+    assert_eq!(owed(&world), None, "all was told long ago");
+    world.connect(SENDER, READER);
+    // The sender tells of another box; that it is known is said on a connection that breaks.
+    world.command(SENDER, Command::RemoveMailbox(mailbox)).unwrap();
+    world.command(SENDER, Command::AddMailbox(MailboxAt::Contact(mailbox))).unwrap();
+    world.part(SENDER, READER);
+    assert!(owed(&world).is_some_and(|positions| positions > 0));
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! A few engines on one clock, without a network: frames arrive at once, gossip passes the gates.
 
 mod anew;
+mod clear;
 mod contacts;
 mod damage;
 mod ends;
+mod group_mailbox;
 mod groups;
 mod mailbox;
 mod names;

@@ -100,6 +100,8 @@ command-timer = Choose how long the messages last that you write in a chat
     .examples =
         moim timer juno 1d
         moim timer juno off
+command-clear = Take what was said in a chat off this device; the others keep what they have
+    .examples = moim clear juno
 command-watch = Show what happens, as it happens
     .examples =
         moim watch
@@ -121,6 +123,16 @@ command-group-members = List the members of a group
     .examples = moim group members hiking
 command-group-rename = Give a group another name, for all
     .examples = moim group rename hiking "Sunday hikes"
+command-group-mailbox = Mailboxes that keep what is said in a group for members who are away
+    .examples =
+        moim group mailbox add hiking juno
+        moim group mailbox list hiking
+command-group-mailbox-add = Have what is said in a group kept by one of your mailboxes, or by your own node
+    .examples = moim group mailbox add hiking juno
+command-group-mailbox-remove = Have it kept there no more
+    .examples = moim group mailbox remove hiking juno
+command-group-mailbox-list = List the mailboxes of a group
+    .examples = moim group mailbox list hiking
 command-group-leave = Leave a group; the history stays
     .examples = moim group leave hiking
 command-mailbox = Nodes that keep mail for who is away
@@ -232,6 +244,8 @@ argument-after = Go on behind this cursor; 0 is the beginning (default: from now
 argument-group = A group: name or id
 argument-group-invite-who = Contacts: names or ids
 argument-group-new-name = The name of the group
+argument-group-mailbox-add-mailbox = One of your mailboxes, or your own name: your node, if it keeps mail
+argument-group-mailbox-remove-mailbox = A mailbox of the group: the name or id of whose node it is
 argument-group-rename-name = The new name
 argument-switch = on or off
 argument-mailbox-add-at = A contact, a mailbox link, or - to read the link from stdin

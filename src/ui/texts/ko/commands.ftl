@@ -100,6 +100,8 @@ command-timer = 내가 쓰는 메시지가 얼마나 남을지 정하기
     .examples =
         moim timer 준호 1d
         moim timer 준호 off
+command-clear = 대화에서 나눈 말을 이 기기에서 지우기. 상대에게 있는 것은 그대로 남습니다
+    .examples = moim clear 준호
 command-watch = 일어나는 일을 바로 보기
     .examples =
         moim watch
@@ -121,6 +123,16 @@ command-group-members = 모임 구성원 목록
     .examples = moim group members 등산
 command-group-rename = 모두에게 보이는 모임 이름 바꾸기
     .examples = moim group rename 등산 "일요 등산"
+command-group-mailbox = 자리를 비운 구성원을 위해 모임의 대화를 맡아 두는 우편함
+    .examples =
+        moim group mailbox add hiking juno
+        moim group mailbox list hiking
+command-group-mailbox-add = 내 우편함이나 내 노드에 모임의 대화 맡기기
+    .examples = moim group mailbox add hiking juno
+command-group-mailbox-remove = 그곳에 더 맡기지 않기
+    .examples = moim group mailbox remove hiking juno
+command-group-mailbox-list = 모임의 우편함 보기
+    .examples = moim group mailbox list hiking
 command-group-leave = 모임에서 나가기 (대화 기록은 남음)
     .examples = moim group leave 등산
 command-mailbox = 자리에 없는 사람의 우편을 맡는 노드
@@ -232,6 +244,8 @@ argument-after = 이 위치 다음부터. 0은 처음 (기본: 지금부터)
 argument-group = 모임: 이름 또는 ID
 argument-group-invite-who = 친구: 이름 또는 ID
 argument-group-new-name = 모임 이름
+argument-group-mailbox-add-mailbox = 내 우편함, 또는 내 이름 (우편을 맡는 내 노드)
+argument-group-mailbox-remove-mailbox = 모임의 우편함: 그 노드 주인의 이름이나 ID
 argument-group-rename-name = 새 이름
 argument-switch = on 또는 off
 argument-mailbox-add-at = 친구, 우편함 링크, 또는 표준 입력에서 링크를 읽는 -

@@ -1,0 +1,273 @@
+//! The logs of one's groups at the mailboxes that they name: opened where there is none, read by a cursor.
+//!
+//! A mailbox is not believed: a frame that does not open is nothing, and what one holds proves itself as if it had come by
+//! gossip. The cursor is kept with what it has passed, in one commit. Where something found no room here, or is in memory
+//! alone, the cursor stays, and the log is read on from there once what was lacking has come.
+
+use super::{
+    Timer,
+    mailbox_mail::Use,
+    rows::{CursorRow, MailboxRow, MailboxState},
+    turn::{Step, Turn},
+};
+use crate::protocol::{
+    group::{FrameContent, GossipKeys, SignedOp},
+    identity::bundle::BoxId,
+    ids::{OpId, TransportKey},
+    wire::{frame::Frame, mailbox::Ask},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// The wait before a log is read that has more: somebody may still be writing…
+const READ_AFTER: Duration = Duration::from_secs(2);
+/// …and where members are connected, from whom it comes by itself.
+const READ_BEHIND_GOSSIP_AFTER: Duration = Duration::from_secs(15);
+
+/// The logs that are read. May be lost.
+#[derive(Debug, Default)]
+pub(super) struct Logs {
+    of_groups: BTreeMap<OpId, BTreeSet<At>>,
+    logs: BTreeMap<At, Log>,
+    /// Those that have more.
+    waiting: BTreeSet<At>,
+    timed: bool,
+}
+
+/// A log, by mailbox and id.
+type At = (TransportKey, BoxId);
+
+#[derive(Debug)]
+struct Log {
+    group: OpId,
+    /// The rotation whose secret it is of.
+    op: OpId,
+    /// How far it was read in this run; from the kept cursor where that is not known.
+    read: Option<u64>,
+    /// Whether something on the way there is to be read again.
+    missed: bool,
+}
+
+impl Turn<'_> {
+    /// Which logs are read follows from the group's mailboxes and secrets.
+    pub(super) fn follow_logs(&mut self, group: OpId) -> Step {
+        let memory = self.group(group)?;
+        let mut now = BTreeMap::new();
+        for mailbox in &memory.membership.meta.mailboxes {
+            for held in &memory.secrets {
+                now.insert((mailbox.node, GossipKeys::derive(&held.secret).mailbox()), held.op);
+            }
+        }
+        let before = self.mem.logs.of_groups.insert(group, now.keys().copied().collect()).unwrap_or_default();
+        for gone in before.iter().filter(|at| !now.contains_key(at)) {
+            self.mem.logs.logs.remove(gone);
+            self.delete(CursorRow::key(gone.0, gone.1));
+        }
+        let mut nodes = BTreeSet::new();
+        for (at, op) in now {
+            if !before.contains(&at) {
+                self.mem.logs.logs.insert(at, Log { group, op, read: None, missed: false });
+                nodes.insert(at.0);
+            }
+        }
+        for mailbox in memory.membership.meta.mailboxes.iter().filter(|mailbox| nodes.contains(&mailbox.node)) {
+            if self.is_there(mailbox.node) {
+                self.look_into_logs(mailbox.node)?;
+            } else {
+                self.reach(mailbox.node, mailbox.addresses.iter().map(ToString::to_string).collect());
+            }
+            self.set_mailbox_timer();
+        }
+        Ok(())
+    }
+
+    /// The group is over for this device.
+    pub(super) fn unfollow_logs(&mut self, group: OpId) -> Step {
+        for (node, id) in self.mem.logs.of_groups.remove(&group).unwrap_or_default() {
+            self.mem.logs.logs.remove(&(node, id));
+            self.delete(CursorRow::key(node, id));
+            self.forget_mailbox(node)?;
+        }
+        Ok(())
+    }
+
+    /// Opens and reads the logs at a mailbox that is there.
+    pub(super) fn look_into_logs(&mut self, node: TransportKey) -> Step {
+        let opens = self.may_have_logs_at(node)?;
+        for (at, group, op) in self.logs_at(node) {
+            let memory = self.group(group)?;
+            if opens && self.secret_in_force(&memory).is_some_and(|held| held.op == op) {
+                self.mem.mail.opening.insert(at);
+                self.ask_mailbox(node, Ask::Keep(at.1));
+            }
+            self.fetch(node, at.1)?;
+        }
+        Ok(())
+    }
+
+    /// Every mailbox of a group that is there is looked into.
+    pub(super) fn look_into_all_logs(&mut self) -> Step {
+        let nodes: BTreeSet<TransportKey> = self.mem.logs.logs.keys().map(|(node, _)| *node).collect();
+        for node in nodes {
+            if self.is_there(node) {
+                self.look_into_logs(node)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn logs_at(&self, node: TransportKey) -> Vec<(At, OpId, OpId)> {
+        let of_node = self.mem.logs.logs.range((node, BoxId([0; 16]))..=(node, BoxId([255; 16])));
+        of_node.map(|(at, log)| (*at, log.group, log.op)).collect()
+    }
+
+    /// The groups whose logs a node keeps.
+    pub(super) fn groups_at(&self, node: TransportKey) -> BTreeSet<OpId> {
+        self.logs_at(node).into_iter().map(|(_, group, _)| group).collect()
+    }
+
+    /// Whether there is any log to read.
+    pub(super) fn has_logs(&self) -> bool {
+        !self.mem.logs.logs.is_empty()
+    }
+
+    /// Whether a node keeps a log of a group.
+    pub(super) fn keeps_logs(&self, node: TransportKey) -> bool {
+        !self.logs_at(node).is_empty()
+    }
+
+    /// The group whose log this is.
+    pub(super) fn log_group(&self, node: TransportKey, id: BoxId) -> Option<OpId> {
+        self.mem.logs.logs.get(&(node, id)).map(|log| log.group)
+    }
+
+    /// Whether the node is this one, keeps a box of this device, or is a contact's.
+    fn may_have_logs_at(&self, node: TransportKey) -> Step<bool> {
+        if self.mem.mail.own == Some(node) {
+            return Ok(self.serving()?.on);
+        }
+        let own: Option<MailboxRow> = self.mailbox(node)?;
+        if own.is_some_and(|row| row.state == MailboxState::Active) {
+            return Ok(true);
+        }
+        match self.device_of(node)? {
+            Some(device) => self.is_friend(device.account),
+            None => Ok(false),
+        }
+    }
+
+    /// A log was opened, or was there: what waited for that is left in it.
+    pub(super) fn log_opened(&mut self, node: TransportKey, id: BoxId) -> Step {
+        let Some(group) = self.log_group(node, id) else { return Ok(()) };
+        self.mem.mail.resting.remove(&(node, id));
+        self.resume_posts(group)
+    }
+
+    /// A mailbox says that a log has more.
+    pub(super) fn log_grew(&mut self, node: TransportKey, id: BoxId) {
+        let Some(group) = self.log_group(node, id) else { return };
+        self.mem.logs.waiting.insert((node, id));
+        if std::mem::replace(&mut self.mem.logs.timed, true) {
+            return;
+        }
+        let members = self.mem.groups.get(&group).map(|memory| &memory.membership);
+        let mut there = self.mem.peers.values().flatten();
+        let gossips = members.is_some_and(|members| there.any(|device| members.owner(device).is_some()));
+        let wait = if gossips { READ_BEHIND_GOSSIP_AFTER } else { READ_AFTER };
+        self.mem.timers.insert((self.now.plus(wait), Timer::Logs));
+    }
+
+    /// The timer for logs that have more.
+    pub(super) fn logs_due(&mut self) -> Step {
+        self.mem.logs.timed = false;
+        for (node, id) in std::mem::take(&mut self.mem.logs.waiting) {
+            if self.is_there(node) && self.mem.logs.logs.contains_key(&(node, id)) {
+                self.fetch(node, id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Something came that was lacking before: logs in which something was missed are read again from there.
+    pub(super) fn read_logs_again(&mut self, group: OpId) {
+        let ats = self.mem.logs.of_groups.get(&group).cloned().unwrap_or_default();
+        for at in ats {
+            if let Some(log) = self.mem.logs.logs.get_mut(&at).filter(|log| log.missed) {
+                log.read = None;
+                self.log_grew(at.0, at.1);
+            }
+        }
+    }
+
+    /// A mailbox went: its logs are read on from the kept cursors.
+    pub(super) fn logs_went(&mut self, node: TransportKey) {
+        let of_node = self.mem.logs.logs.range_mut((node, BoxId([0; 16]))..=(node, BoxId([255; 16])));
+        of_node.for_each(|(_, log)| log.read = None);
+    }
+
+    /// Behind which place a box is fetched: of a log, what is not read yet; of one's own box, all that is in it.
+    pub(super) fn fetched_from(&mut self, node: TransportKey, id: BoxId) -> Step<u64> {
+        let kept = self.read::<CursorRow>(&CursorRow::key(node, id))?.map_or(0, |CursorRow(place)| place);
+        let Some(log) = self.mem.logs.logs.get_mut(&(node, id)) else { return Ok(0) };
+        log.missed &= log.read.is_some();
+        Ok(*log.read.get_or_insert(kept))
+    }
+
+    /// A frame out of a log.
+    pub(super) fn frame_came(&mut self, node: TransportKey, id: BoxId, place: u64, frame: &[u8]) -> Step {
+        if !self.is_fetched(node, id, place) {
+            return Ok(());
+        }
+        let Some(Log { group, op, .. }) = self.mem.logs.logs.get(&(node, id)) else { return Ok(()) };
+        let (group, op) = (*group, *op);
+        let memory = self.group(group)?;
+        let held = memory.secrets.iter().find(|held| held.op == op);
+        let content = held.and_then(|held| GossipKeys::derive(&held.secret).open(frame));
+        drop(memory);
+        self.count_mail(node, if content.is_some() { Use::Some } else { Use::None });
+        let settled = match content {
+            Some(FrameContent::Event(bytes)) => self.logged_event(group, &bytes)?,
+            Some(FrameContent::Op(bytes)) => self.logged_op(group, &bytes)?,
+            Some(FrameContent::Bundle(_) | FrameContent::Unheard) | None => true,
+        };
+        let Some(log) = self.mem.logs.logs.get_mut(&(node, id)) else { return Ok(()) };
+        log.read = Some(place);
+        log.missed |= !settled;
+        if !log.missed {
+            self.put(CursorRow::key(node, id), &CursorRow(place));
+        }
+        Ok(())
+    }
+
+    /// Whether nothing of it was dropped for want of room.
+    fn logged_event(&mut self, group: OpId, bytes: &[u8]) -> Step<bool> {
+        self.no_room = false;
+        self.group_event_came(group, bytes)?;
+        Ok(!self.no_room)
+    }
+
+    /// Whether it is in the graph, or never will be.
+    fn logged_op(&mut self, group: OpId, bytes: &[u8]) -> Step<bool> {
+        let Ok(op) = SignedOp::parse(bytes) else { return Ok(true) };
+        self.gossiped_op(group, bytes)?;
+        let waits =
+            self.mem.ops_aside.get(&group).is_some_and(|aside| aside.iter().any(|(_, held)| held.id() == op.id()));
+        Ok(!waits)
+    }
+
+    /// Asks a mailbox for something, which may be this node itself.
+    pub(super) fn ask_mailbox(&mut self, node: TransportKey, ask: Ask) {
+        if self.mem.mail.own == Some(node) {
+            self.to_self.push_back(Frame::Ask(ask));
+        } else {
+            self.send(node, &Frame::Ask(ask));
+        }
+    }
+
+    /// Whether a mailbox can be asked now.
+    pub(super) fn is_there(&self, node: TransportKey) -> bool {
+        self.mem.peers.contains_key(&node) || self.mem.mail.own == Some(node)
+    }
+}

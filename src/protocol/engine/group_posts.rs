@@ -1,0 +1,252 @@
+//! What this device says in a group, and does to it, left at the mailboxes that the group names: for who is away when
+//! nobody else who has it will be there.
+//!
+//! A post is an id, and where it lies already. It is sealed when it is left, always to the same bytes, so that a mailbox
+//! keeps it once however often it is left. A message is left only if somebody has not confirmed it after a moment, and
+//! under the secret in force then; an op under those that were in force when it was made, since it may end them.
+
+use super::{
+    GroupMemory, Timer,
+    feed::{FeedEntry, Progress},
+    group_ops::member_devices,
+    mailbox_send::{Leaving, LeftWhat},
+    rows::{EventRow, PostRow, Posted, RawRow, Row, parse},
+    turn::{Step, Turn},
+};
+use crate::protocol::{
+    group::{FrameContent, GossipKeys, GroupEvent, GroupMailbox},
+    identity::bundle::{BoxId, MailboxBox},
+    ids::{ChatId, EventId, OpId, TransportKey},
+    time::{Millis, minutes},
+    view::{Direction, View},
+    wire::limits::{MAX_DEPOSITS_UNDER_WAY, MAX_POSTS},
+};
+use std::{sync::Arc, time::Duration};
+
+/// How long members are waited for before a message is left at a mailbox.
+const GRACE: Duration = Duration::from_secs(5);
+/// The first wait before mailboxes that could not be reached, or refused, are tried again; each is twice as long…
+const AGAIN_AFTER: Duration = Duration::from_secs(20);
+/// …up to this one.
+const LONGEST_WAIT: Duration = minutes(10);
+/// Posts looked at in one step.
+const PAGE: usize = 64;
+
+/// What is remembered of the posts of one group. May be lost.
+#[derive(Debug, Default)]
+pub(super) struct Posts {
+    count: usize,
+    last: u64,
+    /// The posts before this place need nothing now.
+    next: u64,
+    timer: Option<Millis>,
+    /// How often in a row looking over them again came to nothing.
+    tries: u32,
+}
+
+impl Turn<'_> {
+    /// Something of this device is to be left at the group's mailboxes.
+    pub(super) fn post_to_group(&mut self, group: OpId, what: Posted, under: Vec<OpId>) -> Step {
+        if self.group(group)?.membership.meta.mailboxes.is_empty() {
+            return Ok(());
+        }
+        let posts = self.posts(group)?;
+        if posts.count >= MAX_POSTS {
+            return Ok(());
+        }
+        (posts.count, posts.last) = (posts.count + 1, posts.last + 1);
+        let place = posts.last;
+        self.put(PostRow::key(group, place), &PostRow { what, under, left: Vec::new() });
+        self.set_posts_timer(group, GRACE)
+    }
+
+    /// Posts are looked over from the front, soon: there is a network, a mailbox, or a secret that there was not.
+    pub(super) fn resume_posts(&mut self, group: OpId) -> Step {
+        let posts = self.posts(group)?;
+        posts.next = 0;
+        if posts.count > 0 { self.set_posts_timer(group, GRACE) } else { Ok(()) }
+    }
+
+    fn set_posts_timer(&mut self, group: OpId, wait: Duration) -> Step {
+        let due = self.now.plus(wait);
+        let posts = self.posts(group)?;
+        if posts.timer.is_none_or(|at| at > due) {
+            posts.timer = Some(due);
+            self.mem.timers.insert((due, Timer::Posts(group)));
+        }
+        Ok(())
+    }
+
+    /// The timer for posts.
+    pub(super) fn posts_due(&mut self, group: OpId) -> Step {
+        let posts = self.posts(group)?;
+        (posts.timer, posts.next) = (None, 0);
+        posts.tries = posts.tries.saturating_add(1);
+        self.leave_posts(group)
+    }
+
+    /// A mailbox is there: whatever waited for it is left now.
+    pub(super) fn leave_posts_at(&mut self, node: TransportKey) -> Step {
+        for group in self.groups_at(node) {
+            self.posts(group)?.next = 0;
+            self.attempt(|turn| turn.leave_posts(group))?;
+        }
+        Ok(())
+    }
+
+    /// Leaves posts, as many as the windows allow.
+    pub(super) fn leave_posts(&mut self, group: OpId) -> Step {
+        if !self.mem.online || self.posts(group)?.count == 0 || !self.has_graph(group)? {
+            return Ok(());
+        }
+        let memory = self.group(group)?;
+        for mailbox in &memory.membership.meta.mailboxes {
+            self.drop_silent(mailbox.node, |what| matches!(what, LeftWhat::Post(of, _) if of == group));
+        }
+        let mut waits = false;
+        loop {
+            let from = self.posts(group)?.next.to_be_bytes();
+            let page = self.scan(PostRow::TABLE, group.as_ref(), Some(&from), Direction::Forward, PAGE)?;
+            if page.is_empty() {
+                break;
+            }
+            for (place, bytes) in page {
+                let Ok(place) = place.try_into().map(u64::from_be_bytes) else { continue };
+                match self.leave_post(group, &memory, place, parse(&bytes)?)? {
+                    Leaving::Stop => return self.leave_again(group),
+                    Leaving::Waits => waits = true,
+                    Leaving::Enough => {}
+                }
+                self.posts(group)?.next = place + 1;
+            }
+        }
+        if waits { self.leave_again(group) } else { Ok(()) }
+    }
+
+    fn leave_again(&mut self, group: OpId) -> Step {
+        let tries = self.posts(group)?.tries.min(8);
+        self.set_posts_timer(group, (AGAIN_AFTER * (1 << tries)).min(LONGEST_WAIT))
+    }
+
+    fn leave_post(&mut self, group: OpId, memory: &Arc<GroupMemory>, place: u64, row: PostRow) -> Step<Leaving> {
+        let Some(content) = self.post_content(memory, row.what)? else { return self.drop_post(group, place) };
+        let Some(targets) = self.targets(memory, &row) else { return Ok(Leaving::Waits) };
+        if targets.is_empty() {
+            return self.drop_post(group, place);
+        }
+        let what = LeftWhat::Post(group, place);
+        for (mailbox, keys) in targets {
+            let at = MailboxBox { node: mailbox.node, id: keys.mailbox(), addresses: mailbox.addresses };
+            if self.rests(at.node, at.id) || self.is_under_way(at.node, what) {
+                continue;
+            }
+            if !self.is_there(at.node) {
+                self.seek_mailbox(&at);
+            } else if self.under_way_to(at.node) >= MAX_DEPOSITS_UNDER_WAY {
+                return Ok(Leaving::Stop);
+            } else if let Ok(frame) = keys.seal_for_log(&content) {
+                self.leave(&at, what, frame);
+            }
+        }
+        Ok(Leaving::Waits)
+    }
+
+    fn drop_post(&mut self, group: OpId, place: u64) -> Step<Leaving> {
+        self.delete(PostRow::key(group, place));
+        let posts = self.posts(group)?;
+        posts.count = posts.count.saturating_sub(1);
+        Ok(Leaving::Enough)
+    }
+
+    /// What is to be left; `None` where everybody has it, or nobody should any more.
+    fn post_content(&mut self, memory: &GroupMemory, what: Posted) -> Step<Option<FrameContent>> {
+        match what {
+            Posted::Op(id) => Ok(memory.graph.op(&id).map(|op| FrameContent::Op(op.to_bytes()))),
+            Posted::Event(id) => {
+                let Some(event) = self.event(id)? else { return Ok(None) };
+                let Some(RawRow(bytes)) = self.read(&RawRow::key(id))? else { return Ok(None) };
+                let lacking = self.somebody_lacks(memory, &event, &bytes)?;
+                Ok(lacking.then_some(FrameContent::Event(bytes)))
+            }
+        }
+    }
+
+    /// Whether a member that an event is meant for has not confirmed it on some device.
+    pub(super) fn somebody_lacks(&self, memory: &GroupMemory, event: &EventRow, bytes: &[u8]) -> Step<bool> {
+        let Ok(heads) = GroupEvent::parse(bytes).map(|event| event.heads.clone()) else { return Ok(false) };
+        for device in member_devices(&memory.membership).filter(|device| *device != event.device) {
+            let meant = memory
+                .membership
+                .owner(&device)
+                .and_then(|account| memory.membership.members.get(&account))
+                .is_some_and(|member| memory.graph.within(&member.joined, &heads));
+            if meant && !self.was_delivered(event.chat, device, event.no)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Where something is still to be left, and under which keys; `None` where there are none to leave it under now.
+    fn targets(&self, memory: &GroupMemory, row: &PostRow) -> Option<Vec<(GroupMailbox, GossipKeys)>> {
+        let keys: Vec<GossipKeys> = match row.what {
+            Posted::Event(_) => vec![GossipKeys::derive(&self.secret_in_force(memory)?.secret)],
+            Posted::Op(_) => {
+                let told_under = memory.secrets.iter().filter(|held| row.under.contains(&held.op));
+                told_under.map(|held| GossipKeys::derive(&held.secret)).collect()
+            }
+        };
+        let lies_there = |node: TransportKey, id: BoxId| match row.what {
+            Posted::Event(_) => row.left.iter().any(|(left, _)| *left == node),
+            Posted::Op(_) => row.left.contains(&(node, id)),
+        };
+        let mut targets = Vec::new();
+        for mailbox in &memory.membership.meta.mailboxes {
+            let open = keys.iter().filter(|keys| !lies_there(mailbox.node, keys.mailbox()));
+            targets.extend(open.map(|keys| (mailbox.clone(), keys.clone())));
+        }
+        Some(targets)
+    }
+
+    /// A post is durable at a mailbox.
+    pub(super) fn note_posted(&mut self, group: OpId, place: u64, node: TransportKey, id: BoxId) -> Step {
+        let key = PostRow::key(group, place);
+        let Some(mut row) = self.read::<PostRow>(&key)? else { return Ok(()) };
+        self.posts(group)?.tries = 0;
+        let first = row.left.is_empty();
+        row.left.push((node, id));
+        self.put(key, &row);
+        if let (Posted::Event(event), true) = (row.what, first) {
+            self.note_kept(group, node, event)?;
+        }
+        let memory = self.group(group)?;
+        self.leave_post(group, &memory, place, row).map(|_| ())
+    }
+
+    /// The first mailbox has a message: the views are told.
+    fn note_kept(&mut self, group: OpId, node: TransportKey, id: EventId) -> Step {
+        let Some(mut event) = self.event(id)? else { return Ok(()) };
+        event.kept = Some(self.now);
+        self.put(EventRow::key(id), &event);
+        let memory = self.group(group)?;
+        let mailbox = memory.membership.meta.mailboxes.iter().find(|mailbox| mailbox.node == node);
+        let Some(by) = mailbox.map(|mailbox| mailbox.account) else { return Ok(()) };
+        self.tell(&FeedEntry::Receipt { chat: ChatId::from(group), by, state: Progress::Mailbox, ids: vec![id] })
+    }
+
+    /// What was under way to a mailbox of a group is lost or was refused.
+    pub(super) fn post_again(&mut self, group: OpId) -> Step {
+        self.posts(group)?.next = 0;
+        self.leave_again(group)
+    }
+
+    fn posts(&mut self, group: OpId) -> Step<&mut Posts> {
+        if !self.mem.posts.contains_key(&group) {
+            let count = self.scan(PostRow::TABLE, group.as_ref(), None, Direction::Forward, MAX_POSTS)?.len();
+            let last = self.scan(PostRow::TABLE, group.as_ref(), None, Direction::Backward, 1)?.pop();
+            let last = last.and_then(|(place, _)| place.try_into().ok()).map_or(0, u64::from_be_bytes);
+            self.mem.posts.insert(group, Posts { count, last, ..Posts::default() });
+        }
+        Ok(self.mem.posts.entry(group).or_default())
+    }
+}
