@@ -57,6 +57,8 @@
 
 #[cfg(feature = "node")]
 pub mod api;
+#[cfg(feature = "node")]
+pub mod archive;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "node")]

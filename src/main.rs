@@ -11,8 +11,11 @@ use moim::{
     api::{
         ApiError, Client, Reason, Served,
         config::{AutoJoin, Config},
-        types::{BenchResult, DemoEnding, DemoStep, Identity, Ready, TestnetResult, WordsResult},
+        types::{
+            BackupResult, BenchResult, DemoEnding, DemoStep, Identity, Ready, RestoreResult, TestnetResult, WordsResult,
+        },
     },
+    archive,
     cli::{self, AskPassphrase, NewHome, Runtime, Start, Surroundings},
     net::Mdns,
     node::NodeConfig,
@@ -49,6 +52,15 @@ impl Runtime for Machine {
 
     async fn words(&self, home: &Path, ask: &AskPassphrase<'_>) -> Result<WordsResult, ApiError> {
         homes::words(home, ask).await
+    }
+
+    async fn backup(&self, home: &Path, file: &Path, ask: &AskPassphrase<'_>) -> Result<BackupResult, ApiError> {
+        let words = homes::recovery_words(home, ask).await?;
+        archive::back_up(&mut self.connect(home, ask).await?, &words, file).await
+    }
+
+    async fn restore(&self, home: &Path, file: &Path, new: NewHome) -> Result<RestoreResult, ApiError> {
+        homes::restore(home, file, new).await
     }
 
     async fn connect(&self, home: &Path, ask: &AskPassphrase<'_>) -> Result<Client, ApiError> {

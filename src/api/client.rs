@@ -323,6 +323,7 @@ impl From<NodeError> for ApiError {
             NodeError::Net(NetError::Listen { address, why, kind }) => cannot_listen(&address, &why, kind),
             NodeError::Net(_) => Self::new(Reason::Network).with("detail", error.to_string()),
             NodeError::StillBusy => Self::new(Reason::StillBusy),
+            NodeError::Restore(_) => Self::new(Reason::BackupDamaged),
             NodeError::Begin(_) | NodeError::NoRandomness(_) | NodeError::Thread(_) => Self::internal(error),
         }
     }

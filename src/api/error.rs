@@ -152,6 +152,7 @@ reasons! {
     BadParams = "bad-params", Usage, "the parameters do not fit the method: {detail}", "moim help guide lists what each method takes";
     BatchTooLong = "batch-too-long", Limit, "the answers of this batch are too long together; this was not done", "ask for it in a batch of its own";
     Ambiguous = "ambiguous", Ambiguous, "“{given}” means more than one: {candidates}", "use the id, or @name for a contact and #name for a group";
+    NoWords = "no-words", Usage, "the 24 words are needed, and there is no terminal to ask for them", "--restore-words-file FILE reads them from a file";
     // The home and its node
     NoHome = "no-home", NotFound, "there is no moim home in {home}", "moim init --name NAME makes one";
     HomeExists = "home-exists", Conflict, "there is a moim home in {home} already", "--home DIR chooses another";
@@ -214,6 +215,13 @@ reasons! {
     OtherTestnet = "other-testnet", Conflict, "{folder} holds a testnet of another seed", "give that seed, remove the folder, or choose another with --home";
     DidNotHappen = "did-not-happen", Timeout, "this did not happen in time: {what}", "please report it with the output of MOIM_LOG=debug";
     Interrupted = "interrupted", Internal, "it was interrupted", "start it again";
+    // Backups
+    FileExists = "file-exists", Conflict, "there is a file {path} already", "choose another name: a backup replaces nothing";
+    NotABackup = "not-a-backup", Usage, "{path} is not a backup of moim", "moim backup FILE makes one";
+    BackupOfOtherAccount = "backup-of-other-account", Auth, "these words do not open this backup", "it opens with the 24 words of the account that it is of";
+    BackupDamaged = "backup-damaged", Io, "the backup is cut short or damaged", "nothing was made of it: use another copy";
+    BackupNewer = "backup-newer", Usage, "a newer moim wrote this backup", "restore it with that version";
+    BackupTooCostly = "backup-too-costly", Limit, "the file asks for more work to open it than any backup needs", "it was not made by moim: use another copy";
     // The system
     DiskFull = "disk-full", Io, "the disk is full", "make room: the node goes on by itself";
     NoAccess = "no-access", Permission, "{path} is not yours to read or write: {detail}", "run moim as the user it belongs to, or choose another home with --home";

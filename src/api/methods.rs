@@ -133,6 +133,8 @@ methods! {
     OutboxList "outbox.list" (Nothing) -> OutboxResult;
     /// Takes a message back that nobody has yet.
     OutboxCancel "outbox.cancel" (CancelParams) -> CancelResult;
+    /// The next part of what a backup holds.
+    BackupPage "backup.page" (BackupPageParams) -> BackupPageResult;
     /// Starts a stream of events on this connection.
     Watch "watch" (WatchParams) -> WatchResult;
 }

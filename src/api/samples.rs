@@ -64,6 +64,7 @@ pub(crate) fn answer(method: &str, name: &str) -> Value {
         "outbox.list" => json!({"v": 1, "waiting": [{"id": ID, "chat": ID, "to": {"id": ID, "name": name},
             "state": "mailbox", "why": "in_mailbox", "since": AT}]}),
         "outbox.cancel" => json!({"v": 1, "id": ID, "withdrawn": 1, "under_way": 0, "mailbox": 0, "delivered": 0}),
+        "backup.page" => json!({"v": 1, "items": ["gQA="], "next": "00", "damaged": 0}),
         "watch" => json!({"v": 1, "cursor": 7}),
         other => panic!("no sample of {other}"),
     }

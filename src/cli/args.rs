@@ -49,6 +49,10 @@ pub(super) struct Global {
 pub(super) enum Command {
     Init(Init),
     Words,
+    Backup {
+        file: PathBuf,
+    },
+    Restore(Restore),
     Profile {
         #[arg(long)]
         name: Option<String>,
@@ -151,6 +155,15 @@ pub(super) enum Command {
 pub(super) struct Init {
     #[arg(long)]
     pub name: String,
+    #[arg(long)]
+    pub no_passphrase: bool,
+    #[arg(long, value_name = "FILE")]
+    pub restore_words_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Restore {
+    pub file: PathBuf,
     #[arg(long)]
     pub no_passphrase: bool,
     #[arg(long, value_name = "FILE")]

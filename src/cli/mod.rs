@@ -4,6 +4,7 @@
 //! stdout, messages to stderr, and the exit code is that of [`ErrorCode`](crate::api::ErrorCode).
 
 mod args;
+mod backup;
 mod generate;
 mod groups;
 mod help;
@@ -112,6 +113,8 @@ impl<R: Runtime> Session<'_, R> {
         match command {
             Command::Init(init) => node::init(self, init).await,
             Command::Words => node::words(self).await,
+            Command::Backup { file } => backup::backup(self, file).await,
+            Command::Restore(restore) => backup::restore(self, restore).await,
             Command::Profile { name } => node::profile(self, name).await,
             Command::Up(up) => node::up(self, up).await,
             Command::Down => node::down(self).await,

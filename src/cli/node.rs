@@ -25,20 +25,7 @@ use toml::Value;
 use zeroize::Zeroizing;
 
 pub(super) async fn init<R: Runtime>(session: &mut Session<'_, R>, init: Init) -> Result<(), Stop> {
-    let passphrase = match (init.no_passphrase, &session.passphrase) {
-        // Not said to the parser: one of the two may stand before the command, where it does not see both.
-        (true, PassphraseSource::File(_)) => {
-            let conflict = ApiError::new(Reason::Conflicting).with("given", "--no-passphrase");
-            return Err(conflict.with("other", "--passphrase-file").into());
-        }
-        (true, _) => None,
-        (false, PassphraseSource::Nobody) => return Err(ApiError::new(Reason::NoNewPassphrase).into()),
-        (false, PassphraseSource::Prompt { .. }) => {
-            let asked = PassphraseSource::Prompt { prompt: session.out.texts.get("ask-new-passphrase") };
-            Some(asked.choose(&session.out.texts.get("ask-again"))?)
-        }
-        (false, source) => Some(source.choose("")?),
-    };
+    let passphrase = new_passphrase(session, init.no_passphrase)?;
     let words = match &init.restore_words_file {
         Some(path) => Some(Zeroizing::new(fs::read_to_string(path).map_err(|error| ApiError::file(path, &error))?)),
         None => None,
@@ -48,6 +35,27 @@ pub(super) async fn init<R: Runtime>(session: &mut Session<'_, R>, init: Init) -
     session.out.result(&own, |out| identity(out, &own))?;
     session.out.say(if restored { "init-restored" } else { "init-next" }, &[]);
     Ok(())
+}
+
+/// What is to protect a new home; `None`: nothing.
+pub(super) fn new_passphrase<R: Runtime>(
+    session: &Session<'_, R>,
+    without: bool,
+) -> Result<Option<Zeroizing<String>>, Stop> {
+    match (without, &session.passphrase) {
+        // Not said to the parser: one of the two may stand before the command, where it does not see both.
+        (true, PassphraseSource::File(_)) => {
+            let conflict = ApiError::new(Reason::Conflicting).with("given", "--no-passphrase");
+            Err(conflict.with("other", "--passphrase-file").into())
+        }
+        (true, _) => Ok(None),
+        (false, PassphraseSource::Nobody) => Err(ApiError::new(Reason::NoNewPassphrase).into()),
+        (false, PassphraseSource::Prompt { .. }) => {
+            let asked = PassphraseSource::Prompt { prompt: session.out.texts.get("ask-new-passphrase") };
+            Ok(Some(asked.choose(&session.out.texts.get("ask-again"))?))
+        }
+        (false, source) => Ok(Some(source.choose("")?)),
+    }
 }
 
 pub(super) async fn words<R: Runtime>(session: &mut Session<'_, R>) -> Result<(), Stop> {

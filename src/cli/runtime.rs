@@ -4,7 +4,9 @@
 use crate::api::{
     Api, ApiError,
     config::Key,
-    types::{BenchResult, DemoEnding, DemoStep, Identity, Ready, TestnetResult, WordsResult},
+    types::{
+        BackupResult, BenchResult, DemoEnding, DemoStep, Identity, Ready, RestoreResult, TestnetResult, WordsResult,
+    },
 };
 use std::{
     future::Future,
@@ -32,6 +34,23 @@ pub trait Runtime {
     /// # Errors
     /// `not_found` without a home, `auth`, `permission` on a device that does not hold them.
     fn words(&self, home: &Path, ask: &AskPassphrase<'_>) -> impl Future<Output = Result<WordsResult, ApiError>>;
+
+    /// Writes a backup of the home into a new file.
+    ///
+    /// # Errors
+    /// As [`words`](Self::words) and [`connect`](Self::connect); `conflict` where the file is there.
+    fn backup(
+        &self,
+        home: &Path,
+        file: &Path,
+        ask: &AskPassphrase<'_>,
+    ) -> impl Future<Output = Result<BackupResult, ApiError>>;
+
+    /// Makes a home of a backup; the new home's name is in it.
+    ///
+    /// # Errors
+    /// `conflict` where there is a home, `usage` for words that are none, `auth` where they do not open the file.
+    fn restore(&self, home: &Path, file: &Path, new: NewHome) -> impl Future<Output = Result<RestoreResult, ApiError>>;
 
     /// The running node of the home through its socket, else the home itself without any network.
     ///

@@ -98,6 +98,14 @@ impl PassphraseSource {
         }
     }
 
+    /// Asks for something else that is not to be seen.
+    ///
+    /// # Errors
+    /// `auth` where there is nobody to ask.
+    pub fn ask(&self, prompt: &str) -> Result<Zeroizing<String>, ApiError> {
+        ask(prompt)
+    }
+
     /// A new one, which a person types twice.
     ///
     /// # Errors

@@ -5,8 +5,9 @@ use moim::{
         ApiError, Reason,
         client::Socket,
         config::{Config, Key},
-        types::{Identity, V1, WordsResult},
+        types::{Identity, RestoreResult, V1, WordsResult},
     },
+    archive,
     cli::{AskPassphrase, NewHome},
     node,
     protocol::identity::{Fingerprint, Words, words::WordsError},
@@ -23,11 +24,8 @@ pub(crate) async fn init(home: &Path, new: NewHome) -> Result<Identity, ApiError
     };
     let home = home.to_path_buf();
     let making = tokio::task::spawn_blocking(move || {
-        let passphrase = new.passphrase.as_ref().and_then(|typed| Passphrase::new(typed));
-        if new.passphrase.is_some() && passphrase.is_none() {
-            return Err(ApiError::new(Reason::EmptyPassphrase));
-        }
-        Ok(node::create(&home, passphrase.as_ref(), Cost::STANDARD, &new.name, &words)?)
+        let passphrase = chosen_passphrase(&new)?;
+        node::create(&home, passphrase.as_ref(), Cost::STANDARD, &new.name, &words).map_err(ApiError::from)
     });
     let account = making.await.map_err(ApiError::internal)??;
     let fingerprint = Fingerprint::of(account.id).digits().to_owned();
@@ -43,11 +41,36 @@ fn bad_words(error: &WordsError) -> ApiError {
 
 /// The account's words, from the slot that only the passphrase opens. A running node is not asked: it does not know them.
 pub(crate) async fn words(home: &Path, ask: &AskPassphrase<'_>) -> Result<WordsResult, ApiError> {
+    Ok(WordsResult { v: V1, words: recovery_words(home, ask).await?.phrase().to_string() })
+}
+
+/// The same for a program.
+pub(crate) async fn recovery_words(home: &Path, ask: &AskPassphrase<'_>) -> Result<Words, ApiError> {
     let passphrase = passphrase(home, ask)?;
     let dir = home.to_path_buf();
     let opening = tokio::task::spawn_blocking(move || Home::read_account_secret(&dir, passphrase.as_ref()));
     let entropy = opening.await.map_err(ApiError::internal)??.ok_or_else(|| ApiError::new(Reason::WordsNotHere))?;
-    Ok(WordsResult { v: V1, words: Words::from_entropy(entropy).phrase().to_string() })
+    Ok(Words::from_entropy(entropy))
+}
+
+/// Makes a home of a backup.
+pub(crate) async fn restore(home: &Path, file: &Path, new: NewHome) -> Result<RestoreResult, ApiError> {
+    let typed = new.words.as_ref().map_or("", |words| words.as_str());
+    let words = Words::parse(typed).map_err(|error| bad_words(&error))?;
+    let (home, file) = (home.to_path_buf(), file.to_path_buf());
+    let making = tokio::task::spawn_blocking(move || {
+        let passphrase = chosen_passphrase(&new)?;
+        archive::restore(&file, &words, &home, passphrase.as_ref(), Cost::STANDARD)
+    });
+    making.await.map_err(ApiError::internal)?
+}
+
+fn chosen_passphrase(new: &NewHome) -> Result<Option<Passphrase>, ApiError> {
+    let passphrase = new.passphrase.as_ref().and_then(|typed| Passphrase::new(typed));
+    if new.passphrase.is_some() && passphrase.is_none() {
+        return Err(ApiError::new(Reason::EmptyPassphrase));
+    }
+    Ok(passphrase)
 }
 
 /// The passphrase of a home, asked for only where the home has one.

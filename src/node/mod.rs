@@ -16,7 +16,7 @@ mod tests;
 mod wire;
 
 pub use actor::{Answer, CommandError, Surroundings};
-pub use begin::{Account, create, new_words};
+pub use begin::{Account, Restored, create, new_words, restore};
 pub use clock::now;
 pub use handle::{Asked, Handle, Reach};
 
@@ -25,6 +25,7 @@ use crate::{
     protocol::{
         engine::{
             Engine, Settings,
+            backup::RestoreError,
             begin::BeginError,
             rows::{self, CounterRow, OwnRow},
         },
@@ -100,6 +101,9 @@ pub enum NodeError {
     /// The first rows of a new account could not be made.
     #[error(transparent)]
     Begin(#[from] BeginError),
+    /// A backup is of another account, or none.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     /// An address to listen at is none.
     #[error(transparent)]
     Address(#[from] BadAddress),

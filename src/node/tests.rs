@@ -365,6 +365,7 @@ fn gossip_is_shared_with_devices_of_members_alone() {
         sessions: Vec::new(),
         groups: groups.to_vec(),
         boxes: None,
+        replaced: Vec::new(),
     };
     let (member, contact) = (device(1, &[OpId([7; 32])]), device(2, &[]));
     let mut rows = MemoryStore::new();

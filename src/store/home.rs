@@ -11,9 +11,9 @@
 //!
 //! The node opens a home and takes its store; the command line makes one.
 
-use crate::protocol::{crypto::secret::Secret, view::Write};
+use crate::protocol::crypto::secret::Secret;
 use crate::store::{
-    SledStore, Store, StoreError, files,
+    SledStore, StoreError, files,
     keyslots::{Cost, Keyslots, Passphrase, Purpose, random},
     rings::{Ring, SlotFile},
 };
@@ -104,29 +104,32 @@ impl Home {
     /// Makes a home in a folder that is not there, is empty, or holds a home that was not finished. Without a passphrase
     /// whoever reads the folder reads everything. Kept whole or not at all: after a crash it is made again from the start.
     pub fn create(dir: &Path, passphrase: Option<&Passphrase>, cost: Cost) -> Result<Self, HomeError> {
-        Self::make(dir, passphrase, cost, None, Vec::new())
+        let (home, ()) = Self::make(dir, passphrase, cost, None, |_| Ok::<_, HomeError>(()))?;
+        Ok(home)
     }
 
-    /// As [`create`](Self::create), with an account in it: the entropy of its words in their slot, its first rows in the
-    /// store. All of it is there from the moment the home is.
-    pub fn create_for(
+    /// As [`create`](Self::create), with an account in it: the entropy of its words in their slot, and in the store what
+    /// `fill` commits. All of it is there from the moment the home is.
+    pub fn create_for<T, E: From<HomeError>>(
         dir: &Path,
         passphrase: Option<&Passphrase>,
         cost: Cost,
         entropy: &Secret,
-        first: Vec<Write>,
-    ) -> Result<Self, HomeError> {
-        Self::make(dir, passphrase, cost, Some(entropy), first)
+        fill: impl FnOnce(&mut SledStore) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let (_, filled) = Self::make(dir, passphrase, cost, Some(entropy), fill)?;
+        Ok(filled)
     }
 
-    fn make(
+    fn make<T, E: From<HomeError>>(
         dir: &Path,
         passphrase: Option<&Passphrase>,
         cost: Cost,
         entropy: Option<&Secret>,
-        first: Vec<Write>,
-    ) -> Result<Self, HomeError> {
+        fill: impl FnOnce(&mut SledStore) -> Result<T, E>,
+    ) -> Result<(Self, T), E> {
         check_free(dir)?;
+        let is_new = !dir.exists();
         files::private_dir(dir).map_err(|error| HomeError::io(dir, error))?;
         let lock = lock(dir)?;
         check_free(dir)?;
@@ -144,14 +147,21 @@ impl Home {
             keyslots.set_ring(purpose, &Ring::new()?, &root)?;
         }
         let keyslots = Arc::new(SlotFile::new(dir.join("keyslots"), keyslots));
-        let mut store = SledStore::open(dir, &root, Arc::clone(&keyslots), Arc::clone(&lock))?;
-        store.stage(first)?;
-        store.commit()?;
+        let mut store =
+            SledStore::open(dir, &root, Arc::clone(&keyslots), Arc::clone(&lock)).map_err(HomeError::from)?;
+        let filled = fill(&mut store);
         drop(store);
+        let filled = filled.inspect_err(|_| {
+            forget_begun(dir);
+            if is_new {
+                // Unless something else has come to be in it.
+                let _ = remove(&dir.join("lock")).map(|()| fs::remove_dir(dir));
+            }
+        })?;
         // Without its keys the home is half made: this is the moment from which it is whole.
         keyslots.change(|_| Ok(()))?;
         finish(dir)?;
-        Ok(Self { dir: dir.to_path_buf(), lock, keyslots, root })
+        Ok((Self { dir: dir.to_path_buf(), lock, keyslots, root }, filled))
     }
 
     /// Opens a home. A passphrase that is given to a home without one is not looked at.
@@ -359,6 +369,11 @@ fn clear_half_made(dir: &Path) -> Result<(), HomeError> {
     Ok(())
 }
 
+/// What was to be in the home could not be had: takes away what was begun. Whatever stays is cleared when a home is made.
+fn forget_begun(dir: &Path) {
+    let _ = clear_half_made(dir).and_then(|()| remove(&dir.join("creating")));
+}
+
 /// The home is whole: takes away the mark that it is being made, durably.
 fn finish(dir: &Path) -> Result<(), HomeError> {
     if !dir.join("creating").exists() {
@@ -385,7 +400,8 @@ fn remove(path: &Path) -> Result<(), HomeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::view::{Key, Table, View};
+    use crate::protocol::view::{Key, Table, View, Write};
+    use crate::store::Store;
 
     fn word(text: &str) -> Option<Passphrase> {
         Passphrase::new(text)
@@ -490,13 +506,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (word, entropy) = (word("word"), Secret::from([9; 32]));
         let key = Key::named(Table::Own, b"", b"name");
-        let too_long = vec![Write::Put(key.clone(), vec![0; crate::store::MAX_ROW + 1])];
-        assert!(Home::create_for(dir.path(), word.as_ref(), Cost::FOR_TESTS, &entropy, too_long).is_err());
-        assert!(matches!(Home::open(dir.path(), None), Err(HomeError::HalfMade(_))), "a home without its rows is none");
+        let filled_with = |dir: &Path, value: Vec<u8>| {
+            Home::create_for(dir, word.as_ref(), Cost::FOR_TESTS, &entropy, |store| {
+                store.stage(vec![Write::Put(key.clone(), value)])?;
+                Ok::<_, HomeError>(store.commit()?)
+            })
+        };
+        assert!(filled_with(dir.path(), vec![0; crate::store::MAX_ROW + 1]).is_err());
+        assert!(matches!(Home::open(dir.path(), None), Err(HomeError::NoHome(_))), "a home without its rows is none");
+        let new = dir.path().join("new");
+        assert!(filled_with(&new, vec![0; crate::store::MAX_ROW + 1]).is_err());
+        assert!(!new.exists(), "nothing is left of it");
 
-        let first = vec![Write::Put(key.clone(), b"value".to_vec())];
-        let home = Home::create_for(dir.path(), word.as_ref(), Cost::FOR_TESTS, &entropy, first).unwrap();
-        assert_eq!(home.account_secret(word.as_ref()).unwrap(), Some(entropy));
+        filled_with(dir.path(), b"value".to_vec()).unwrap();
+        let home = Home::open(dir.path(), word.as_ref()).unwrap();
+        assert_eq!(home.account_secret(word.as_ref()).unwrap(), Some(entropy.clone()));
         assert_eq!(home.store().unwrap().row(&key).unwrap(), Some(b"value".to_vec()));
     }
 

@@ -1,5 +1,6 @@
 //! The one integration-test binary: each more would link the whole network stack again.
 
+mod backup;
 mod cli_process;
 mod crashes;
 mod end_to_end;

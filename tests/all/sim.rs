@@ -1,7 +1,7 @@
 //! Many small worlds of engines on a virtual clock: each seed is a history with its own faults.
 
 use moim::testnet::sim::{
-    Failure, Handling, Report, TRACE_KEPT, run, run_handled, run_keeping, run_parted, run_parted_handled,
+    Failure, Handling, Report, TRACE_KEPT, run, run_handled, run_keeping, run_lost, run_parted, run_parted_handled,
     run_rolled_back,
 };
 use std::{
@@ -18,6 +18,8 @@ const SEEDS: RangeInclusive<u64> = 1..=2_000;
 const PARTITIONS: RangeInclusive<u64> = 1..=8;
 /// Histories with rollbacks of the gate; `MOIM_SIM_ROLLBACKS=from..to` chooses others.
 const ROLLBACKS: RangeInclusive<u64> = 1..=60;
+/// Histories in which a device is lost and restored of the gate; `MOIM_SIM_LOSSES=from..to` chooses others.
+const LOSSES: RangeInclusive<u64> = 1..=60;
 
 #[test]
 fn every_acknowledged_message_is_everywhere_once_and_in_one_order() {
@@ -49,6 +51,16 @@ fn sessions_that_a_rollback_took_begin_anew_and_nothing_is_lost() {
     let (reports, failures) = run_all(seeds.clone(), run_rolled_back);
     println!("{} histories with rollbacks of {seeds:?}", reports.len());
     all_hold(&failures);
+}
+
+#[test]
+fn a_device_that_is_lost_goes_on_as_another_and_nothing_else_is_lost() {
+    let seeds = chosen_seeds("MOIM_SIM_LOSSES", LOSSES);
+    let (reports, failures) = run_all(seeds.clone(), run_lost);
+    let losses: u32 = reports.iter().map(|report| report.losses).sum();
+    println!("{} histories with {losses} losses of {seeds:?}", reports.len());
+    all_hold(&failures);
+    assert!(losses as usize > reports.len() / 4, "too few devices are lost");
 }
 
 #[test]

@@ -26,6 +26,11 @@ impl Home {
         home
     }
 
+    /// A place for one that is to be made.
+    pub(crate) fn without_account() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("home")
     }

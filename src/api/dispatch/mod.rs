@@ -4,6 +4,7 @@
 //! it is made from the one table of methods. Called by the server's connections and by [`Local`](super::client::Local).
 
 mod account;
+mod backup;
 mod contacts;
 mod feed;
 mod groups;

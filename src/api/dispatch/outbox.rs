@@ -73,15 +73,16 @@ fn all(reading: &Reading) -> Result<Vec<Outgoing>, ViewError> {
 }
 
 fn own_events(reading: &Reading, chat: &ChatRow) -> Result<Vec<EventRow>, ViewError> {
-    let scope = AuthorRow::scope(chat.chat, reading.own.device);
-    let newest = reading.view.scan(Table::Author, &scope, None, Direction::Backward, LOOKED_AT)?;
     let mut events = Vec::new();
-    for (_, bytes) in newest {
-        let AuthorRow(id) = rows::parse(&bytes)?;
-        let shown = |event: &EventRow| {
-            crate::protocol::event::Content::parse(&event.content).is_ok_and(|content| content.is_shown())
-        };
-        events.extend(reading.event(id)?.filter(shown));
+    for author in reading.own.authors() {
+        let scope = AuthorRow::scope(chat.chat, author);
+        for (_, bytes) in reading.view.scan(Table::Author, &scope, None, Direction::Backward, LOOKED_AT)? {
+            let AuthorRow(id) = rows::parse(&bytes)?;
+            let shown = |event: &EventRow| {
+                crate::protocol::event::Content::parse(&event.content).is_ok_and(|content| content.is_shown())
+            };
+            events.extend(reading.event(id)?.filter(shown));
+        }
     }
     Ok(events)
 }

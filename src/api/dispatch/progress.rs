@@ -7,7 +7,7 @@ use crate::{
     protocol::{
         delivery::Numbers,
         engine::rows::{self, ChatKind, ContactRow, ContactState, EventRow, OutboxRow, ReceiptRow, Side},
-        ids::{AccountId, ChatId},
+        ids::{AccountId, ChatId, DeviceId},
         view::{Direction, Table, ViewError},
     },
 };
@@ -17,7 +17,14 @@ use std::collections::BTreeMap;
 pub(super) struct Receipts {
     /// Whether the conversation is with oneself: whoever wrote has read.
     own: bool,
-    /// Those messages are for, and from which number on.
+    /// By own device: this one, and those it replaced.
+    of: BTreeMap<DeviceId, OfAuthor>,
+}
+
+/// What others confirmed of what one own device wrote.
+#[derive(Default)]
+struct OfAuthor {
+    /// Those its messages are for, and from which number on.
     recipients: BTreeMap<AccountId, u64>,
     of_accounts: BTreeMap<AccountId, Vec<Confirmed>>,
 }
@@ -40,27 +47,34 @@ pub(super) struct Progress {
 impl Receipts {
     /// The receipts of a conversation. One that is damaged proves nothing.
     pub(super) fn of(reading: &Reading, chat: ChatId, kind: ChatKind) -> Result<Self, ViewError> {
-        let mut of_accounts: BTreeMap<AccountId, Vec<Confirmed>> = BTreeMap::new();
-        let scope = ReceiptRow::scope(chat, Side::Theirs);
-        let rows = reading.view.scan_each(Table::Receipt, &scope, None, Direction::Forward, usize::MAX)?;
-        for row in rows.into_iter().filter_map(|(_, bytes)| rows::parse::<ReceiptRow>(&bytes?).ok()) {
-            let Ok(held) = row.numbers() else { continue };
-            of_accounts.entry(row.account).or_default().push(Confirmed { held, read: row.read });
+        let mut receipts = Self::none(reading, kind)?;
+        for (author, of) in &mut receipts.of {
+            let scope = ReceiptRow::scope(chat, reading.own.side_of(*author).unwrap_or(Side::Theirs));
+            let rows = reading.view.scan_each(Table::Receipt, &scope, None, Direction::Forward, usize::MAX)?;
+            for row in rows.into_iter().filter_map(|(_, bytes)| rows::parse::<ReceiptRow>(&bytes?).ok()) {
+                let Ok(held) = row.numbers() else { continue };
+                of.of_accounts.entry(row.account).or_default().push(Confirmed { held, read: row.read });
+            }
         }
-        Ok(Self { of_accounts, ..Self::none(reading, kind)? })
+        Ok(receipts)
     }
 
     /// As it is when a message has just been saved: nobody has confirmed anything.
     pub(super) fn none(reading: &Reading, kind: ChatKind) -> Result<Self, ViewError> {
-        let recipients = match kind {
+        let members = match kind {
+            ChatKind::Group(group) => reading.members(group)?,
+            ChatKind::Own | ChatKind::Direct(_) => Vec::new(),
+        };
+        let others = || members.iter().filter(|member| member.account != reading.own.account);
+        let recipients = |author: DeviceId| match kind {
             ChatKind::Own => BTreeMap::new(),
             ChatKind::Direct(account) => BTreeMap::from([(account, 0)]),
-            ChatKind::Group(group) => {
-                let members = reading.members(group)?.into_iter().map(|member| (member.account, member.from_no));
-                members.filter(|(account, _)| *account != reading.own.account).collect()
+            ChatKind::Group(_) => {
+                others().map(|member| (member.account, member.first_meant(reading.own.device, author))).collect()
             }
         };
-        Ok(Self { own: kind == ChatKind::Own, recipients, of_accounts: BTreeMap::new() })
+        let of_author = |author| (author, OfAuthor { recipients: recipients(author), of_accounts: BTreeMap::new() });
+        Ok(Self { own: kind == ChatKind::Own, of: reading.own.authors().map(of_author).collect() })
     }
 
     /// How far an event of this conversation is.
@@ -68,13 +82,12 @@ impl Receipts {
         if !event.own {
             return Ok(Progress { state: MessageState::Received, delivered: 0, read: 0, of: 0 });
         }
-        let meant = || self.recipients.iter().filter(|(_, from_no)| event.no >= **from_no).map(|(account, _)| account);
+        let nothing = OfAuthor::default();
+        let of_author = self.of.get(&event.device).unwrap_or(&nothing);
+        let meant = || of_author.meant(event.no);
         let count = |got: fn(&Confirmed, u64) -> bool| {
-            let has = |account: &&AccountId| {
-                let devices = self.of_accounts.get(account).map(Vec::as_slice).unwrap_or_default();
-                devices.iter().any(|confirmed| got(confirmed, event.no))
-            };
-            number(meant().filter(has).count())
+            let has = |account: &AccountId| of_author.confirmed(account).iter().any(|device| got(device, event.no));
+            number(meant().filter(|account| has(account)).count())
         };
         let delivered = count(Confirmed::holds);
         let read = count(Confirmed::has_read);
@@ -92,11 +105,20 @@ impl Receipts {
 
     /// Those it is for that have it on no device yet.
     pub(super) fn lacking(&self, event: &EventRow) -> Vec<AccountId> {
-        let has = |account: &AccountId| {
-            self.of_accounts.get(account).is_some_and(|devices| devices.iter().any(|device| device.holds(event.no)))
-        };
-        let meant = self.recipients.iter().filter(|(_, from_no)| event.no >= **from_no).map(|(account, _)| *account);
-        meant.filter(|account| !has(account)).collect()
+        let Some(of_author) = self.of.get(&event.device) else { return Vec::new() };
+        let has = |account: &AccountId| of_author.confirmed(account).iter().any(|device| device.holds(event.no));
+        of_author.meant(event.no).filter(|account| !has(account)).collect()
+    }
+}
+
+impl OfAuthor {
+    /// Those who are meant by what has this number.
+    fn meant(&self, no: u64) -> impl Iterator<Item = AccountId> {
+        self.recipients.iter().filter(move |(_, from_no)| no >= **from_no).map(|(account, _)| *account)
+    }
+
+    fn confirmed(&self, account: &AccountId) -> &[Confirmed] {
+        self.of_accounts.get(account).map(Vec::as_slice).unwrap_or_default()
     }
 }
 

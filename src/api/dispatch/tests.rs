@@ -71,6 +71,7 @@ impl Home {
             prekey: [0; 8],
             prekey_made: Millis(0),
             name_chosen: Millis(0),
+            former: Vec::new(),
         };
         home.put(OwnRow::key(), &own);
         home
@@ -108,6 +109,7 @@ impl Home {
             sessions: Vec::new(),
             groups: Vec::new(),
             boxes: None,
+            replaced: Vec::new(),
         };
         self.put(DeviceRow::key(device.device), &device);
     }
@@ -180,6 +182,8 @@ impl Home {
             from_no,
             joined: None,
             name_sure: true,
+            named_on: None,
+            from_before: Vec::new(),
         };
         self.put(MemberRow::key(HIKING, account), &row);
     }

@@ -52,6 +52,7 @@ macro_rules! words {
 }
 
 mod account;
+mod backup;
 mod chats;
 mod events;
 mod groups;
@@ -60,6 +61,7 @@ mod mailboxes;
 mod people;
 
 pub use account::*;
+pub use backup::*;
 pub use chats::*;
 pub use events::*;
 pub use groups::*;

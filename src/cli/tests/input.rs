@@ -118,10 +118,36 @@ fn passphrases_come_from_a_file_and_never_from_nowhere() {
         assert_eq!((ended.code, script.asked().len()), (2, 1), "{line:?}");
         assert!(ended.stderr.contains("--passphrase-file"), "{}", ended.stderr);
     }
-    for line in [&["init", "--name", "m"][..], &["words"]] {
+    for line in
+        [&["init", "--name", "m"][..], &["words"], &["backup", "b"], &["restore", "b", "--restore-words-file", &file]]
+    {
         let ended = trial.run(&script, line);
         assert_eq!((ended.code, script.asked().len()), (ErrorCode::Auth.exit_code(), 1), "{line:?}");
     }
+}
+
+#[test]
+fn an_account_is_restored_from_a_file_with_its_words() {
+    let trial = Try::new();
+    let words = trial.home.path().join("words");
+    fs::write(&words, "abandon ability\n").unwrap();
+    let words = words.display().to_string();
+    let script = Script::with_names("mina");
+    let line = ["restore", "mina.age", "--restore-words-file", &words, "--no-passphrase"];
+    let ended = trial.run(&script, &line);
+    assert_eq!(ended.code, 0);
+    assert!(
+        ended.stdout.contains("2 messages") && ended.stderr.contains("moim up"),
+        "{}{}",
+        ended.stdout,
+        ended.stderr
+    );
+    assert_eq!(script.asked()[0].1, json!({"file": "mina.age", "passphrase": null, "words": "abandon ability\n"}));
+    let ended = trial.run(&script, &["restore", "mina.age", "--no-passphrase"]);
+    assert_eq!((ended.code, script.asked().len()), (2, 1), "nobody to ask for the words");
+    assert!(ended.stderr.contains("--restore-words-file"));
+    let ended = trial.run(&script, &["backup", "mina.age", "--passphrase-file", &words]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, "mina, 4.0 KiB\n"));
 }
 
 #[test]

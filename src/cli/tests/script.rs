@@ -3,7 +3,10 @@
 use super::*;
 use crate::api::{
     samples,
-    types::{BenchResult, DemoEnding, DemoHome, DemoStep, Identity, Ready, TestnetResult, WatchEvent, WordsResult},
+    types::{
+        BackupResult, BenchResult, DemoEnding, DemoHome, DemoStep, Identity, Ready, RestoreResult, TestnetResult,
+        WatchEvent, WordsResult,
+    },
 };
 use futures::stream::{self, BoxStream, StreamExt};
 use serde_json::json;
@@ -72,6 +75,18 @@ impl Runtime for Script {
     async fn words(&self, _: &Path, ask: &AskPassphrase<'_>) -> Result<WordsResult, ApiError> {
         ask()?;
         self.answer(json!({"v": 1, "words": vec!["abandon"; 24].join(" ")}))
+    }
+
+    async fn backup(&self, _: &Path, file: &Path, ask: &AskPassphrase<'_>) -> Result<BackupResult, ApiError> {
+        ask()?;
+        self.asked.lock().unwrap().push(("backup".to_owned(), json!(file)));
+        self.answer(json!({"v": 1, "path": self.name, "items": 9, "size": 4096, "damaged": 0}))
+    }
+
+    async fn restore(&self, _: &Path, file: &Path, new: NewHome) -> Result<RestoreResult, ApiError> {
+        let asked = json!({"file": file, "passphrase": new.passphrase.map(|p| p.to_string()), "words": new.words.map(|w| w.to_string())});
+        self.asked.lock().unwrap().push(("restore".to_owned(), asked));
+        self.answer(json!({"v": 1, "account": samples::ID, "name": self.name, "messages": 2}))
     }
 
     async fn connect(&self, home: &Path, _: &AskPassphrase<'_>) -> Result<Self, ApiError> {

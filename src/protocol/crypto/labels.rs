@@ -79,6 +79,8 @@ labels! {
     STORE_WRAP = "store-wrap";
     /// Name under which the maker of a ticket sees it listed.
     INVITE_NAME = "invite-name";
+    /// Key of an account's backups, from the entropy of its words.
+    BACKUP = "backup-file";
     /// Words of a testnet's accounts, from its seed.
     TESTNET = "testnet-words";
 }

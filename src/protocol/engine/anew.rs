@@ -8,8 +8,8 @@ use super::{
     feed::ContactNotice,
     record::Record,
     rows::{
-        self, AuthorRow, ChatKind, ChatRow, ContactRow, ContactState, ControlRow, CounterRow, DeviceRow, EventRow,
-        GroupRow, GroupState, Intro, OutboxRow, Parcel, Row, SessionRow, TagRow, TicketRow, TicketState,
+        self, ChatKind, ChatRow, ContactRow, ContactState, ControlRow, CounterRow, DeviceRow, EventRow, GroupRow,
+        GroupState, Intro, OutboxRow, Parcel, Row, SessionRow, TagRow, TicketRow, TicketState,
     },
     turn::{Step, Turn},
 };
@@ -89,6 +89,15 @@ impl Turn<'_> {
 
     /// Lets a contact in again, says again what it may not have heard, and puts what it has not confirmed into its outbox.
     fn meet_anew(&mut self, contact: &ContactRow) -> Step {
+        self.call_on(contact)?;
+        match contact.state {
+            ContactState::Connected => self.tell_contact_notice(contact.account, ContactNotice::SessionRestarted),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same, untold.
+    pub(super) fn call_on(&mut self, contact: &ContactRow) -> Step {
         for secret in &contact.intros {
             self.open_intro(secret, Intro::Again(contact.account))?;
         }
@@ -102,9 +111,10 @@ impl Turn<'_> {
                     self.post(device, &Record::Accepted(own.name.clone(), own.name_chosen))?;
                     self.post_unsent(device, chat)?;
                     self.tell_boxes(device)?;
+                    self.owe_receipt_by_mail(device, chat)?;
                     self.pump(device)?;
                 }
-                self.tell_contact_notice(contact.account, ContactNotice::SessionRestarted)
+                Ok(())
             }
             ContactState::Pending | ContactState::Requested => {
                 for device in contact.devices.clone() {
@@ -118,22 +128,20 @@ impl Turn<'_> {
 
     /// The places that own events remember in outboxes are no more.
     fn unlist_outbox(&mut self, chat: ChatId) -> Step {
-        let own = self.own()?.device;
-        for (_, bytes) in
-            self.scan(AuthorRow::TABLE, &AuthorRow::scope(chat, own), None, Direction::Forward, usize::MAX)?
-        {
-            let AuthorRow(id) = rows::parse(&bytes)?;
-            let Some(mut event) = self.read::<EventRow>(&EventRow::key(id))? else { continue };
-            if !event.outbox.is_empty() {
-                event.outbox.clear();
-                self.put(EventRow::key(id), &event);
+        for author in self.own()?.authors() {
+            for (_, id) in self.written_by(chat, author)? {
+                let Some(mut event) = self.read::<EventRow>(&EventRow::key(id))? else { continue };
+                if !event.outbox.is_empty() {
+                    event.outbox.clear();
+                    self.put(EventRow::key(id), &event);
+                }
             }
         }
         Ok(())
     }
 
     /// The own chain is made anew with the next event; secrets and chains of others are asked for as they are missed.
-    fn join_anew(&mut self, row: GroupRow) -> Step {
+    pub(super) fn join_anew(&mut self, row: GroupRow) -> Step {
         let has_chat = self.read::<ChatRow>(&ChatRow::key(ChatId::from(row.group)))?;
         if has_chat.is_some_and(|chat| matches!(chat.kind, ChatKind::Group(_))) {
             self.open_group_intro(row.group)?;

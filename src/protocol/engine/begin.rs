@@ -10,7 +10,7 @@ use crate::protocol::{
         certificate::{CertError, next_seq},
         prekey::{self, NewPrekey},
     },
-    ids::ChatId,
+    ids::{ChatId, DeviceId},
     time::Millis,
     view::Write,
     wire::encode,
@@ -35,9 +35,39 @@ pub fn first_rows(
     now: Millis,
     rng: &mut dyn CryptoRng,
 ) -> Result<Vec<Write>, BeginError> {
+    let (own, mut rows) = device_rows(account, name, NewDevice::first(now), now, rng)?;
+    let notes = ChatRow::new(ChatId::direct(own.account, own.account), ChatKind::Own, now);
+    rows.push(Write::Put(ChatRow::key(notes.chat), encode(&notes)));
+    Ok(rows)
+}
+
+/// What a new device goes on from.
+pub(super) struct NewDevice {
+    /// The number of the newest device list that is known; 0 where none is.
+    pub(super) after: u64,
+    /// The account's devices before, which this one replaces.
+    pub(super) former: Vec<DeviceId>,
+    /// When the display name was chosen.
+    pub(super) name_chosen: Millis,
+}
+
+impl NewDevice {
+    fn first(now: Millis) -> Self {
+        Self { after: 0, former: Vec::new(), name_chosen: now }
+    }
+}
+
+/// A new device that is alone on its account's list: its row, and all rows with that one.
+pub(super) fn device_rows(
+    account: &AccountKey,
+    name: &Name,
+    new: NewDevice,
+    now: Millis,
+    rng: &mut dyn CryptoRng,
+) -> Result<(OwnRow, Vec<Write>), BeginError> {
     let keys = DeviceKeys::random(rng);
     let cert = SignedCert::issue(account, &keys, now);
-    let list = SignedList::issue(account, next_seq(0, now), [cert.verify()?.hash()])?;
+    let list = SignedList::issue(account, next_seq(new.after, now), [cert.verify()?.hash()])?;
     let seq = next_seq(0, now);
     let (row, record) = new_prekey(seq, None, now, rng);
     let bundle = SignedBundle::issue(&keys, list.clone(), cert.clone(), record, Reach::default(), seq)?;
@@ -56,14 +86,11 @@ pub fn first_rows(
         addresses: Vec::new(),
         prekey: row.id,
         prekey_made: now,
-        name_chosen: now,
+        name_chosen: new.name_chosen,
+        former: new.former,
     };
-    let notes = ChatRow::new(ChatId::direct(own.account, own.account), ChatKind::Own, now);
-    Ok(vec![
-        Write::Put(OwnRow::key(), encode(&own)),
-        Write::Put(PrekeyRow::key(&row.id), encode(&row)),
-        Write::Put(ChatRow::key(notes.chat), encode(&notes)),
-    ])
+    let rows = vec![Write::Put(OwnRow::key(), encode(&own)), Write::Put(PrekeyRow::key(&row.id), encode(&row))];
+    Ok((own, rows))
 }
 
 /// A fresh prekey: the row that keeps its private half, and its public record for a bundle.

@@ -51,9 +51,11 @@ impl Turn<'_> {
         if !self.is_believed(bundle)? {
             return Ok(None);
         }
-        self.learn_list(bundle)?;
+        let has_changed = self.learn_list(bundle)?;
         let cert = &bundle.cert;
         let held = self.read::<DeviceRow>(&DeviceRow::key(cert.device))?;
+        let is_instead = held.is_none() && has_changed;
+        let replaced = if is_instead { self.devices_that_went(&bundle.list)? } else { Vec::new() };
         let named: Vec<String> = bundle.addresses.iter().map(ToString::to_string).collect();
         let mut device = held.unwrap_or_else(|| DeviceRow {
             device: cert.device,
@@ -67,19 +69,30 @@ impl Turn<'_> {
             sessions: Vec::new(),
             groups: Vec::new(),
             boxes: None,
+            replaced,
         });
         if device.bundle.is_empty() || bundle.seq > device.bundle_seq {
             device.bundle = encode(signed);
             device.bundle_seq = bundle.seq;
             device.addresses = super::peers::freshest(&named, &device.addresses);
             if device.boxes() != bundle.boxes {
+                if device.boxes().is_empty() {
+                    // What it was owed before found no way.
+                    self.owe_all(&device)?;
+                    self.owe_told_by_mail(device.device);
+                }
                 device.boxes = Some(bundle.boxes.clone());
                 self.rewind_mail(device.device);
             }
         }
         self.put(DeviceRow::key(device.device), &device);
         self.note_peer(&device)?;
-        Ok(Some(device))
+        if is_instead {
+            for gone in &device.replaced {
+                self.hand_on_parting(*gone, device.device)?;
+            }
+        }
+        self.read(&DeviceRow::key(device.device))
     }
 
     /// Whether the bundle's device is on the newest list of its account, and is not known with other keys.
@@ -97,17 +110,24 @@ impl Turn<'_> {
         Ok(counts(held.as_ref(), &bundle.list) || held.is_some_and(|held| held.holds(cert)))
     }
 
-    /// Keeps the newest device list of an account, and acts on what it changes.
-    fn learn_list(&mut self, bundle: &Bundle) -> Step {
+    /// Keeps the newest device list of an account, and acts on what it changes. Whether it took an older one's place.
+    fn learn_list(&mut self, bundle: &Bundle) -> Step<bool> {
         let held = self.held_list(bundle.list.account)?;
         if !counts(held.as_ref(), &bundle.list) {
-            return Ok(());
+            return Ok(false);
         }
         self.put(ListRow::key(bundle.list.account), &ListRow(bundle.signed_list.clone()));
-        match held {
-            Some(held) => self.devices_changed(&held, &bundle.list),
-            None => Ok(()),
-        }
+        let Some(held) = held else { return Ok(false) };
+        self.devices_changed(&held, &bundle.list)?;
+        Ok(true)
+    }
+
+    /// Whether a device is on the newest list of its account.
+    pub(super) fn is_listed(&self, device: &DeviceRow) -> Step<bool> {
+        let (Some(list), Some((_, bundle))) = (self.held_list(device.account)?, verified(&device.bundle)) else {
+            return Ok(false);
+        };
+        Ok(list.holds(&bundle.cert))
     }
 
     fn held_list(&self, account: AccountId) -> Step<Option<Verified<DeviceList>>> {

@@ -146,19 +146,18 @@ impl Turn<'_> {
         let Ok(event) = DirectEvent::parse(bytes) else { return Ok(()) };
         let own = self.own()?;
         let (account, device) = (heard.device.account, heard.device.device);
-        let speaks_for_itself = event.account == account && event.device == device;
-        if !speaks_for_itself || event.chat != ChatId::direct(own.account, account) {
+        if event.account != account || event.chat != ChatId::direct(own.account, account) {
             return Ok(());
         }
-        if self.speaking_contact(heard)?.is_none() {
+        if self.speaking_contact(heard)?.is_none() || !self.speaks_for(&heard.device, event.device)? {
             return Ok(());
         }
-        if self.event(event.id())?.is_none() {
+        if self.event(event.id())?.is_none() && !self.is_told_otherwise(device, &event)? {
             self.place(NewEvent {
                 chat: event.chat,
                 id: event.id(),
                 author: account,
-                device,
+                device: event.device,
                 no: event.no,
                 clock: event.clock,
                 follows: event.follows(),
@@ -168,9 +167,19 @@ impl Turn<'_> {
                 heads: Vec::new(),
             })?;
         }
-        self.note_held(event.chat, &heard.device, event.no)?;
-        self.owe_chat(device, event.chat);
+        self.note_held(event.chat, account, event.device, event.no)?;
+        match event.device == device {
+            true => self.owe_chat(device, event.chat),
+            false => self.owe_chat_of(device, event.chat, event.device),
+        }
         Ok(())
+    }
+
+    /// Whether a device brings what another of its account wrote, of which another event is here under the same number. What
+    /// its author said itself stays.
+    fn is_told_otherwise(&self, by: DeviceId, event: &DirectEvent) -> Step<bool> {
+        let held = self.read::<AuthorRow>(&AuthorRow::key(event.chat, event.device, event.no))?;
+        Ok(event.device != by && held.is_some())
     }
 
     /// Puts a new event into its conversation, where the order says, and moves what the order moves.
@@ -348,6 +357,13 @@ impl Turn<'_> {
         Ok(last)
     }
 
+    /// The greatest number of a device's events that are here.
+    pub(super) fn last_written(&self, chat: ChatId, device: DeviceId) -> Step<u64> {
+        let rows = self.scan(AuthorRow::TABLE, &AuthorRow::scope(chat, device), None, Direction::Backward, 1)?;
+        let last = rows.into_iter().next().and_then(|(no, _)| no.try_into().ok());
+        Ok(last.map_or(0, u64::from_be_bytes))
+    }
+
     /// The greatest number of a device's events here up to `no`, and where that event stands.
     fn last_through(&self, chat: ChatId, device: DeviceId, no: u64) -> Step<Option<(u64, Vec<u8>)>> {
         let scope = AuthorRow::scope(chat, device);
@@ -407,16 +423,18 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Whether a device confirmed one of this device's events.
-    pub(super) fn was_delivered(&self, chat: ChatId, device: DeviceId, no: u64) -> Step<bool> {
-        let row = self.read::<ReceiptRow>(&ReceiptRow::key(chat, Side::Theirs, device))?;
+    /// Whether a device confirmed an event of an own device.
+    pub(super) fn was_delivered(&self, chat: ChatId, device: DeviceId, (author, no): (DeviceId, u64)) -> Step<bool> {
+        let Some(side) = self.own()?.side_of(author) else { return Ok(false) };
+        let row = self.read::<ReceiptRow>(&ReceiptRow::key(chat, side, device))?;
         Ok(row.map(|row| row.numbers()).transpose()?.is_some_and(|held| held.contains(no)))
     }
 
     /// Takes a chat's events, and what is left of a contact's control records, out of a device's outbox.
     pub(super) fn empty_outbox(&mut self, device: &DeviceRow, chat: ChatId) -> Step {
         self.unpost_events(device.device, chat)?;
-        if device.groups.is_empty() { self.drop_controls(device.device, &|_| true) } else { Ok(()) }
+        let is_in_common_group = !device.groups.is_empty();
+        self.drop_controls(device.device, &|record| !(is_in_common_group && record.is_owed_to_members()))
     }
 
     pub(super) fn chat(&self, chat: ChatId) -> Step<Option<ChatRow>> {
@@ -448,7 +466,7 @@ impl Timeline for Turn<'_> {
 }
 
 impl ChatRow {
-    fn parsed_heads(&self) -> Step<Heads> {
+    pub(super) fn parsed_heads(&self) -> Step<Heads> {
         decode(&self.heads, "heads").map_err(|_| ViewError::Damaged(Self::TABLE))
     }
 }

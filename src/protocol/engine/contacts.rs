@@ -343,7 +343,7 @@ impl Turn<'_> {
     /// "May I be your contact?"
     pub(super) fn request_came(&mut self, heard: &Heard, name: &str, chosen: Millis) -> Step {
         let Some(mut contact) = self.contact(heard.device.account)? else { return Ok(()) };
-        if heard.ticket.is_none() {
+        if !contact.devices.contains(&heard.device.device) {
             return Ok(());
         }
         self.take_own_name(&mut contact, name, chosen)?;
@@ -351,13 +351,18 @@ impl Turn<'_> {
         match contact.state {
             ContactState::Incoming => {
                 self.tell(&FeedEntry::Request { account: contact.account })?;
-                if self.accepts_at_once(heard.ticket.as_ref())? { self.connect(contact) } else { Ok(()) }
+                if self.accepts_at_once(contact.ticket.as_ref())? { self.connect(contact) } else { Ok(()) }
             }
             // We asked it too, by its own link: both agree.
             ContactState::Pending | ContactState::Requested => {
                 contact.ticket = heard.ticket.clone();
                 contact.state = ContactState::Incoming;
                 self.connect(contact)
+            }
+            // It was accepted on another device than the one it has now.
+            ContactState::Connected if heard.ticket.is_none() => {
+                let own = self.own()?;
+                self.post(heard.device.device, &Record::Accepted(own.name, own.name_chosen))
             }
             // It lost or removed us, or its request came after it was accepted; to us it is a contact.
             ContactState::Connected => {

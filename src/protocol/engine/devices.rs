@@ -6,14 +6,15 @@
 use super::{
     bundles::verified,
     feed::ContactNotice,
-    rows::{self, AuthorRow, ChatKind, ContactRow, DeviceRow, EventRow, ReceiptRow, Row, Side},
+    record::Record,
+    rows::{self, ChatKind, ContactRow, ContactState, DeviceRow, EventRow, ReceiptRow, Side},
     turn::{Step, Turn},
 };
 use crate::protocol::{
     delivery::Numbers,
     identity::certificate::DeviceList,
     ids::{AccountId, ChatId, DeviceId},
-    view::{Direction, View},
+    wire::limits::MAX_REPLACED,
 };
 
 impl Turn<'_> {
@@ -57,30 +58,77 @@ impl Turn<'_> {
         Ok(self.contact(account)?.is_some_and(|contact| contact.devices.contains(&device)))
     }
 
+    /// A contact has another device: it is owed what no other device of its account took, and may know less of this one than
+    /// they did.
+    pub(super) fn meet_new_device(&mut self, device: &DeviceRow) -> Step {
+        let own = self.own()?;
+        self.post(device.device, &Record::Profile(own.name, own.name_chosen))?;
+        self.post_unsent(device.device, ChatId::direct(own.account, device.account))?;
+        self.tell_boxes(device.device)?;
+        self.owe_all(device)
+    }
+
+    /// A group says that a contact has another device, and none of those that were known: a session with it begins as one
+    /// with the contact, under a secret that only the contact and who has its backup knows.
+    pub(super) fn meet_instead(&mut self, device: &DeviceRow) -> Step {
+        let Some(mut contact) = self.contact(device.account)? else { return Ok(()) };
+        let is_met = contact.state == ContactState::Connected && !contact.blocked;
+        if !is_met || !contact.devices.is_empty() || contact.intros.is_empty() || !self.is_listed(device)? {
+            return Ok(());
+        }
+        contact.devices.push(device.device);
+        self.put(ContactRow::key(contact.account), &contact);
+        self.meet_new_device(device)
+    }
+
     /// Puts into a device's outbox what was written to its account and what none of the account's devices has confirmed.
     pub(super) fn post_unsent(&mut self, device: DeviceId, chat: ChatId) -> Step {
-        let own = self.own()?.device;
-        let confirmed = self.confirmed_by_any(chat)?;
-        let written =
-            self.scan(AuthorRow::TABLE, &AuthorRow::scope(chat, own), None, Direction::Forward, usize::MAX)?;
-        for (_, bytes) in written {
-            let AuthorRow(id) = rows::parse(&bytes)?;
-            let Some(mut event) = self.read::<EventRow>(&EventRow::key(id))? else { continue };
-            let has = event.outbox.iter().any(|(to, _)| *to == device);
-            if has || confirmed.iter().any(|held| held.contains(event.no)) {
-                continue;
+        let own = self.own()?;
+        for author in own.authors() {
+            let confirmed = self.confirmed_by_any(chat, own.side_of(author).unwrap_or(Side::Theirs))?;
+            for (no, id) in self.written_by(chat, author)? {
+                if confirmed.iter().any(|held| held.contains(no)) {
+                    continue;
+                }
+                let Some(mut event) = self.read::<EventRow>(&EventRow::key(id))? else { continue };
+                if event.is_erased() || event.outbox.iter().any(|(to, _)| *to == device) {
+                    continue;
+                }
+                let place = self.post_event(device, chat, id)?;
+                event.outbox.push((device, place));
+                self.put(EventRow::key(id), &event);
             }
-            let place = self.post_event(device, chat, id)?;
-            event.outbox.push((device, place));
-            self.put(EventRow::key(id), &event);
         }
         Ok(())
     }
 
-    /// What each device that ever was in a 1-on-1 chat has confirmed of it.
-    fn confirmed_by_any(&self, chat: ChatId) -> Step<Vec<Numbers>> {
-        let rows = rows::all::<ReceiptRow>(self, ReceiptRow::scope(chat, Side::Theirs))?;
+    /// What each device that ever was in a 1-on-1 chat has confirmed of what an own device wrote there.
+    fn confirmed_by_any(&self, chat: ChatId, side: Side) -> Step<Vec<Numbers>> {
+        let rows = rows::all::<ReceiptRow>(self, ReceiptRow::scope(chat, side))?;
         rows.iter().map(ReceiptRow::numbers).collect()
+    }
+
+    /// Whether a device of a contact may bring what this one wrote: itself, or a device of its account that is gone.
+    pub(super) fn speaks_for(&mut self, device: &DeviceRow, author: DeviceId) -> Step<bool> {
+        if author == device.device || device.replaced.contains(&author) {
+            return Ok(true);
+        }
+        let known = self.read::<DeviceRow>(&DeviceRow::key(author))?;
+        let is_foreign = known.is_some_and(|known| known.account != device.account);
+        if is_foreign || self.is_contacts_device(device.account, author)? || device.replaced.len() >= MAX_REPLACED {
+            return Ok(false);
+        }
+        let Some(mut row) = self.read::<DeviceRow>(&DeviceRow::key(device.device))? else { return Ok(false) };
+        row.replaced.push(author);
+        self.put(DeviceRow::key(row.device), &row);
+        Ok(true)
+    }
+
+    /// The devices of an account that are known here and are not on its list any more.
+    pub(super) fn devices_that_went(&self, list: &DeviceList) -> Step<Vec<DeviceId>> {
+        let known = rows::sound::<DeviceRow>(self, b"")?.0.into_iter().filter(|row| row.account == list.account);
+        let is_on = |row: &DeviceRow| verified(&row.bundle).is_some_and(|(_, bundle)| list.holds(&bundle.cert));
+        Ok(known.filter(|row| !is_on(row)).map(|row| row.device).take(MAX_REPLACED).collect())
     }
 
     /// Whether a device's receipts for this chat count: it is the contact's, or a member's.

@@ -3,14 +3,14 @@
 
 use super::{
     record::{Given, Record},
-    rows::{AuthorRow, DeviceRow, EventRow, OutboxRow, RawRow, ReceiptRow, Row, Side},
+    rows::{AuthorRow, DeviceRow, EventRow, OutboxRow, RawRow, ReceiptRow, Row, Side, parse},
     sessions::Heard,
     turn::{Step, Turn},
 };
 use crate::protocol::{
     group::{GroupEvent, Stub},
     ids::{ChatId, DeviceId, EventId, OpId},
-    view::{Direction, View},
+    view::{Direction, View, ViewError},
     wire::{
         encode,
         limits::{MAX_BYTES_PER_ANSWER, MAX_STUBS_TOLD, MAX_WISHES_TOLD},
@@ -118,6 +118,17 @@ impl Turn<'_> {
         self.pump(device.device)
     }
 
+    /// The numbers and ids of what a device wrote in a conversation, as far as it is here.
+    pub(super) fn written_by(&self, chat: ChatId, author: DeviceId) -> Step<Vec<(u64, EventId)>> {
+        let rows =
+            self.scan(AuthorRow::TABLE, &AuthorRow::scope(chat, author), None, Direction::Forward, usize::MAX)?;
+        let number = |place: Vec<u8>| place.try_into().map(u64::from_be_bytes);
+        let damaged = ViewError::Damaged(AuthorRow::TABLE);
+        rows.into_iter()
+            .map(|(place, bytes)| Ok((number(place).map_err(|_| damaged.clone())?, parse::<AuthorRow>(&bytes)?.0)))
+            .collect()
+    }
+
     /// Whether anything waits in a device's outbox.
     pub(super) fn has_parcels(&self, device: DeviceId) -> Step<bool> {
         Ok(!self.scan(OutboxRow::TABLE, device.as_ref(), None, Direction::Forward, 1)?.is_empty())
@@ -130,19 +141,18 @@ impl Turn<'_> {
             return Ok(Vec::new());
         };
         let chat = ChatId::from(group);
-        let own = self.own()?.device;
         let mut events = Vec::new();
-        for no in self.written_here(chat)?.descending() {
-            if self.was_delivered(chat, device, no)? {
-                continue;
-            }
-            let Some(AuthorRow(id)) = self.read(&AuthorRow::key(chat, own, no))? else { continue };
-            let Some(RawRow(bytes)) = self.read(&RawRow::key(id))? else { continue };
-            if GroupEvent::parse(&bytes).is_ok_and(|event| memory.graph.within(&member.joined, &event.heads)) {
-                events.push(bytes);
+        for author in self.own()?.authors() {
+            for (no, id) in self.written_by(chat, author)? {
+                if self.was_delivered(chat, device, (author, no))? {
+                    continue;
+                }
+                let Some(RawRow(bytes)) = self.read(&RawRow::key(id))? else { continue };
+                if GroupEvent::parse(&bytes).is_ok_and(|event| memory.graph.within(&member.joined, &event.heads)) {
+                    events.push(bytes);
+                }
             }
         }
-        events.reverse();
         Ok(pages(events.into_iter()).into_iter().map(|page| Record::Events(group, page)).collect())
     }
 }

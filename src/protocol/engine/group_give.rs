@@ -4,12 +4,12 @@
 use super::{
     GroupMemory,
     record::{ChatReceipt, Have, Record},
-    rows::{EventRow, GroupRow, GroupState, RawRow},
+    rows::{DeviceRow, EventRow, GroupRow, GroupState, RawRow},
     sessions::Heard,
     turn::{Step, Turn},
 };
 use crate::protocol::{
-    group::GroupEvent,
+    group::{Action, GroupEvent},
     ids::{ChatId, DeviceId, EventId, OpId},
     time::Millis,
     wire::limits::{MAX_ANSWERS_PER_SECOND, MAX_BYTES_PER_ANSWER, MAX_BYTES_PER_SECOND, MAX_KEYS_PER_RECORD},
@@ -37,8 +37,18 @@ impl Turn<'_> {
             // It seems to count us in: its ops, which prove themselves, will say.
             self.ask_missing(group, Some(device));
         }
-        if !matches!(state, Some(GroupState::Joined | GroupState::Left)) || !self.is_member_device(group, device)? {
+        if !matches!(state, Some(GroupState::Joined | GroupState::Left)) {
             return Ok(());
+        }
+        if !self.is_member_device(group, device)? {
+            if state == Some(GroupState::Joined) && !have.answer {
+                self.ask_unlisted(group, &heard.device)?;
+            }
+            let is_instead = state == Some(GroupState::Left) && self.is_of_member(group, &heard.device)?;
+            return match is_instead {
+                true => self.give_last_ops(&have, device),
+                false => self.tell_its_end(&have, &heard.device),
+            };
         }
         if state == Some(GroupState::Left) {
             return self.give_last_ops(&have, device);
@@ -64,6 +74,49 @@ impl Turn<'_> {
         if self.mem.compare_after.remove(&(group, device)) {
             return self.compare(ChatId::from(group), device);
         }
+        Ok(())
+    }
+
+    /// A device that is no member's here takes itself for one: it may have taken another's place, by an op that is not here;
+    /// or this one has, and does not know whom the one that is gone had added.
+    fn ask_unlisted(&mut self, group: OpId, device: &DeviceRow) -> Step {
+        if self.is_of_member(group, device)? {
+            self.ask_missing(group, Some(device.device));
+            return Ok(());
+        }
+        if self.own()?.former.is_empty() { Ok(()) } else { self.ask_all(group, device.device) }
+    }
+
+    /// Whether a device is a member account's now, whatever the ops here say.
+    fn is_of_member(&mut self, group: OpId, device: &DeviceRow) -> Step<bool> {
+        Ok(self.group(group)?.membership.members.contains_key(&device.account) && self.is_listed(device)?)
+    }
+
+    /// A device of an account that is no member any more takes itself for one, as one that was made of an old backup does: it
+    /// is given the ops that ended that, with their past, and nothing that came after.
+    fn tell_its_end(&mut self, have: &Have, device: &DeviceRow) -> Step {
+        let memory = self.group(have.group)?;
+        let account = device.account;
+        if memory.membership.members.contains_key(&account) || !memory.graph.has_admitted(&account) {
+            return Ok(());
+        }
+        let ends_it = |op: &&OpId| {
+            let op = memory.graph.op(op);
+            op.is_some_and(|op| match op.action {
+                Action::Remove(removed) => removed == account,
+                Action::Leave(_) => op.account == account,
+                _ => false,
+            })
+        };
+        let ends: Vec<OpId> = memory.membership.cuts.iter().filter(ends_it).copied().collect();
+        let Some(left) = self.begin_answer(have.group, device.device) else { return Ok(()) };
+        let lacking = memory.graph.beyond(&have.heads).into_iter().filter(|op| memory.graph.within(&op.id(), &ends));
+        let given = within(lacking.collect(), MAX_BYTES_PER_ANSWER.min(left), |op| op.to_bytes().len());
+        let size: usize = given.iter().map(|op| op.to_bytes().len()).sum();
+        for record in super::group_ops::ops_records(have.group, given.into_iter()) {
+            self.whisper(device.device, &record)?;
+        }
+        self.end_answer(have.group, device.device, left - size);
         Ok(())
     }
 

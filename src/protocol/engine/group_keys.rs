@@ -317,7 +317,7 @@ impl Turn<'_> {
             raw: bytes.clone(),
             heads: event.heads.clone(),
         })?;
-        self.take_profile(group, own.account, no, &content, VoucherRow { event: bytes.clone(), key })?;
+        self.take_profile(group, own.account, (own.device, no), &content, VoucherRow { event: bytes.clone(), key })?;
         if !self.gossip(group, &FrameContent::Event(bytes.clone()))? {
             self.whisper_event(group, &memory, bytes)?;
         }

@@ -7,9 +7,9 @@ use super::{
 };
 use crate::protocol::{
     group::GroupEvent,
-    ids::{ChatId, OpId},
+    ids::{ChatId, DeviceId, OpId},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Turn<'_> {
     /// Copies the members into rows. Rows of former ones stay for the names in the history.
@@ -41,7 +41,10 @@ impl Turn<'_> {
                 named_by: held.map_or(0, |row| row.named_by),
                 from_no,
                 joined: Some(member.joined),
-                name_sure: !came_anew && held.is_some_and(|row| row.name_sure),
+                name_sure: !came_anew
+                    && held.is_some_and(|row| row.name_sure && is_named_by_one_of(row, &member.devices)),
+                named_on: held.and_then(|row| row.named_on),
+                from_before: same.map(|row| row.from_before.clone()).unwrap_or_default(),
             };
             if held != Some(&row) {
                 self.put(MemberRow::key(group, *account), &row);
@@ -68,4 +71,9 @@ impl Turn<'_> {
         let Some(RawRow(bytes)) = self.read(&RawRow::key(id))? else { return Ok(false) };
         Ok(GroupEvent::parse(&bytes).is_ok_and(|event| memory.graph.within(&joined, &event.heads)))
     }
+}
+
+/// Whether who said a member's name is still one of its devices: the one that took its place may say another.
+fn is_named_by_one_of(row: &MemberRow, devices: &BTreeSet<DeviceId>) -> bool {
+    row.named_on.is_none_or(|device| devices.contains(&device))
 }

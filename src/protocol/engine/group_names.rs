@@ -30,12 +30,12 @@ impl Turn<'_> {
         &mut self,
         group: OpId,
         author: AccountId,
-        no: u64,
+        at: (DeviceId, u64),
         content: &Content,
         voucher: VoucherRow,
     ) -> Step {
         match content {
-            Content::Profile(name) => self.take_name(group, author, no, name.as_str(), voucher, Said::ByOwner),
+            Content::Profile(name) => self.take_name(group, author, at, name.as_str(), voucher, Said::ByOwner),
             _ => Ok(()),
         }
     }
@@ -44,7 +44,7 @@ impl Turn<'_> {
         &mut self,
         group: OpId,
         author: AccountId,
-        no: u64,
+        (device, no): (DeviceId, u64),
         name: &str,
         voucher: VoucherRow,
         said: Said,
@@ -53,9 +53,13 @@ impl Turn<'_> {
         let Some(held) = self.read::<MemberRow>(&key)? else { return Ok(()) };
         let mut row = held.clone();
         row.name_sure |= said == Said::ByOwner;
-        // What was lost on the way comes later than what was said after it.
-        if row.name.is_none() || no >= row.named_by {
-            row.named_by = no;
+        // What was lost on the way comes later than what was said after it. A device that took another's place counts anew.
+        let is_newer = match row.named_on {
+            Some(before) if before != device => row.devices.contains(&device) && !row.devices.contains(&before),
+            _ => no >= row.named_by,
+        };
+        if row.name.is_none() || is_newer {
+            (row.named_by, row.named_on) = (no, Some(device));
             row.name = Some(name.to_owned());
             self.put(VoucherRow::key(group, author), &voucher);
         }
@@ -109,7 +113,7 @@ impl Turn<'_> {
             let Ok(Content::Profile(name)) = event.open(key) else { continue };
             let said = if heard.device.account == author { Said::ByOwner } else { Said::ByOther };
             let voucher = VoucherRow { event: bytes.to_vec(), key: key.clone() };
-            self.take_name(group, author, event.no, name.as_str(), voucher, said)?;
+            self.take_name(group, author, (event.device, event.no), name.as_str(), voucher, said)?;
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use crate::protocol::{
         Action, Certificates, Devices, FrameContent, Graph, GraphError, Inserted, Membership, Op, SignedOp,
         keys::HeldSecret,
     },
-    ids::{ChatId, DeviceId, OpId},
+    ids::{AccountId, ChatId, DeviceId, OpId},
     view::{Table, ViewError},
     wire::{
         decode, encode,
@@ -167,8 +167,10 @@ impl Turn<'_> {
         };
         let own = self.own()?.device;
         for (signed, bundle) in parse_bundles(bytes).unwrap_or_default() {
-            if bundle.cert.device != own {
-                self.learn_bundle(&bundle, &signed)?;
+            if bundle.cert.device != own
+                && let Some(device) = self.learn_bundle(&bundle, &signed)?
+            {
+                self.meet_instead(&device)?;
             }
         }
         Ok(())
@@ -188,7 +190,8 @@ impl Turn<'_> {
             row.state = GroupState::Joined;
         }
         if removed_now {
-            row.state = GroupState::Removed;
+            let has_left = self.has_left(group, &own.account)?;
+            row.state = if has_left { GroupState::Left } else { GroupState::Removed };
         }
         self.put(GroupRow::key(group), &row);
         self.copy_members(group, &memory)?;
@@ -222,7 +225,16 @@ impl Turn<'_> {
         let were: BTreeSet<DeviceId> = before.map(|before| member_devices(before).collect()).unwrap_or_default();
         let are: BTreeSet<DeviceId> = member_devices(now).filter(|device| *device != own).collect();
         for device in were.difference(&are).filter(|device| **device != own) {
-            self.drop_group_keys(group, *device)?;
+            match self.read::<DeviceRow>(&DeviceRow::key(*device))? {
+                // Its account has another in its place.
+                Some(row) if now.members.contains_key(&row.account) => {
+                    self.drop_group_parcels(group, *device)?;
+                    self.forget_mail_to(*device);
+                }
+                // It needs nothing more, but for the receipt of what it said last.
+                Some(row) if self.has_left(group, &row.account)? => self.drop_group_parcels(group, *device)?,
+                _ => self.drop_group_keys(group, *device)?,
+            }
             self.forget_member(group, *device)?;
         }
         for device in are {
@@ -348,6 +360,21 @@ impl Turn<'_> {
             return Ok(true);
         }
         Ok(self.has_graph(group)? && self.group(group)?.membership.former.contains(&device))
+    }
+
+    /// Whether this account is or was a member.
+    pub(super) fn is_or_was_member(&mut self, group: OpId, account: &AccountId) -> Step<bool> {
+        Ok(self.has_graph(group)? && self.group(group)?.graph.has_admitted(account))
+    }
+
+    /// Whether this account left by itself.
+    pub(super) fn has_left(&mut self, group: OpId, account: &AccountId) -> Step<bool> {
+        let memory = self.group(group)?;
+        let is_leave = |op: &OpId| {
+            let op = memory.graph.op(op);
+            op.is_some_and(|op| op.account == *account && matches!(op.action, Action::Leave(_)))
+        };
+        Ok(memory.membership.cuts.iter().any(is_leave))
     }
 
     pub(super) fn is_joined(&self, group: OpId) -> Step<bool> {

@@ -50,9 +50,15 @@ impl Turn<'_> {
         self.close_intro(&group_intro(group, own))?;
         self.leave_topics(group)?;
         let now = self.group(group)?;
+        let account = self.own()?.account;
+        let has_left = self.has_left(group, &account)?;
         let were = before.into_iter().chain([&now.membership]).flat_map(member_devices);
         for device in were.filter(|device| *device != own).collect::<Vec<_>>() {
-            self.drop_group_keys(group, device)?;
+            // What a device that is gone did before: it told of its leaving itself.
+            match has_left {
+                true => self.drop_group_parcels(group, device)?,
+                false => self.drop_group_keys(group, device)?,
+            }
             self.forget_member(group, device)?;
         }
         Ok(())
@@ -65,10 +71,10 @@ impl Turn<'_> {
         if !left || !self.has_graph(group)? {
             return Ok(());
         }
-        let memory = self.group(group)?;
-        for device in member_devices(&memory.membership).collect::<Vec<_>>() {
-            self.part_from(group, device)?;
+        for device in self.sound::<DeviceRow>(b"")? {
+            self.part_from(group, device.device)?;
         }
+        let memory = self.group(group)?;
         // Nothing is taken in after the own leaving, so the newest op is that.
         let left = memory.arrived.values().max().copied().unwrap_or_default();
         if self.now.since(left) >= PARTING_KEPT {
@@ -102,12 +108,42 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// A device took the place of one that is gone: what that one is still owed of groups that were left here is owed to it.
+    pub(super) fn hand_on_parting(&mut self, gone: DeviceId, device: DeviceId) -> Step {
+        let groups = self.read::<DeviceRow>(&DeviceRow::key(gone))?.map(|row| row.groups).unwrap_or_default();
+        for group in groups {
+            let state = self.read::<GroupRow>(&GroupRow::key(group))?.map(|row| row.state);
+            let Some(mut row) =
+                self.read::<DeviceRow>(&DeviceRow::key(device))?.filter(|_| state == Some(GroupState::Left))
+            else {
+                continue;
+            };
+            row.groups.push(group);
+            self.put(DeviceRow::key(device), &row);
+            for (_, _, record) in self.group_parcels(group, gone)? {
+                self.post(device, &record)?;
+            }
+            self.drop_group_parcels(group, gone)?;
+            self.forget_mail_to(gone);
+            self.forget_member(group, gone)?;
+        }
+        Ok(())
+    }
+
     /// Takes keys of a group out of the outbox of a device that is to have them no more.
     pub(super) fn drop_group_keys(&mut self, group: OpId, device: DeviceId) -> Step {
         for (place, parcel, record) in self.group_parcels(group, device)? {
             if !matches!(record, Record::Ops(..)) {
                 self.drop_parcel(device, place, &parcel)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Takes all that is of a group out of the outbox of a device that is gone.
+    pub(super) fn drop_group_parcels(&mut self, group: OpId, device: DeviceId) -> Step {
+        for (place, parcel, _) in self.group_parcels(group, device)? {
+            self.drop_parcel(device, place, &parcel)?;
         }
         Ok(())
     }

@@ -180,7 +180,7 @@ impl Turn<'_> {
                 .owner(&device)
                 .and_then(|account| memory.membership.members.get(&account))
                 .is_some_and(|member| memory.graph.within(&member.joined, &heads));
-            if meant && !self.was_delivered(event.chat, device, event.no)? {
+            if meant && !self.was_delivered(event.chat, device, (event.device, event.no))? {
                 return Ok(true);
             }
         }

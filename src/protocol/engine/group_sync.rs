@@ -16,7 +16,6 @@ use super::{
 };
 use crate::protocol::{
     crypto::{secret::Secret, sign::Verified},
-    delivery::Numbers,
     event::{Content, Timeline},
     group::{FrameContent, GroupEvent, GroupHeader, SignedOp, Topic},
     ids::{AccountId, ChatId, DeviceId, EventId, OpId},
@@ -36,8 +35,8 @@ const ASKED_AT_ONCE: usize = 3;
 
 /// Whether an event may stand in its group's conversation.
 pub(super) enum Standing {
-    /// It may, as said by this account on this device.
-    Says(AccountId, Box<DeviceRow>),
+    /// It may, as said by this account.
+    Says(AccountId),
     /// It cannot be judged yet.
     Waits(Waits),
     /// It may not: its author was no member, or it was not for this account.
@@ -96,11 +95,21 @@ impl Turn<'_> {
         if event.device == self.own()?.device {
             return Ok(());
         }
-        let chat = ChatId::from(event.group);
-        if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(event.device))? {
-            self.note_held(chat, &row, event.no)?;
+        let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(event.device))? else { return Ok(()) };
+        self.note_held(ChatId::from(event.group), row.account, row.device, event.no)?;
+        self.owe_author(event.group, row.account, row.device)
+    }
+
+    /// An event is held: its author's device is told, or the one that took its place.
+    fn owe_author(&mut self, group: OpId, author: AccountId, device: DeviceId) -> Step {
+        let chat = ChatId::from(group);
+        let memory = self.group(group)?;
+        match memory.membership.members.get(&author) {
+            Some(member) if !member.devices.contains(&device) => {
+                member.devices.iter().for_each(|instead| self.owe_chat_of(*instead, chat, device));
+            }
+            _ => self.owe_group(device, chat),
         }
-        self.owe_group(event.device, chat);
         Ok(())
     }
 
@@ -134,8 +143,8 @@ impl Turn<'_> {
         if self.is_here(id)? {
             return Ok(Judged::Nothing);
         }
-        let (author, row) = match self.standing(id, event)? {
-            Standing::Says(author, row) => (author, *row),
+        let author = match self.standing(id, event)? {
+            Standing::Says(author) => author,
             Standing::Waits(waits) => return self.hold_as(event, waits),
             Standing::Outside => {
                 self.unhold(group, id)?;
@@ -155,8 +164,11 @@ impl Turn<'_> {
         if let Ok(content) = content {
             self.place_group_event(event, author, content, key)?;
         }
-        self.note_held(ChatId::from(group), &row, event.no)?;
-        self.owe_group(device, ChatId::from(group));
+        // What an own device wrote that this one replaced is owed to nobody.
+        if author != self.own()?.account {
+            self.note_held(ChatId::from(group), author, device, event.no)?;
+            self.owe_author(group, author, device)?;
+        }
         Ok(if placed { Judged::Placed } else { Judged::Nothing })
     }
 
@@ -180,10 +192,7 @@ impl Turn<'_> {
         if is_former && !memory.is_last_word(author, id, device) && !self.is_followed(group, id)? {
             return Ok(Standing::Waits(Waits::Follower));
         }
-        Ok(match self.read::<DeviceRow>(&DeviceRow::key(device))? {
-            Some(row) => Standing::Says(author, Box::new(row)),
-            None => Standing::Waits(Waits::Heads),
-        })
+        Ok(Standing::Says(author))
     }
 
     fn hold_as(&mut self, event: &GroupEvent, waits: Waits) -> Step<Judged> {
@@ -222,7 +231,7 @@ impl Turn<'_> {
         let follows = follows(event);
         self.seek(group, &follows)?;
         let voucher = VoucherRow { event: event.to_bytes(), key: key.clone() };
-        self.take_profile(group, author, event.no, &content, voucher)?;
+        self.take_profile(group, author, (event.device, event.no), &content, voucher)?;
         self.place(NewEvent {
             chat: ChatId::from(group),
             id: event.id(),
@@ -302,6 +311,8 @@ impl Turn<'_> {
             self.expire_held(group)?;
             self.expire_group_keys(group)?;
         }
+        self.follow_former(group)?;
+        self.list_restored(group)?;
         self.ask_members(group, None)
     }
 
@@ -315,7 +326,7 @@ impl Turn<'_> {
     }
 
     /// "I have nothing of this group."
-    fn ask_all(&mut self, group: OpId, device: DeviceId) -> Step {
+    pub(super) fn ask_all(&mut self, group: OpId, device: DeviceId) -> Step {
         let have = Have { group, heads: vec![], held: None, secrets: vec![], answer: false };
         self.whisper(device, &Record::Have(have))
     }
@@ -326,6 +337,9 @@ impl Turn<'_> {
         }
         let mut there = self.members_there(group)?;
         let mut asked: Vec<DeviceId> = first.into_iter().filter(|device| there.contains(device)).collect();
+        if let Some(device) = first.filter(|_| asked.is_empty()) {
+            self.ask_newcome(group, device)?;
+        }
         while asked.len() < ASKED_AT_ONCE && !there.is_empty() {
             let mut bytes = [0; 8];
             self.rng.fill_bytes(&mut bytes);
@@ -338,6 +352,17 @@ impl Turn<'_> {
             self.ask_and_compare(group, device)?;
         }
         Ok(())
+    }
+
+    /// A device that a member's account has in place of another says so by an op whose past may be known to it alone.
+    fn ask_newcome(&mut self, group: OpId, device: DeviceId) -> Step {
+        let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
+        let memory = self.group(group)?;
+        let is_there = self.mem.peers.contains_key(&row.transport);
+        if !is_there || !memory.membership.members.contains_key(&row.account) || !self.is_listed(&row)? {
+            return Ok(());
+        }
+        self.tell_have(group, device, false)
     }
 
     /// Says what is here, so that the other gives the ops that are missing and says the same; then events are compared.
@@ -358,12 +383,6 @@ impl Turn<'_> {
             self.whisper(device, &Record::KeysWanted(group, lacking))?;
         }
         self.ask_names(group, device)
-    }
-
-    pub(super) fn written_here(&self, chat: ChatId) -> Step<Numbers> {
-        let mut numbers = Numbers::from_base(1);
-        numbers.fill_through(self.chat(chat)?.map_or(0, |chat| chat.written));
-        Ok(numbers)
     }
 
     /// A member's or an inviter's device is connected: compare at once.

@@ -14,11 +14,15 @@ use crate::protocol::{
     group::{Action, History, Meta, Role, SignedJoin, op::Join},
     identity::{Name, profile::NameError},
     ids::{AccountId, ChatId, DeviceId, OpId},
-    wire::limits::{MAX_GROUPS, MAX_INVITATIONS, MAX_MEMBERS},
+    wire::{
+        encode,
+        limits::{MAX_GROUPS, MAX_INVITATIONS, MAX_MEMBERS},
+    },
 };
+use minicbor::bytes::ByteVec;
 
-/// Ops before the own leaving that are told with it: nobody else may have those that were made just before.
-const PARTING_OPS: usize = 16;
+/// Ops before the own leaving, or coming back, that are told with it: nobody else may have those that were made just before.
+pub(super) const PARTING_OPS: usize = 16;
 
 impl Turn<'_> {
     pub(super) fn new_group(&mut self, name: &str) -> Answer {
@@ -157,6 +161,7 @@ impl Turn<'_> {
         }
         let memory = self.group(group)?;
         if memory.membership.members.contains_key(&account) {
+            self.list_device(group, &heard.device)?;
             return self.welcome(group, heard.device.device);
         }
         let own = self.own()?.account;
@@ -178,6 +183,17 @@ impl Turn<'_> {
             self.put(GroupRow::key(group), &row);
         }
         self.welcome(group, heard.device.device)
+    }
+
+    /// A member's account has another device than the one it joined with: anybody may say so for it.
+    pub(super) fn list_device(&mut self, group: OpId, device: &DeviceRow) -> Step {
+        if self.is_member_device(group, device.device)? {
+            return Ok(());
+        }
+        let bundles = encode(&vec![ByteVec::from(device.bundle.clone())]);
+        let memory = self.group(group)?;
+        let op = self.make_op(Some(group), &self.named_heads(&memory), Action::Devices(bundles))?;
+        self.issue(group, op)
     }
 
     /// Gives a member's device all ops, then the gossip secret in force; anybody else nothing.

@@ -178,7 +178,7 @@ impl Turn<'_> {
         match self.device_of(sender)? {
             Some(device) if device.sending.is_some() => {
                 self.owe_unknown(device.device, tag);
-                Ok(())
+                self.leave_all_again(&device)
             }
             _ => Ok(()),
         }

@@ -7,13 +7,14 @@ use super::{
     mailbox_send::LeftWhat,
     receipts::Owed,
     record::{Position, Receipt, Record},
-    rows::{DeviceRow, OwedRow, OwedWire},
+    rows::{DeviceRow, OutboxRow, OwedRow, OwedWire, ReceiptRow, Row, Side, parse},
     turn::{Step, Turn},
 };
 use crate::protocol::{
     identity::bundle::MailboxBox,
-    ids::{DeviceId, TransportKey},
+    ids::{ChatId, DeviceId, TransportKey},
     time::minutes,
+    view::{Direction, View},
     wire::{
         limits::{MAIL_COPIES, MAX_UNKNOWN_TAGS},
         mailbox::{BlobId, blob_id},
@@ -25,6 +26,10 @@ use std::{collections::BTreeSet, time::Duration};
 const GATHER: Duration = Duration::from_secs(2);
 /// Receipts that lie at one mailbox wait so long for a second one.
 const SECOND_COPY_WAIT: Duration = minutes(5);
+/// How often all that lies at a device's mailboxes is left there again at the most…
+const LEFT_AGAIN_EVERY: Duration = minutes(60);
+/// …and how much of it: what one sender may have in a box.
+const MOST_LEFT_AGAIN: usize = 2_048;
 /// Positions in one receipt, as in one that is told.
 const MAX_POSITIONS: usize = 1_000;
 /// Positions owed to one device: the mail of two full boxes.
@@ -33,21 +38,37 @@ const MAX_OWED: usize = 8_192;
 impl Turn<'_> {
     /// Keeps what a device that is away is owed.
     pub(super) fn owe_by_mail(&mut self, device: &DeviceRow, owed: Owed) -> Step {
-        if device.boxes().is_empty() {
+        let is_shared_with = !device.groups.is_empty() || self.is_contacts_device(device.account, device.device)?;
+        if !is_shared_with && !self.is_listed(device)? {
+            // Another took its place.
             return Ok(());
         }
         let told = self.mem.mail.told_by_mail.entry(device.device).or_default();
         told.extend(&owed.positions);
         told.drain(..told.len().saturating_sub(MAX_POSITIONS));
+        if device.boxes().is_empty() {
+            // Told once it says where mail for it may be left.
+            return Ok(());
+        }
         let mut row = self.owed_row(device.device)?;
         row.positions = merged(row.positions, owed.positions);
         row.lost = merged(row.lost, owed.lost);
-        row.chats = merged(row.chats, owed.chats);
+        let of_replaced = owed.of_replaced.into_iter().map(|(chat, _)| chat);
+        row.chats = merged(row.chats, owed.chats.into_iter().chain(of_replaced).collect());
         row.unknown = merged(row.unknown, owed.unknown);
         row.unknown.truncate(MAX_UNKNOWN_TAGS);
         self.put(OwedRow::key(device.device), &row);
         self.leave_mail_soon(device, GATHER);
         Ok(())
+    }
+
+    /// The same of one conversation, if anything of the device is held there.
+    pub(super) fn owe_receipt_by_mail(&mut self, device: DeviceId, chat: ChatId) -> Step {
+        let held = self.read::<ReceiptRow>(&ReceiptRow::key(chat, Side::Ours, device))?;
+        match self.read::<DeviceRow>(&DeviceRow::key(device))?.filter(|_| held.is_some()) {
+            Some(row) => self.owe_by_mail(&row, Owed { chats: [chat].into(), ..Owed::default() }),
+            None => Ok(()),
+        }
     }
 
     /// The same for this device's bundle.
@@ -115,9 +136,13 @@ impl Turn<'_> {
 
     /// What is owed as records, taken out of the row.
     fn owed_records(&mut self, row: &mut OwedRow) -> Step<Vec<Record>> {
+        let replaced = self.read::<DeviceRow>(&DeviceRow::key(row.device))?.map(|to| to.replaced).unwrap_or_default();
         let mut chats = Vec::new();
         for chat in std::mem::take(&mut row.chats) {
             chats.extend(self.chat_receipt_for(row.device, chat)?);
+            for author in &replaced {
+                chats.extend(self.chat_receipt_for(*author, chat)?);
+            }
         }
         let (positions, lost) = (std::mem::take(&mut row.positions), std::mem::take(&mut row.lost));
         let mut unknown = Some(std::mem::take(&mut row.unknown)).filter(|tags| !tags.is_empty());
@@ -148,6 +173,27 @@ impl Turn<'_> {
             owed.left.push(node);
         }
         self.finish_owed(&to, row).map(drop)
+    }
+
+    /// What a device left for this one could not be read, and its receipts may have been among that: whatever lies at its
+    /// mailboxes is left there again, so that it confirms it again. Once in a while, since anybody may make up mail.
+    pub(super) fn leave_all_again(&mut self, device: &DeviceRow) -> Step {
+        let last = self.mem.mail.left_again.get(&device.device);
+        if last.is_some_and(|last| self.now.since(*last) < LEFT_AGAIN_EVERY) {
+            return Ok(());
+        }
+        self.mem.mail.left_again.insert(device.device, self.now);
+        let scope = device.device;
+        for (place, bytes) in self.scan(OutboxRow::TABLE, scope.as_ref(), None, Direction::Forward, MOST_LEFT_AGAIN)? {
+            let Ok(place) = place.try_into().map(u64::from_be_bytes) else { continue };
+            let mut row: OutboxRow = parse(&bytes)?;
+            if row.left.as_mut().is_some_and(|left| !std::mem::take(left).is_empty()) {
+                self.put(OutboxRow::key(scope, place), &row);
+            }
+        }
+        self.rewind_mail(scope);
+        self.leave_mail_soon(device, GATHER);
+        Ok(())
     }
 
     /// A device could not read some of its mail: what it was told there is told again.

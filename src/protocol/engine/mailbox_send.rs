@@ -164,6 +164,7 @@ impl Turn<'_> {
     /// Nothing is left for a device any more.
     pub(super) fn forget_mail_to(&mut self, device: DeviceId) {
         self.mem.mail.outgoing.remove(&device);
+        self.mem.mail.told_by_mail.remove(&device);
         self.delete(OwedRow::key(device));
     }
 
@@ -389,7 +390,11 @@ impl Turn<'_> {
     fn drop_silent_deposits(&mut self, device: &DeviceRow) -> bool {
         let id = device.device;
         let nodes: Vec<TransportKey> = device.boxes().iter().map(|mailbox| mailbox.node).collect();
-        nodes.into_iter().filter(|node| self.drop_silent(*node, |what| what.is_for(id))).count() > 0
+        let mut any = false;
+        for node in nodes {
+            any |= self.drop_silent(node, |what| what.is_for(id));
+        }
+        any
     }
 
     /// The same for what was left at one mailbox.

@@ -6,6 +6,7 @@
 //! one. Same inputs, same view, same seed: same effects, byte for byte.
 
 mod anew;
+pub mod backup;
 pub mod begin;
 mod blocks;
 mod bundles;
@@ -47,6 +48,7 @@ mod outbox;
 mod peers;
 mod receipts;
 pub mod record;
+mod returns;
 pub mod rows;
 mod sessions;
 mod stubs;
@@ -513,10 +515,7 @@ impl Turn<'_> {
         match timer {
             Timer::Lane(device) => self.lane_due(device),
             Timer::AskBundle(peer) => self.ask_bundle_again(peer),
-            Timer::GroupReceipts => {
-                self.group_receipts_due();
-                Ok(())
-            }
+            Timer::GroupReceipts => self.group_receipts_due(),
             Timer::Ask(group) => self.ask_now(group),
             Timer::Repair(group) => self.repair(group),
             Timer::Talks => self.look_over_talks(),

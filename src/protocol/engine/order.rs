@@ -57,9 +57,9 @@ impl Turn<'_> {
             return Ok(());
         }
         self.put(SumRow::key(chat, &LEAST), &SumRow::default());
-        let own = self.own()?.device;
+        let own = self.own()?;
         let others = all::<ReceiptRow>(self, ReceiptRow::scope(chat, Side::Ours))?.into_iter().map(|row| row.device);
-        for device in others.chain([own]).collect::<BTreeSet<_>>() {
+        for device in others.chain(own.authors()).collect::<BTreeSet<_>>() {
             let scope = AuthorRow::scope(chat, device);
             for (_, bytes) in self.scan(AuthorRow::TABLE, &scope, None, Direction::Forward, usize::MAX)? {
                 let AuthorRow(id) = parse(&bytes)?;
@@ -71,7 +71,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn class_of(&self, event: &EventRow) -> Step<Class> {
+    pub(super) fn class_of(&self, event: &EventRow) -> Step<Class> {
         if let Some(stub) = event.stub().and_then(|stub| Stub::parse(stub).ok()) {
             return Ok(Class { author: None, heads: stub.header().heads.clone() });
         }

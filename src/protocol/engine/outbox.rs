@@ -520,11 +520,15 @@ impl Turn<'_> {
     pub(super) fn chat_receipt(&mut self, device: &DeviceRow, told: &ChatReceipt) -> Step<bool> {
         let own = self.own()?;
         let Ok(held) = decode::<Numbers>(&told.held, "receipt") else { return Ok(false) };
-        if told.author != own.device || !self.may_confirm(device, told.chat)? {
+        let Some(side) = own.side_of(told.author) else { return Ok(false) };
+        if !self.may_confirm(device, told.chat)? {
             return Ok(false);
         }
-        let written = self.chat(told.chat)?.map_or(0, |chat| chat.written);
-        let key = ReceiptRow::key(told.chat, Side::Theirs, device.device);
+        let written = match side {
+            Side::Theirs => self.chat(told.chat)?.map_or(0, |chat| chat.written),
+            _ => self.last_written(told.chat, told.author)?,
+        };
+        let key = ReceiptRow::key(told.chat, side, device.device);
         let known = self.read::<ReceiptRow>(&key)?;
         let (before, read_before) = match &known {
             Some(row) => (decode::<Numbers>(&row.held, "receipt").unwrap_or_else(|_| Numbers::from_base(1)), row.read),
@@ -546,22 +550,21 @@ impl Turn<'_> {
             full: None,
         };
         self.put(key, &row);
-        let delivered = self.confirm_events(device, told.chat, &fresh)?;
+        let delivered = self.confirm_events(device, told, &fresh)?;
         self.tell_receipt(device, told.chat, Progress::Delivered, delivered)?;
         let mut seen = Vec::new();
         for no in (read_before + 1..=read).filter(|no| after.contains(*no)) {
-            seen.extend(self.read::<AuthorRow>(&AuthorRow::key(told.chat, own.device, no))?.map(|row| row.0));
+            seen.extend(self.read::<AuthorRow>(&AuthorRow::key(told.chat, told.author, no))?.map(|row| row.0));
         }
         self.tell_receipt(device, told.chat, Progress::Read, seen)?;
         Ok(true)
     }
 
     /// Takes confirmed events out of a device's outbox; gives their ids.
-    fn confirm_events(&mut self, device: &DeviceRow, chat: ChatId, numbers: &[u64]) -> Step<Vec<EventId>> {
-        let own = self.own()?.device;
+    fn confirm_events(&mut self, device: &DeviceRow, told: &ChatReceipt, numbers: &[u64]) -> Step<Vec<EventId>> {
         let mut ids = Vec::new();
         for no in numbers {
-            let Some(AuthorRow(id)) = self.read(&AuthorRow::key(chat, own, *no))? else { continue };
+            let Some(AuthorRow(id)) = self.read(&AuthorRow::key(told.chat, told.author, *no))? else { continue };
             ids.push(id);
             let Some(mut event) = self.read::<EventRow>(&EventRow::key(id))? else { continue };
             let Some(i) = event.outbox.iter().position(|(to, _)| *to == device.device) else { continue };

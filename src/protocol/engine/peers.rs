@@ -198,6 +198,10 @@ impl Turn<'_> {
         self.greet(&row)?;
         self.ask_ticket_bundle(row.account, peer)?;
         self.pump(device)?;
+        if row.sending.is_none() {
+            // What waited has begun a session.
+            self.greet_anew(device)?;
+        }
         self.meet_contact(&row)?;
         self.groups_meet(&row)
     }
@@ -211,6 +215,13 @@ impl Turn<'_> {
         let bundle = self.own()?.bundle;
         self.whisper(device.device, &Record::Bundle(bundle))?;
         self.owe_all(device)
+    }
+
+    fn greet_anew(&mut self, device: DeviceId) -> Step {
+        match self.read::<DeviceRow>(&DeviceRow::key(device))? {
+            Some(row) => self.greet(&row),
+            None => Ok(()),
+        }
     }
 
     /// A peer's last connection is gone.
@@ -253,10 +264,13 @@ impl Turn<'_> {
         match self.hear(Some(peer), wire)? {
             Hearing::Heard(heard) => {
                 let (device, at, wants) = (heard.device.device, heard.at, wants_receipt(&heard.record));
-                self.bind_peer(peer, device)?;
+                let is_met = self.bind_peer(peer, device)?;
                 let outer = std::mem::replace(&mut self.in_memory, false);
                 self.record(heard)?;
                 let in_memory = std::mem::replace(&mut self.in_memory, outer);
+                if is_met {
+                    self.greet_anew(device)?;
+                }
                 match (wants, in_memory) {
                     (true, true) => self.note_unsettled(device, at),
                     (true, false) => {
@@ -287,16 +301,17 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// A device speaks over a connection that its key owns: now it is known to be there.
-    fn bind_peer(&mut self, peer: TransportKey, device: DeviceId) -> Step {
+    /// A device speaks over a connection that its key owns: now it is known to be there. Whether it was not before.
+    fn bind_peer(&mut self, peer: TransportKey, device: DeviceId) -> Step<bool> {
         if self.mem.peers.get(&peer) != Some(&None) {
-            return Ok(());
+            return Ok(false);
         }
-        let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
-        if row.transport == peer {
+        let row = self.read::<DeviceRow>(&DeviceRow::key(device))?;
+        let is_its = row.is_some_and(|row| row.transport == peer);
+        if is_its {
             self.mem.peers.insert(peer, Some(device));
         }
-        Ok(())
+        Ok(is_its)
     }
 
     fn bundle_wanted(&mut self, peer: TransportKey, tag: Tag) -> Step {

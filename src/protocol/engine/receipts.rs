@@ -10,7 +10,7 @@ use super::{
 use crate::protocol::{
     crypto::envelope::Tag,
     delivery::{Noted, Numbers},
-    ids::{ChatId, DeviceId, OpId},
+    ids::{AccountId, ChatId, DeviceId, OpId},
     view::{Direction, Table, View},
     wire::{encode, limits::MAX_UNKNOWN_TAGS},
 };
@@ -35,6 +35,8 @@ const MAX_CHATS: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Owed {
     pub(super) chats: BTreeSet<ChatId>,
+    /// Conversations with events of devices that it replaced.
+    pub(super) of_replaced: BTreeSet<(ChatId, DeviceId)>,
     pub(super) positions: BTreeSet<Position>,
     pub(super) lost: BTreeSet<Position>,
     pub(super) unknown: BTreeSet<Tag>,
@@ -84,6 +86,11 @@ impl Turn<'_> {
         self.mem.owed.entry(device).or_default().chats.insert(chat);
     }
 
+    /// The same of events that a device wrote which this one replaced.
+    pub(super) fn owe_chat_of(&mut self, device: DeviceId, chat: ChatId, author: DeviceId) {
+        self.mem.owed.entry(device).or_default().of_replaced.insert((chat, author));
+    }
+
     /// The same, told a little later, together with others.
     pub(super) fn owe_group(&mut self, device: DeviceId, chat: ChatId) {
         if self.mem.owed_later.is_empty() {
@@ -96,10 +103,16 @@ impl Turn<'_> {
     }
 
     /// What was gathered for groups is due.
-    pub(super) fn group_receipts_due(&mut self) {
+    pub(super) fn group_receipts_due(&mut self) -> Step {
         for (device, chat) in std::mem::take(&mut self.mem.owed_later) {
             self.owe_chat(device, chat);
+            // By now it may have more of what those wrote whose place it took.
+            let row = self.read::<DeviceRow>(&DeviceRow::key(device))?;
+            for author in row.map(|row| row.replaced).unwrap_or_default() {
+                self.owe_chat_of(device, chat, author);
+            }
         }
+        Ok(())
     }
 
     /// Tells every device what it is owed, one that is away by mail. Who has no mailbox asks again by sending again.
@@ -120,6 +133,9 @@ impl Turn<'_> {
         let mut chats = Vec::new();
         for chat in owed.chats.into_iter().take(MAX_CHATS) {
             chats.extend(self.chat_receipt_for(device, chat)?);
+        }
+        for (chat, author) in owed.of_replaced.into_iter().take(MAX_CHATS) {
+            chats.extend(self.chat_receipt_for(author, chat)?);
         }
         let positions: Vec<Position> = owed.positions.into_iter().take(MAX_POSITIONS).collect();
         let lost: Vec<Position> = owed.lost.into_iter().take(MAX_POSITIONS).collect();
@@ -157,16 +173,21 @@ impl Turn<'_> {
             if self.read::<ReceiptRow>(&ReceiptRow::key(chat, Side::Ours, device.device))?.is_some() {
                 self.owe_chat(device.device, chat);
             }
+            for author in &device.replaced {
+                if self.read::<ReceiptRow>(&ReceiptRow::key(chat, Side::Ours, *author))?.is_some() {
+                    self.owe_chat_of(device.device, chat, *author);
+                }
+            }
         }
         Ok(())
     }
 
-    /// Notes that an event is here; whether it is new to the receipt.
-    pub(super) fn note_held(&mut self, chat: ChatId, device: &DeviceRow, no: u64) -> Step {
-        let key = ReceiptRow::key(chat, Side::Ours, device.device);
+    /// Notes that an event of a device of others is here.
+    pub(super) fn note_held(&mut self, chat: ChatId, account: AccountId, device: DeviceId, no: u64) -> Step {
+        let key = ReceiptRow::key(chat, Side::Ours, device);
         let mut row = self.read::<ReceiptRow>(&key)?.unwrap_or_else(|| ReceiptRow {
-            device: device.device,
-            account: device.account,
+            device,
+            account,
             held: encode(&Numbers::from_base(1)),
             read: 0,
             told: None,
@@ -176,7 +197,7 @@ impl Turn<'_> {
         let before = held.through();
         let noted = held.insert(no);
         if row.full == Some(true) && held.through() > before {
-            row.full = Some(self.note_more(chat, device.device, &mut held)?);
+            row.full = Some(self.note_more(chat, device, &mut held)?);
         }
         if noted == Noted::NoRoom {
             row.full = Some(true);

@@ -191,6 +191,11 @@ impl Record {
         self.is_of_a_group() && !matches!(self, Self::Join(..))
     }
 
+    /// Whether it is kept for a device as that of a member, whatever else it is.
+    pub fn is_owed_to_members(&self) -> bool {
+        matches!(self, Self::Ops(..) | Self::GossipSecret(..) | Self::Chain(..) | Self::Events(..))
+    }
+
     /// Whether its sender may keep it in an outbox until it is confirmed. The others are said once, and a receipt of a
     /// receipt would never end.
     pub fn is_kept(&self) -> bool {

@@ -17,7 +17,7 @@ use crate::protocol::{
         start::{Begun, PrekeyPublic, PrekeySecret, Recipient, Responder, StartSeen, intro_tag},
     },
     identity::{Bundle, DeviceKeys, SignedBundle, ticket::Inv},
-    ids::{ChatId, DeviceId, OpId, TransportKey},
+    ids::{DeviceId, OpId, TransportKey},
     view::{Table, ViewError},
     wire::{
         decode,
@@ -201,8 +201,7 @@ impl Turn<'_> {
         self.put(SeenRow::key(&prekey.id, &start), &seen);
         let device = self.add_session(device, row, &opened.session, begun.intro_again)?;
         if is_new {
-            // It is owed what no other device of its account took.
-            self.post_unsent(device.device, ChatId::direct(own.account, account))?;
+            self.meet_new_device(&device)?;
         }
         let at = Position { sid: outer.sid().0, epoch: outer.epoch(), index: outer.index() };
         Ok(Hearing::Heard(Heard { record: opened.record, device, origin, at, ticket }))
@@ -252,7 +251,8 @@ impl Turn<'_> {
                 let device = bundle.cert.device;
                 let is_device = contact.devices.contains(&device);
                 // Who was asked and knows this secret has heard the request, whether it came to confirm that or not.
-                let ours = contact.wants_to_hear();
+                // One who asked us may go on asking with another device.
+                let ours = contact.wants_to_hear() || contact.state == ContactState::Incoming;
                 if !ours || (!is_device && contact.devices.len() >= MAX_DEVICES) {
                     return Ok(None);
                 }
@@ -263,7 +263,9 @@ impl Turn<'_> {
                 Ok(Some((Origin::Contact, None)))
             }
             Intro::Group(group) => {
-                let member = self.is_or_was_member_device(*group, bundle.cert.device)?;
+                // A device that a member's account has in place of another is none of the group's yet, and says so by an op.
+                let member = self.is_or_was_member_device(*group, bundle.cert.device)?
+                    || self.is_or_was_member(*group, &account)?;
                 Ok(member.then_some((Origin::Group, None)))
             }
             Intro::Closed => Ok(None),

@@ -47,7 +47,7 @@ impl Turn<'_> {
         let is_new = self.event(id)?.is_none();
         if is_new {
             match self.standing(id, stub.header())? {
-                Standing::Says(author, _) => self.place_stub(&stub, author)?,
+                Standing::Says(author) => self.place_stub(&stub, author)?,
                 Standing::Waits(_) => {
                     self.ask_missing(group, Some(from.device));
                     return Ok(Stubbed::Nothing);
@@ -77,7 +77,7 @@ impl Turn<'_> {
             deps: follows.clone(),
             place,
             content: Vec::new(),
-            own: false,
+            own: author == self.own()?.account,
             outbox: Vec::new(),
             key: None,
             ends: Some(Ends::Unseen(stub.to_bytes().into())),
@@ -118,7 +118,7 @@ impl Turn<'_> {
         if from.device == event.device {
             // Nothing that its author still has counts as delivered by this.
             self.number(&event)?;
-            self.note_held(chat, from, event.no)?;
+            self.note_held(chat, from.account, from.device, event.no)?;
             self.owe_group(event.device, chat);
         }
         if self.is_asked_enough(&row, &event)? {

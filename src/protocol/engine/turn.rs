@@ -102,8 +102,12 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// The effects in the order in which they must be carried out.
-    pub(super) fn finish(mut self) -> Vec<Effect> {
+    /// What is to be written; nothing else of the turn counts.
+    pub(super) fn into_writes(mut self) -> Vec<Write> {
+        self.take_writes()
+    }
+
+    fn take_writes(&mut self) -> Vec<Write> {
         let erased = std::mem::take(&mut self.erased).into_iter().map(Write::EraseCell);
         let renewed = std::mem::take(&mut self.renewed).into_iter().map(Write::RenewCell);
         let lost = self.forgets_lost.then_some(Write::ForgetLost);
@@ -114,7 +118,12 @@ impl<'a> Turn<'a> {
             },
             None => Write::Delete(key),
         });
-        let writes: Vec<Write> = lost.into_iter().chain(erased).chain(renewed).chain(rows).collect();
+        lost.into_iter().chain(erased).chain(renewed).chain(rows).collect()
+    }
+
+    /// The effects in the order in which they must be carried out.
+    pub(super) fn finish(mut self) -> Vec<Effect> {
+        let writes = self.take_writes();
         let persist = (!writes.is_empty()).then_some(Effect::Persist(writes));
         let mut effects: Vec<Effect> = persist.into_iter().collect();
         for (peer, bytes) in self.frames {

@@ -29,7 +29,7 @@ impl Turn<'_> {
         let devices = self.contact(account)?.map(|contact| contact.devices).unwrap_or_default();
         let (mut delivered, mut mailbox, mut under_way) = (0, 0, 0);
         for device in devices {
-            delivered += u32::from(self.was_delivered(event.chat, device, event.no)?);
+            delivered += u32::from(self.was_delivered(event.chat, device, (event.device, event.no))?);
         }
         for (device, place) in &event.outbox {
             let Some(row) = self.read::<OutboxRow>(&OutboxRow::key(*device, *place))? else { continue };

@@ -118,6 +118,11 @@ impl Graph {
         Ok(Inserted::New)
     }
 
+    /// Whether an op here lets this account in, be it a member now or not.
+    pub fn has_admitted(&self, account: &AccountId) -> bool {
+        self.admitted.contains_key(account)
+    }
+
     /// How many ops here this device made.
     pub fn authored(&self, device: &DeviceId) -> usize {
         self.authored.get(device).copied().unwrap_or_default()

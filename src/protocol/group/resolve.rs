@@ -2,7 +2,7 @@
 //!
 //! Two passes. **Devices** first, since they rest on account keys and on nobody's role: an op is void unless its device is
 //! on the newest list of its account that its past (or a Devices op itself) holds, and a newer list of the account's own
-//! voids what a dropped device says beside it. Then **roles**, in rank order. What is settled is a *tenure*: one account's
+//! voids what a dropped device says beside it, unless a new device comes in by that list. Then **roles**, in rank order. What is settled is a *tenure*: one account's
 //! time in one role, begun by one op. The founder's comes first, then those of founders who handed over, then admins' by
 //! (depth, id) of the SetRole that began them, then everyone else's ops. An op counts only against targets of lower rank,
 //! so all that could void a tenure's ops is settled before it: there are no cycles, and of two who remove each other the
@@ -206,7 +206,8 @@ impl<'a> Resolver<'a> {
             return;
         }
         let last_listed = self.last_listed(record);
-        let mut own: Vec<usize> = record.lists.iter().copied().filter(|at| self.op(*at).account == *account).collect();
+        let is_own = |at: &usize| self.op(*at).account == *account && !self.comes_back(record, *at);
+        let mut own: Vec<usize> = record.lists.iter().copied().filter(is_own).collect();
         own.sort_by_key(|at| (Reverse(self.list(*at).map(order)), self.op(*at).id()));
         let authored = record.authored.clone();
         for at in own {
@@ -218,6 +219,13 @@ impl<'a> Resolver<'a> {
                 }
             }
         }
+    }
+
+    /// Whether a device lists itself that no list before had: one made of a backup. It cannot know what the one it replaces
+    /// did last.
+    fn comes_back(&self, record: &Record, at: usize) -> bool {
+        let mut before = record.lists.iter().filter(|other| **other != at && self.precedes(**other, at));
+        !before.any(|other| self.list(*other).is_some_and(|list| list.devices.contains(&self.op(at).device)))
     }
 
     /// For each device that was ever the account's the newest list that has it.

@@ -1,7 +1,10 @@
 //! The 24 words (BIP-39, English) that are the whole of an account. They promise to be read as people write them down:
 //! any case, numbered, on many lines; and to say which word is wrong. Never in `Debug`, erased when dropped.
 
-use crate::protocol::crypto::secret::Secret;
+use crate::protocol::{
+    crypto::{kdf::kdf, labels, secret::Secret},
+    ids::base32,
+};
 use bip39::{Language, Mnemonic};
 use minicbor::{Decode, Encode};
 use rand_core::CryptoRng;
@@ -64,6 +67,12 @@ impl Words {
             Ok(mnemonic) => Zeroizing::new(mnemonic.to_string()),
             Err(_) => unreachable!("BIP-39 takes 32 bytes of entropy"),
         }
+    }
+
+    /// The passphrase of this account's backups, `base32(KDF(entropy, "moim/1/backup-file"))`: whoever has the words can
+    /// open them, and nobody else, with a quantum computer or without.
+    pub fn backup_passphrase(&self) -> Zeroizing<String> {
+        Zeroizing::new(base32(kdf(self.0.expose(), labels::BACKUP, &[]).expose()))
     }
 
     /// The 32 bytes behind the words.

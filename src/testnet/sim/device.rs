@@ -37,6 +37,9 @@ pub(super) struct Device {
     pub(super) life: u32,
     pub(super) run: Option<Run>,
     pub(super) address: String,
+    pub(super) words: Words,
+    /// Devices of this account that were lost, the last one last.
+    pub(super) formers: Vec<DeviceId>,
 }
 
 /// A running process: all of this a crash takes away.
@@ -94,7 +97,8 @@ impl Device {
     pub(super) fn begin(seed: u64, index: usize, skew: i64, settings: Settings) -> Result<Self, NoDevice> {
         let mut rng = generator(seed, 100 + index as u8);
         let name = char::from(b'A' + index as u8);
-        let key = AccountKey::from_words(&Words::random(&mut rng));
+        let words = Words::random(&mut rng);
+        let key = AccountKey::from_words(&words);
         let shown = name.to_string().parse().map_err(|_| NoDevice::Name)?;
         let rows = begin::first_rows(&key, &shown, local(0, skew), &mut rng)?;
         let mut store = MemoryStore::new();
@@ -115,6 +119,8 @@ impl Device {
             life: 0,
             run: None,
             address: address(index, 0),
+            words,
+            formers: Vec::new(),
         })
     }
 

@@ -2,7 +2,10 @@
 
 use super::{chance::Chance, device::Run, world::World};
 use crate::protocol::{
-    engine::rows::{self, BoxRight, BoxRow, ContactState, DeviceRow, MailRow, MailboxRow, MailboxState, OwedRow, Row},
+    engine::rows::{
+        self, BoxRight, BoxRow, ContactState, DeviceRow, MailRow, MailboxRow, MailboxState, OwedRow, OwnRow, Row,
+    },
+    identity::SignedBundle,
     view::{Direction, View},
     wire::{frame::Frame, mailbox::Say},
 };
@@ -93,6 +96,22 @@ impl World {
         }
     }
 
+    /// Whether the pair has gone apart, each with a box of the other.
+    pub(super) fn has_parted(&self) -> bool {
+        let reaches = |who, other| self.knows_a_box(who, other) && self.knows_the_prekey(who, other);
+        let knows = |(a, b)| reaches(a, b) && reaches(b, a);
+        self.weather.parted.is_some() && self.mailboxes.strangers.is_some_and(knows)
+    }
+
+    /// Whether one knows the other's present prekey, and not just that of a link.
+    fn knows_the_prekey(&self, who: usize, other: usize) -> bool {
+        let row: Option<DeviceRow> =
+            rows::read(&self.devices[who].store, &DeviceRow::key(self.devices[other].device)).ok().flatten();
+        let own: Option<OwnRow> = rows::read(&self.devices[other].store, &OwnRow::key()).ok().flatten();
+        let known = row.and_then(|row| SignedBundle::parse(&row.bundle).ok()).and_then(|signed| signed.verify().ok());
+        known.zip(own).is_some_and(|(bundle, own)| bundle.prekey.id == own.prekey)
+    }
+
     /// Whether one is connected as a contact and knows the other's box at the honest mailbox.
     fn knows_a_box(&self, who: usize, other: usize) -> bool {
         let honest = self.devices[self.mailboxes.people].transport;
@@ -164,7 +183,8 @@ impl World {
         }
         let Some(honest) = self.devices.get(self.mailboxes.people) else { return Ok(()) };
         let boxes: Vec<BoxRow> = rows::all(&honest.store, b"").map_err(|error| error.to_string())?;
-        for row in boxes {
+        // What was left for a device that is lost stays until its time is over.
+        for row in boxes.into_iter().filter(|row| self.index_of(row.owner).is_some()) {
             if row.right == BoxRight::Log {
                 continue;
             }

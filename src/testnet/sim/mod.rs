@@ -18,6 +18,7 @@ mod check;
 mod device;
 mod drain;
 mod liar;
+mod loss;
 mod mailbox;
 mod network;
 mod scenario;
@@ -45,6 +46,8 @@ pub struct Report {
     pub messages: usize,
     /// Crashes and failed drains that came in between.
     pub accidents: u64,
+    /// Devices that were lost and restored.
+    pub losses: u32,
     /// How long it took, by the virtual clock.
     pub lasted: Duration,
 }
@@ -72,6 +75,7 @@ impl fmt::Display for Failure {
             Kind::Mixed => "",
             Kind::Parted => "parted ",
             Kind::RolledBack => "rolled-back ",
+            Kind::Lost => "lost ",
         };
         write!(f, "once more: scripts/sim-seeds {which}{0}..{0}", self.seed)
     }
@@ -86,6 +90,8 @@ pub enum Kind {
     Parted,
     /// As mixed, and keys of before are put under stores.
     RolledBack,
+    /// As mixed, and a device is lost and restored from a backup of before.
+    Lost,
 }
 
 /// What kind of world it is.
@@ -105,6 +111,8 @@ pub enum Handling {
     Right,
     /// As the node does, and now and then somebody puts keys of before under a store: its secrets are gone.
     LosesSecrets,
+    /// As the node does, and now and then a device is lost, and another made of its backup.
+    LosesHome,
     /// Sends and answers before the commit.
     TellsBeforeDurable,
     /// A failed commit is passed over: the engine goes on with what it remembers.
@@ -141,6 +149,11 @@ pub fn run_parted(seed: u64, lines: usize) -> Result<Report, Failure> {
 /// Lives through the world of this seed while now and then older keys are put under a store.
 pub fn run_rolled_back(seed: u64, lines: usize) -> Result<Report, Failure> {
     world::World::draw(seed, Handling::LosesSecrets, lines)?.live()
+}
+
+/// Lives through the world of this seed while a device is lost now and then, and restored from its backup.
+pub fn run_lost(seed: u64, lines: usize) -> Result<Report, Failure> {
+    world::World::draw(seed, Handling::LosesHome, lines)?.live()
 }
 
 /// Lives through the world of this seed, with the engine driven in this way.

@@ -382,6 +382,8 @@ impl World {
         match self.group_row(guest, group).map(|row| row.state) {
             Some(GroupState::Joined | GroupState::Left) => return Next::Done,
             Some(GroupState::Invited) => return Next::Ask(guest, Command::AcceptGroup(group)),
+            // The inviter was lost with what it knew of this: it asks again.
+            Some(GroupState::Joining) if self.losses.has_lost(inviter) && !self.counts_in(inviter, group, guest) => {}
             Some(_) => return Next::Wait,
             None => {}
         }
@@ -396,6 +398,10 @@ impl World {
         } else {
             Next::Wait
         }
+    }
+
+    fn counts_in(&self, who: usize, group: OpId, other: usize) -> bool {
+        self.members(who, group).iter().any(|row| row.current && row.account == self.devices[other].account)
     }
 
     /// Whether the wish is fulfilled.
@@ -451,6 +457,15 @@ impl World {
             (Wish::Invite { .. }, Outcome::Answered(Ok(_) | Err(Refusal::NoSuchInvitation))) => false,
             (Wish::Say { .. }, Outcome::Answered(Err(Refusal::NotAMember | Refusal::NotConnected { .. }))) => false,
             (Wish::NameGroup { .. } | Wish::NameMailbox { .. }, Outcome::Answered(Err(Refusal::NotAMember))) => false,
+            (Wish::Leave { who }, Outcome::Answered(Err(Refusal::NotAMember))) if self.losses.has_lost(*who) => {
+                self.left.insert(*who);
+                true
+            }
+            (Wish::Invite { .. }, Outcome::Answered(Err(Refusal::NotAllowed | Refusal::NotAMember)))
+                if self.losses.count() > 0 =>
+            {
+                false
+            }
             (_, Outcome::Answered(Ok(_))) => true,
             (_, Outcome::Unknown) => false,
             (wish, Outcome::Answered(Err(refusal))) => {

@@ -5,11 +5,12 @@ use crate::protocol::{
     engine::{
         Command, Refusal, Reply, Token,
         rows::{
-            self, ChatKind, ChatRow, ContactRow, ContactState, CounterRow, EventRow, GroupRow, GroupState, OwnRow,
-            ReceiptRow, Side,
+            self, ChatKind, ChatRow, ContactRow, ContactState, CounterRow, EventRow, GroupRow, GroupState, HeldRow,
+            OwnRow, ReceiptRow, Side, Waits,
         },
     },
-    ids::{ChatId, EventId, OpId},
+    group::GroupEvent,
+    ids::{ChatId, DeviceId, EventId, OpId},
     view::{Direction, Table, View},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -115,23 +116,32 @@ impl World {
             return Ok(());
         }
         let author = &self.devices[written.from];
+        if self.losses.unkept.contains(&id) {
+            return Ok(());
+        }
         let own = self.event(written.from, id).ok_or_else(|| format!("{} lost its own {id:?}", author.name))?;
         let left =
             |who: &usize| self.left.contains(who) && written.chat == self.group.map_or(written.chat, ChatId::from);
         if self.group_chat(written.chat) && !self.left.contains(&written.from) {
-            self.settled_meant(own.no, written)?;
+            self.settled_meant(&own, written)?;
         }
-        let wanted = |to: &&usize| !self.lies(**to) && (!self.group_chat(written.chat) || !left(to));
+        let wanted = |to: &&usize| {
+            !self.lies(**to) && (!self.group_chat(written.chat) || !left(to)) && !self.went_with_a_device(id, **to)
+        };
         for to in written.to.iter().filter(wanted) {
             let reader = &self.devices[*to];
             if self.event(*to, id).is_none() {
-                return Err(format!("{} has not {id:?} ({}) of {}", reader.name, own.no, author.name));
+                let held = self.held_of(*to, written.chat, id);
+                return Err(format!("{} has not {id:?} ({}) of {}{held}", reader.name, own.no, author.name));
             }
             if self.group_chat(written.chat) && self.left.contains(&written.from) {
                 continue;
             }
-            let receipt = self.receipt(written.from, written.chat, Side::Theirs, *to);
-            let held = receipt.is_some_and(|row| row.numbers().is_ok_and(|held| held.contains(own.no)));
+            // Of one that was lost the device before may have told it.
+            let held = reader.ever().any(|device| {
+                let receipt = self.receipt_of(written.from, written.chat, own.device, device);
+                receipt.is_some_and(|row| row.numbers().is_ok_and(|held| held.contains(own.no)))
+            });
             if !held {
                 return Err(format!("{} does not know that {} has {id:?} ({})", author.name, reader.name, own.no));
             }
@@ -139,12 +149,21 @@ impl World {
         Ok(())
     }
 
+    /// Whether a group message is held, and what it waits for.
+    fn held_of(&self, who: usize, chat: ChatId, id: EventId) -> String {
+        let held: Vec<HeldRow> = rows::all(&self.devices[who].store, OpId(chat.0)).unwrap_or_default();
+        let row = held.into_iter().find(|row| row.id == id);
+        row.map_or(String::new(), |row| format!(", which it holds: {:?}", row.waits))
+    }
+
     /// Of the members now, a group message counts those it was meant for, and no newcomer.
-    fn settled_meant(&self, no: u64, written: &Written) -> Result<(), String> {
+    fn settled_meant(&self, event: &EventRow, written: &Written) -> Result<(), String> {
+        let no = event.no;
         let Some(group) = self.group else { return Ok(()) };
         for row in self.members(written.from, group).into_iter().filter(|row| row.current) {
             let Some(other) = self.devices.iter().find(|device| device.account == row.account) else { continue };
-            let (counts, meant) = (no >= row.from_no, written.to.contains(&other.index));
+            let first = row.first_meant(self.devices[written.from].device, event.device);
+            let (counts, meant) = (no >= first, written.to.contains(&other.index));
             if other.index != written.from && counts != meant {
                 let (own, other) = (self.devices[written.from].name, other.name);
                 return Err(format!("{own} counts {other} for its message {no}: {counts}; it was meant: {meant}"));
@@ -166,11 +185,16 @@ impl World {
             return Err(format!("{} does not run", device.name));
         }
         for other in &self.devices {
-            let waiting = device.store.scan(Table::Outbox, other.device.as_ref(), None, Direction::Forward, 100);
-            let waiting = waiting.map_err(|error| error.to_string())?;
-            if !waiting.is_empty() {
-                let what: Vec<String> = waiting.iter().map(|(_, bytes)| parcel(bytes)).collect();
-                return Err(format!("the outbox of {} for {} holds {}", device.name, other.name, what.join(", ")));
+            // Who left what a lost device was in, and is known to nobody who took its place, owes it that for a while.
+            let owes = self.left.contains(&who) && self.losses.has_lost(other.index);
+            for to in other.ever().filter(|_| !owes) {
+                let waiting = device.store.scan(Table::Outbox, to.as_ref(), None, Direction::Forward, 100);
+                let waiting = waiting.map_err(|error| error.to_string())?;
+                if !waiting.is_empty() {
+                    let what: Vec<String> = waiting.iter().map(|(_, bytes)| parcel(bytes)).collect();
+                    let (own, other, what) = (device.name, other.name, what.join(", "));
+                    return Err(format!("the outbox of {own} for {other} ({to:?}) holds {what}"));
+                }
             }
             self.settled_contact(who, other.index)?;
         }
@@ -200,9 +224,13 @@ impl World {
     }
 
     fn settled_read(&self, who: usize, other: usize, chat: ChatId) -> Result<(), String> {
-        let told = self.receipt(who, chat, Side::Theirs, other).map_or(0, |row| row.read);
-        let truth = self.receipt(other, chat, Side::Ours, who).map_or(0, |row| row.read);
-        if told != truth {
+        let told = self.receipt(who, chat, self.devices[who].device, other).map_or(0, |row| row.read);
+        let key = ReceiptRow::key(chat, Side::Ours, self.devices[who].device);
+        let held = rows::read::<ReceiptRow>(&self.devices[other].store, &key).ok().flatten();
+        let truth = held.map_or(0, |row| row.read);
+        // Where one of the two was lost, what was read before they met again is told with the next that is read.
+        let is_late = told < truth && (self.losses.has_lost(who) || self.losses.has_lost(other));
+        if told != truth && !is_late {
             let (own, other) = (self.devices[who].name, self.devices[other].name);
             return Err(format!("{own} does not know that {other} read up to {truth} (it knows of {told})"));
         }
@@ -235,11 +263,27 @@ impl World {
                     self.settled_read(*who, *other, ChatId::from(group))?;
                 }
             }
-            if states[*who].as_ref().is_some_and(|row| row.held != 0) {
+            if states[*who].as_ref().is_some_and(|row| row.held != 0) && self.holds_words_of_others(*who, group) {
                 return Err(format!("{} holds group events that it cannot place", self.devices[*who].name));
             }
         }
         Ok(())
+    }
+
+    /// Whether any group event that is held is not of a lost device, whose last words may have no follower.
+    fn holds_words_of_others(&self, who: usize, group: OpId) -> bool {
+        let lost = |device: &DeviceId| self.devices.iter().any(|other| other.formers.contains(device));
+        let held: Vec<HeldRow> = rows::all(&self.devices[who].store, group).unwrap_or_default();
+        let of_lost = |row: &HeldRow| GroupEvent::parse(&row.bytes).is_ok_and(|event| lost(&event.device));
+        let of_gone = |row: &HeldRow| {
+            let gone = |device: &DeviceId| {
+                self.devices
+                    .iter()
+                    .any(|other| self.left.contains(&other.index) && other.ever().any(|ever| ever == *device))
+            };
+            self.losses.has_lost(who) && GroupEvent::parse(&row.bytes).is_ok_and(|event| gone(&event.device))
+        };
+        !held.iter().all(|row| (row.waits == Waits::Follower && of_lost(row)) || of_gone(row))
     }
 
     /// All members know the same members.
@@ -274,8 +318,14 @@ impl World {
         rows::read::<OwnRow>(&self.devices[who].store, &OwnRow::key()).ok().flatten().map(|own| own.name)
     }
 
-    fn receipt(&self, who: usize, chat: ChatId, side: Side, other: usize) -> Option<ReceiptRow> {
-        let key = ReceiptRow::key(chat, side, self.devices[other].device);
+    /// What a device knows that another confirmed of the events of an own device.
+    fn receipt(&self, who: usize, chat: ChatId, author: DeviceId, other: usize) -> Option<ReceiptRow> {
+        self.receipt_of(who, chat, author, self.devices[other].device)
+    }
+
+    fn receipt_of(&self, who: usize, chat: ChatId, author: DeviceId, other: DeviceId) -> Option<ReceiptRow> {
+        let side = if author == self.devices[who].device { Side::Theirs } else { Side::TheirsOf(author) };
+        let key = ReceiptRow::key(chat, side, other);
         rows::read::<ReceiptRow>(&self.devices[who].store, &key).ok().flatten()
     }
 }

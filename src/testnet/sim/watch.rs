@@ -78,19 +78,25 @@ impl World {
 
     /// A receipt from another never runs ahead of what the other durably holds and has read.
     fn watch_receipt(&self, who: usize, key: &Key, value: &[u8]) -> Result<(), String> {
-        let Some((chat, [0])) = key.scope.split_first_chunk::<32>() else { return Ok(()) };
+        let (chat, author) = match key.scope.split_first_chunk::<32>() {
+            Some((chat, [0])) => (chat, self.devices[who].device),
+            Some((chat, [2, former @ ..])) => match <[u8; 32]>::try_from(former) {
+                Ok(former) => (chat, DeviceId(former)),
+                Err(_) => return Ok(()),
+            },
+            _ => return Ok(()),
+        };
         let chat = ChatId(*chat);
         let row: ReceiptRow = decode(value, "receipt").map_err(|error| error.to_string())?;
         let Some(other) = self.devices.iter().find(|device| device.device == row.device) else { return Ok(()) };
-        let own = self.devices[who].device;
         for no in row.numbers().map_err(|error| error.to_string())?.descending() {
-            let held = rows::read::<AuthorRow>(&other.store, &AuthorRow::key(chat, own, no));
+            let held = rows::read::<AuthorRow>(&other.store, &AuthorRow::key(chat, author, no));
             if !held.is_ok_and(|held| held.is_some()) {
                 let (own, other) = (self.devices[who].name, other.name);
                 return Err(format!("{own} believes that {other} holds its event {no}, which it does not"));
             }
         }
-        let theirs = rows::read::<ReceiptRow>(&other.store, &ReceiptRow::key(chat, rows::Side::Ours, own));
+        let theirs = rows::read::<ReceiptRow>(&other.store, &ReceiptRow::key(chat, rows::Side::Ours, author));
         let read = theirs.ok().flatten().map_or(0, |row| row.read);
         if row.read > read {
             let (own, other) = (self.devices[who].name, other.name);
@@ -108,10 +114,14 @@ impl World {
             Some(Record::GossipSecret(group, ..)) => (group, "gossip secret"),
             _ => return Ok(()),
         };
-        if self.members(who, group).iter().any(|row| row.current && key.scope == row_device(row)) {
+        let to = self.devices.iter().find(|device| key.scope == device.device.0);
+        // Who left may know of a restored device before the group does.
+        let restored = to.filter(|device| !device.formers.is_empty()).map(|device| device.account);
+        let is_its = |row: &MemberRow| key.scope == row_device(row) || Some(row.account) == restored;
+        if self.members(who, group).iter().any(|row| row.current && is_its(row)) {
             return Ok(());
         }
-        let to = self.devices.iter().find(|device| key.scope == device.device.0).map_or('?', |device| device.name);
+        let to = to.map_or('?', |device| device.name);
         Err(format!("{} gives a {what} to {to}, who is no member", self.devices[who].name))
     }
 

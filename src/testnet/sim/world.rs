@@ -4,6 +4,7 @@ use super::{
     Climate, Failure, Handling, Kind, Millis, Report,
     chance::Chance,
     device::{Device, Run, address},
+    loss::Losses,
     mailbox::{Mailboxes, Manner},
     scenario::{self, Goal},
     settle::Ledger,
@@ -91,7 +92,10 @@ pub(super) struct World {
     pub(super) last_token: Token,
     pub(super) watch: Watch,
     pub(super) ledger: Ledger,
+    pub(super) losses: Losses,
     pub(super) accidents: u64,
+    /// Who lost its secrets once.
+    without_secrets: BTreeSet<usize>,
     pub(super) broken: Option<String>,
     queue: BTreeMap<(u64, u64), Happening>,
     queued: u64,
@@ -142,6 +146,20 @@ impl World {
         for index in count..count + mailboxes.manners.len() {
             devices.push(Device::begin(seed, index, 0, Settings::default()).map_err(no_device)?);
         }
+        let losses = match handling {
+            Handling::LosesHome => Losses::of(seed, count),
+            _ => Losses::none(),
+        };
+        let mut weather = weather;
+        if handling == Handling::LosesHome {
+            // Where the others are is all that a restored device knows of them.
+            weather.moves = None;
+        }
+        let mut mailboxes = mailboxes;
+        if handling == Handling::LosesHome && mailboxes.keep_the_log {
+            // What a group said meanwhile comes to a restored device from a member that it meets.
+            mailboxes.strangers = None;
+        }
         let talks = kind(climate, handling) == Kind::Mixed;
         let goals = if talks { scenario::with_talk(seed, count, goals) } else { goals };
         let goals: Vec<Goal> = goals.into_iter().chain(scenario::of_mailboxes(&mailboxes)).collect();
@@ -168,7 +186,9 @@ impl World {
             last_token: 0,
             watch: Watch::default(),
             ledger: Ledger::default(),
+            losses,
             accidents: 0,
+            without_secrets: BTreeSet::new(),
             broken: None,
             queue: BTreeMap::new(),
             queued: 0,
@@ -227,6 +247,7 @@ impl World {
             events: self.trace.lines(),
             messages: self.ledger.acknowledged.len(),
             accidents: self.accidents,
+            losses: self.losses.count(),
             lasted: Duration::from_millis(self.now),
         })
     }
@@ -294,6 +315,7 @@ impl World {
     fn look(&mut self) -> bool {
         self.part_strangers();
         self.pursue();
+        self.tempt_fate();
         let open = self.goals.iter().filter(|goal| !goal.done).count();
         let waits = open > 0 || self.is_stormy();
         let seldom =
@@ -358,6 +380,16 @@ impl World {
         self.hand(who, Input::Listening(vec![address]));
     }
 
+    /// Two that never meet go on by mail where one of them lost its prekeys, and not where both did.
+    fn may_lose_secrets(&self, who: usize) -> bool {
+        let other = match self.mailboxes.strangers {
+            Some((a, b)) if a == who => Some(b),
+            Some((a, b)) if b == who => Some(a),
+            _ => None,
+        };
+        other.is_none_or(|other| !self.without_secrets.contains(&other))
+    }
+
     /// A process is killed. Its store keeps what was committed; it starts again after a while.
     pub(super) fn crash(&mut self, who: usize) {
         self.accidents += 1;
@@ -372,7 +404,8 @@ impl World {
             device.address = address(who, device.life);
         }
         self.note(who, format_args!("is killed"));
-        if self.handling == Handling::LosesSecrets && self.chance.permille(250) {
+        if self.handling == Handling::LosesSecrets && self.chance.permille(250) && self.may_lose_secrets(who) {
+            self.without_secrets.insert(who);
             let store = &mut self.devices[who].store;
             let copy = store.clone();
             store.roll_back(&copy);
@@ -412,6 +445,7 @@ fn kind(climate: Climate, handling: Handling) -> Kind {
     match (climate, handling) {
         (Climate::Parted, _) => Kind::Parted,
         (Climate::Mixed, Handling::LosesSecrets) => Kind::RolledBack,
+        (Climate::Mixed, Handling::LosesHome) => Kind::Lost,
         (Climate::Mixed, _) => Kind::Mixed,
     }
 }

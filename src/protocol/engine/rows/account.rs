@@ -1,6 +1,6 @@
 //! This device: its account, counters, prekeys and links.
 
-use super::Row;
+use super::{Row, Side};
 use crate::protocol::{
     identity::{bundle::BoxId, ticket::Inv},
     ids::{AccountId, DeviceId, NoiseKey, TransportKey},
@@ -58,6 +58,9 @@ pub struct OwnRow {
     /// When the display name was chosen; later with each name, whatever the clock does.
     #[n(14)]
     pub name_chosen: Millis,
+    /// The account's devices that this one replaced, latest first; what they wrote is told of as own.
+    #[cbor(n(15), default)]
+    pub former: Vec<DeviceId>,
 }
 
 impl std::fmt::Debug for OwnRow {
@@ -71,6 +74,19 @@ impl Row for OwnRow {
 }
 
 impl OwnRow {
+    /// Every device whose events are this account's own: this one, then those it replaced.
+    pub fn authors(&self) -> impl Iterator<Item = DeviceId> {
+        std::iter::once(self.device).chain(self.former.iter().copied())
+    }
+
+    /// Where it is kept what others confirmed of the events of an own device; `None` of a device of others.
+    pub fn side_of(&self, author: DeviceId) -> Option<Side> {
+        match author == self.device {
+            true => Some(Side::Theirs),
+            false => self.former.contains(&author).then_some(Side::TheirsOf(author)),
+        }
+    }
+
     /// The one row.
     pub fn key() -> Key {
         Key::named(Self::TABLE, b"", b"self")

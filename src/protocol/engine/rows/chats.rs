@@ -410,6 +410,8 @@ pub struct ReceiptRow {
 pub enum Side {
     /// What another's device confirmed of this device's events.
     Theirs,
+    /// What another's device confirmed of the events of a device of the own account that this one replaced.
+    TheirsOf(DeviceId),
     /// What is here of another device's events.
     Ours,
 }
@@ -431,13 +433,10 @@ impl ReceiptRow {
 
     /// All of one side in a chat.
     pub fn scope(chat: ChatId, side: Side) -> Vec<u8> {
-        [
-            &chat.0[..],
-            &[match side {
-                Side::Theirs => 0,
-                Side::Ours => 1,
-            }],
-        ]
-        .concat()
+        match side {
+            Side::Theirs => [&chat.0[..], &[0]].concat(),
+            Side::Ours => [&chat.0[..], &[1]].concat(),
+            Side::TheirsOf(former) => [&chat.0[..], &[2], &former.0].concat(),
+        }
     }
 }

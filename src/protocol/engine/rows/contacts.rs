@@ -149,6 +149,9 @@ pub struct DeviceRow {
     /// Where mail for it may be left, as that bundle says.
     #[n(10)]
     pub boxes: Option<Vec<MailboxBox>>,
+    /// Devices of its account that were gone when it came: it speaks for what they wrote.
+    #[cbor(n(11), default)]
+    pub replaced: Vec<DeviceId>,
 }
 
 impl Row for DeviceRow {

@@ -262,6 +262,12 @@ pub struct MemberRow {
     #[n(8)]
     #[cbor(default)]
     pub name_sure: bool,
+    /// The device that said the name.
+    #[n(9)]
+    pub named_on: Option<DeviceId>,
+    /// The same as `from_no` for the devices that this one replaced. Who is not named here came after them.
+    #[cbor(n(10), default)]
+    pub from_before: Vec<(DeviceId, u64)>,
 }
 
 impl Row for MemberRow {
@@ -269,6 +275,12 @@ impl Row for MemberRow {
 }
 
 impl MemberRow {
+    /// The first event of an own device that is meant for it.
+    pub fn first_meant(&self, own: DeviceId, author: DeviceId) -> u64 {
+        let before = || self.from_before.iter().find(|(device, _)| *device == author).map_or(u64::MAX, |(_, no)| *no);
+        if author == own { self.from_no } else { before() }
+    }
+
     /// By group and account.
     pub fn key(group: OpId, account: AccountId) -> Key {
         Key::named(Self::TABLE, group, account)

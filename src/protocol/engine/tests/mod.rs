@@ -1,6 +1,7 @@
 //! A few engines on one clock, without a network: frames arrive at once, gossip passes the gates.
 
 mod anew;
+mod backup;
 mod clear;
 mod contacts;
 mod damage;
@@ -9,6 +10,7 @@ mod group_mailbox;
 mod groups;
 mod mailbox;
 mod names;
+mod returns;
 mod search;
 mod sync;
 

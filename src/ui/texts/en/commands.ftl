@@ -22,6 +22,12 @@ command-init = Make an account and its home on this device
         moim init --name mina --restore-words-file words.txt
 command-words = Show the 24 recovery words
     .examples = moim words
+command-backup = Write contacts, groups and history into a file that your 24 words open
+    .examples = moim backup mina.age
+command-restore = Bring an account back from a backup, as a new device that replaces the old one
+    .examples =
+        moim restore mina.age
+        moim restore mina.age --restore-words-file words.txt
 command-profile = Show or change your name, as others see it
     .examples =
         moim profile
@@ -211,6 +217,8 @@ argument-no-color = No colours (as NO_COLOR does)
 argument-lang = The language of texts: en, ko
 argument-help = Show help
 argument-version = Show the version
+argument-backup-file = The file to make
+argument-restore-file = The backup
 argument-init-name = Your name, as others will see it
 argument-no-passphrase = Do not protect the home with a passphrase
 argument-restore-words-file = Restore the account whose 24 words are in this file

@@ -3,6 +3,7 @@
 label-error = error:
 ask-passphrase = Passphrase:
 ask-new-passphrase = New passphrase:
+ask-words = The 24 words:
 ask-again = Once more:
 
 word-yes = yes
@@ -52,6 +53,19 @@ init-next =
       moim up       run the node
 init-restored = The account is restored as a new device. Next: moim up
 words-keep = Keep these words on paper. Whoever has them has the account.
+backup-written = { $path }, { $size }
+backup-damaged =
+    { $count ->
+        [one] { $count } thing is damaged in this home, and not in the backup.
+       *[other] { $count } things are damaged in this home, and not in the backup.
+    }
+backup-keep = Your 24 words open it: moim restore FILE. Keep it apart from this device, and make another now and then.
+restore-messages =
+    { $count ->
+        [one] { $count } message
+       *[other] { $count } messages
+    }
+restore-next = The account is back, as a new device that replaces the old one. Next: moim up
 
 up-ready = ready: { $peer } { $addrs }
 up-stop = Stop it with Ctrl+C, or with moim down

@@ -22,6 +22,12 @@ command-init = 이 기기에 계정과 홈 만들기
         moim init --name 미나 --restore-words-file words.txt
 command-words = 복구 단어 24개 보기
     .examples = moim words
+command-backup = 연락처, 모임, 대화를 복구 단어 24개로 여는 파일에 저장
+    .examples = moim backup mina.age
+command-restore = 백업에서 계정을 이전 기기를 대신하는 새 기기로 되살리기
+    .examples =
+        moim restore mina.age
+        moim restore mina.age --restore-words-file words.txt
 command-profile = 남에게 보이는 내 이름 보기 또는 바꾸기
     .examples =
         moim profile
@@ -211,6 +217,8 @@ argument-no-color = 색 없이 출력 (NO_COLOR와 같음)
 argument-lang = 표시 언어: en, ko
 argument-help = 도움말 보기
 argument-version = 버전 보기
+argument-backup-file = 만들 파일
+argument-restore-file = 백업 파일
 argument-init-name = 남에게 보일 내 이름
 argument-no-passphrase = 암호 없이 홈 만들기
 argument-restore-words-file = 이 파일에 적힌 단어 24개의 계정을 되살림

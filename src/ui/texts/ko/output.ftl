@@ -3,6 +3,7 @@
 label-error = 오류:
 ask-passphrase = 암호:
 ask-new-passphrase = 새 암호:
+ask-words = 복구 단어 24개:
 ask-again = 한 번 더:
 
 word-yes = 예
@@ -52,6 +53,11 @@ init-next =
       moim up       노드를 실행합니다
 init-restored = 계정을 새 기기로 되살렸습니다. 다음으로: moim up
 words-keep = 이 단어들을 종이에 적어 보관하세요. 단어를 가진 사람이 계정을 가집니다.
+backup-written = { $path }, { $size }
+backup-damaged = 이 홈에서 손상되어 백업에 들어가지 못한 것이 { $count }개 있습니다.
+backup-keep = 복구 단어 24개로 열 수 있습니다: moim restore FILE. 이 기기와 다른 곳에 두고, 가끔 새로 만드세요.
+restore-messages = 메시지 { $count }개
+restore-next = 계정이 이전 기기를 대신하는 새 기기로 돌아왔습니다. 다음: moim up
 
 up-ready = 준비됨: { $peer } { $addrs }
 up-stop = Ctrl+C 또는 moim down 으로 멈춥니다

@@ -1,0 +1,111 @@
+//! A device that was made of a backup comes back to its account's groups.
+//!
+//! It lists itself, in place of the device that is gone, by an op that proves itself: the account's key signed the list in
+//! it. The op goes into every member's outbox, and whoever starts a session as a device of a member's account is let in to
+//! hand it over. What the device that is gone did last and the backup does not know is not undone by that op.
+
+use super::{
+    group_ops::{member_devices, ops_records},
+    groups::PARTING_OPS,
+    record::Record,
+    rows::{DeviceRow, GroupRow, GroupState},
+    turn::{Step, Turn},
+};
+use crate::protocol::{
+    group::Action,
+    ids::{ChatId, DeviceId, OpId},
+};
+
+impl Turn<'_> {
+    /// Takes its own place in a group again, as it stood when the backup was made.
+    pub(super) fn come_back_to(&mut self, group: OpId) -> Step {
+        let Some(row) = self.read::<GroupRow>(&GroupRow::key(group))? else { return Ok(()) };
+        match row.state {
+            GroupState::Joined => self.list_itself(group)?,
+            GroupState::Left => self.part_again(group)?,
+            _ => {}
+        }
+        self.join_anew(row)
+    }
+
+    fn list_itself(&mut self, group: OpId) -> Step {
+        let own = self.own()?;
+        if !self.has_graph(group)? || self.is_member_device(group, own.device)? {
+            return Ok(());
+        }
+        let memory = self.group(group)?;
+        if !memory.membership.members.contains_key(&own.account) {
+            return Ok(());
+        }
+        let bundles = self.own_bundles()?;
+        let op = self.make_op(Some(group), &self.named_heads(&memory), Action::Devices(bundles))?;
+        let before = memory.graph.len().saturating_sub(PARTING_OPS);
+        let records = ops_records(group, memory.graph.ops().skip(before).chain([&op]));
+        self.take_ops(group, own.device, vec![op.clone()])?;
+        self.tell_members(group, &records)?;
+        // What it says follows all that is here, what the former device said last too: so others know that to stand.
+        self.tell_name_to(group)
+    }
+
+    /// What a former own device said last, and others gave to this one, is held by who was not there until a member's
+    /// event follows it.
+    pub(super) fn follow_former(&mut self, group: OpId) -> Step {
+        let former = self.own()?.former;
+        let Some(chat) = self.chat(ChatId::from(group))?.filter(|_| !former.is_empty()) else { return Ok(()) };
+        for id in chat.parsed_heads()?.iter() {
+            if self.event(id)?.is_some_and(|event| former.contains(&event.device)) {
+                return self.tell_name_to(group);
+            }
+        }
+        Ok(())
+    }
+
+    /// A device that is there and took the place of a member's does not know of this member, which was added by the one that
+    /// is gone: so it is listed from here.
+    pub(super) fn list_restored(&mut self, group: OpId) -> Step {
+        let memory = self.group(group)?;
+        let own = self.own()?.account;
+        for device in self.mem.peers.values().flatten().copied().collect::<Vec<_>>() {
+            let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { continue };
+            let member = memory.membership.members.get(&row.account).filter(|_| row.account != own);
+            let is_instead = member.is_some_and(|member| !member.devices.contains(&device));
+            if is_instead && self.is_listed(&row)? {
+                self.list_device(group, &row)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_members(&mut self, group: OpId, records: &[Record]) -> Step {
+        let own = self.own()?.device;
+        let memory = self.group(group)?;
+        for device in member_devices(&memory.membership).filter(|device| *device != own).collect::<Vec<_>>() {
+            for record in records {
+                self.post(device, record)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Who had not heard of the leaving is told again.
+    fn part_again(&mut self, group: OpId) -> Step {
+        if !self.has_graph(group)? {
+            return Ok(());
+        }
+        let memory = self.group(group)?;
+        let own = self.own()?.account;
+        let leave = memory.graph.ops().filter(|op| op.account == own && matches!(op.action, Action::Leave(_))).last();
+        let Some(leave) = leave else { return Ok(()) };
+        let records = ops_records(group, [leave].into_iter());
+        let devices: Vec<DeviceId> = member_devices(&memory.membership).collect();
+        for device in devices {
+            let row = self.read::<DeviceRow>(&DeviceRow::key(device))?;
+            if row.is_some_and(|row| row.groups.contains(&group)) {
+                for record in &records {
+                    self.post(device, record)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

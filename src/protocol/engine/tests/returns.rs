@@ -1,0 +1,165 @@
+//! Devices made of a backup that come back by mail alone, to who was away, or while the one of before lives on.
+
+use super::{
+    backup::{HOUR, LATER, SOON},
+    *,
+};
+use crate::protocol::engine::command::{MailboxAt, Serving};
+
+/// Three contacts; the last keeps mail for the first two, who are parted for good.
+fn parted_with_a_mailbox() -> World {
+    let mut world = World::new(3);
+    world.command(2, Command::ServeMailbox(Serving::On)).unwrap();
+    for at in [0, 1] {
+        let mailbox = world.account(2);
+        world.command(at, Command::AddMailbox(MailboxAt::Contact(mailbox))).unwrap();
+    }
+    world
+}
+
+impl World {
+    /// So many times each of these comes to the mailbox in turn, while the others are away.
+    fn take_turns(&mut self, among: [usize; 2], mailbox: usize, rounds: usize) {
+        for _ in 0..rounds {
+            for at in among {
+                self.connect(at, mailbox);
+                self.pass(LATER);
+                self.part(at, mailbox);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_restored_device_goes_on_by_mail_alone() {
+    let mut world = parted_with_a_mailbox();
+    let chat = world.direct(0, 1);
+    world.tell(0, 1, "before");
+    world.pass(SOON);
+    world.part(0, 1);
+    let items = world.back_up(0);
+    world.part(1, 2);
+    world.tell(0, 1, "left by the lost one");
+    world.pass(SOON);
+    world.part(0, 2);
+    world.connect(1, 2);
+    world.tell(1, 0, "left for the lost one");
+    world.pass(SOON);
+    world.part(1, 2);
+
+    let new = world.return_by(0, &items);
+    world.tell(new, 1, "from the new one");
+    world.take_turns([new, 1], 2, 3);
+    world.tell(1, new, "to the new one");
+    world.take_turns([1, new], 2, 3);
+    assert_eq!(
+        world.texts_of(1, chat),
+        ["before", "left by the lost one", "left for the lost one", "from the new one", "to the new one"]
+    );
+    assert_eq!(world.texts_of(new, chat), ["before", "left for the lost one", "from the new one", "to the new one"]);
+    assert_eq!((world.outbox(new, 1), world.outbox(1, new), world.outbox(1, 0)), (0, 0, 0));
+    assert_eq!(world.contact(1, 0).devices, [world.device(new)]);
+}
+
+#[test]
+fn a_restored_member_is_back_in_its_group_by_mail_alone() {
+    let mut world = parted_with_a_mailbox();
+    let group = world.group_with(&[1]);
+    let mailbox = world.account(2);
+    world.command(0, Command::NameGroupMailbox(group, mailbox)).unwrap();
+    world.say(0, group, "before");
+    world.pass(LATER);
+    let items = world.back_up(1);
+    world.part(0, 1);
+    world.part(0, 2);
+    world.say(1, group, "by the lost one, which only the mailbox has");
+    world.pass(LATER);
+    world.part(1, 2);
+    world.say(0, group, "while it is lost");
+
+    let new = world.return_by(1, &items);
+    world.say(new, group, "back");
+    world.take_turns([0, new], 2, 4);
+    world.say(0, group, "welcome");
+    world.take_turns([0, new], 2, 4);
+    let all = ["before", "by the lost one, which only the mailbox has", "while it is lost", "back", "welcome"];
+    assert_eq!(sorted(world.texts(0, group)), sorted(all.map(str::to_owned).to_vec()));
+    // What was said between the backup and the return is sealed for those who were there then: any member that is met
+    // gives it.
+    let here: Vec<String> = world.texts(0, group).into_iter().filter(|text| text != all[1] && text != all[2]).collect();
+    assert_eq!(world.texts(new, group), here);
+    assert!(world.is_listed(0, group, new) && world.is_listed(new, group, new));
+    assert_eq!((world.outbox(new, 0), world.outbox(0, new), world.outbox(0, 1)), (0, 0, 0));
+    world.connect(0, new);
+    world.pass(LATER);
+    assert_eq!(world.texts(0, group), world.texts(new, group));
+}
+
+fn sorted(mut texts: Vec<String>) -> Vec<String> {
+    texts.sort();
+    texts
+}
+
+#[test]
+fn who_was_away_when_a_device_was_lost_finds_the_new_one_later() {
+    let mut world = World::new(3);
+    let group = world.group();
+    let chat = world.direct(0, 1);
+    world.tell(0, 1, "before");
+    world.pass(LATER);
+    let items = world.back_up(0);
+    world.restart_alone(1);
+    world.tell(1, 0, "written while away");
+    world.say(1, group, "said while away");
+    let new = world.return_by(0, &items);
+    world.connect(2, new);
+    world.tell(new, 1, "for when you come");
+    world.say(new, group, "to all");
+    world.pass(24 * HOUR);
+    // What the lost one would have had by now: nothing new.
+    assert_eq!(world.outbox(2, 0), 0);
+    world.connect(1, new);
+    world.connect(1, 2);
+    world.pass(LATER);
+    for at in [1, new] {
+        assert_eq!(world.texts_of(at, chat), ["before", "written while away", "for when you come"], "{at}");
+        assert_eq!(world.texts(at, group), ["said while away", "to all"], "{at}");
+    }
+    assert_eq!(world.texts(2, group), world.texts(new, group));
+    assert_eq!((world.outbox(1, 0), world.outbox(1, new), world.outbox(new, 1)), (0, 0, 0));
+}
+
+#[test]
+fn the_old_device_is_out_and_gets_nothing_new() {
+    let mut world = World::new(3);
+    let group = world.group();
+    let chat = world.direct(0, 1);
+    world.tell(0, 1, "before");
+    world.pass(LATER);
+    let items = world.back_up(0);
+    let new = world.return_to_all(0, &items);
+    world.pass(LATER);
+    // It was stolen rather than lost, and goes on as if nothing had been.
+    for other in [1, 2] {
+        world.connect(0, other);
+    }
+    world.restart(1);
+    world.apart.insert((0, new));
+    world.tell(1, new, "for the new one");
+    world.say(2, group, "to all");
+    let _ = world.write(0, chat, "by the thief");
+    let _ = world.write(0, ChatId::from(group), "by the thief to all");
+    world.pass(HOUR);
+    assert_eq!(
+        (world.texts_of(0, chat), world.texts(0, group).len()),
+        (vec!["before".into(), "by the thief".into()], 1)
+    );
+    for at in [1, new] {
+        assert_eq!(world.texts_of(at, chat), ["before", "for the new one"], "{at}");
+    }
+    for at in [1, 2, new] {
+        assert_eq!(world.texts(at, group), ["to all"], "{at}");
+        assert!(world.is_listed(at, group, new), "{at}");
+    }
+    assert!(!world.topics(2).is_subset(&world.topics(0)), "it hears no gossip of now");
+}
