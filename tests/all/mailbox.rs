@@ -33,6 +33,19 @@ async fn use_mailbox(node: &TestNode, at: String) -> Outcome {
     happens(&node.handle(), "the mailbox keeps the box", PATIENCE, look).await
 }
 
+/// Three contacts of whom the first keeps mail for the two others.
+async fn with_a_mailbox(folder: &Path) -> Result<(TestNode, TestNode, TestNode), ApiError> {
+    let (post, mina, jun) =
+        tokio::try_join!(start(folder, 1, "post"), start(folder, 2, "mina"), start(folder, 3, "jun"))?;
+    post.befriend(&mina).await?;
+    post.befriend(&jun).await?;
+    mina.befriend(&jun).await?;
+    post.ask::<MailboxServe>(MailboxServeParams { serve: true }).await?;
+    use_mailbox(&mina, "post".into()).await?;
+    use_mailbox(&jun, "post".into()).await?;
+    Ok((post, mina, jun))
+}
+
 /// Waits until a mailbox holds mail, or none.
 async fn holds_mail(post: &TestNode, some: bool) -> Outcome {
     let look = || async {
@@ -65,17 +78,7 @@ async fn all_are(node: &TestNode, chat: &str, states: &[MessageState]) -> Outcom
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_for_one_who_is_away_is_read_after_its_sender_has_gone_and_ends_at_delivered() -> Outcome {
     let folder = tempfile::tempdir().unwrap();
-    let (post, mina, jun) = tokio::try_join!(
-        start(folder.path(), 1, "post"),
-        start(folder.path(), 2, "mina"),
-        start(folder.path(), 3, "jun")
-    )?;
-    post.befriend(&mina).await?;
-    post.befriend(&jun).await?;
-    mina.befriend(&jun).await?;
-    post.ask::<MailboxServe>(MailboxServeParams { serve: true }).await?;
-    use_mailbox(&mina, "post".into()).await?;
-    use_mailbox(&jun, "post".into()).await?;
+    let (post, mina, jun) = with_a_mailbox(folder.path()).await?;
     // Each has heard of the other's box before it hears this.
     jun.say("mina", "zero", Wait::Delivered).await?;
     mina.say("jun", "one", Wait::Delivered).await?;
@@ -167,17 +170,7 @@ async fn a_message_that_nobody_has_is_taken_back() -> Outcome {
 async fn a_group_s_messages_wait_at_its_mailbox_for_who_was_away() -> Outcome {
     const SAID: usize = 300;
     let folder = tempfile::tempdir().unwrap();
-    let (post, mina, jun) = tokio::try_join!(
-        start(folder.path(), 1, "post"),
-        start(folder.path(), 2, "mina"),
-        start(folder.path(), 3, "jun")
-    )?;
-    post.befriend(&mina).await?;
-    post.befriend(&jun).await?;
-    mina.befriend(&jun).await?;
-    post.ask::<MailboxServe>(MailboxServeParams { serve: true }).await?;
-    use_mailbox(&mina, "post".into()).await?;
-    use_mailbox(&jun, "post".into()).await?;
+    let (post, mina, jun) = with_a_mailbox(folder.path()).await?;
     let group = mina.ask::<GroupNew>(GroupNewParams { name: "hiking".into() }).await?.group.to_string();
     mina.ask::<GroupInvite>(GroupInviteParams { group: group.clone(), who: vec!["jun".into()] }).await?;
     let joined = || async {

@@ -1,6 +1,6 @@
 //! Chats whose messages are taken off a device.
 
-use super::*;
+use super::{ends::holds, *};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -10,12 +10,6 @@ fn clear(world: &mut World, at: usize, chat: ChatId) -> bool {
         Ok(Reply::Cleared { ended }) => ended,
         other => panic!("{other:?}"),
     }
-}
-
-/// Whether any row of a device holds these bytes.
-fn holds(world: &World, at: usize, text: &str) -> bool {
-    let has = |value: &Vec<u8>| value.windows(text.len()).any(|part| part == text.as_bytes());
-    world.nodes[at].shelf.0.values().any(has)
 }
 
 fn events(world: &World, at: usize, chat: ChatId) -> Vec<rows::EventRow> {

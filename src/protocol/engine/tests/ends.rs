@@ -22,7 +22,7 @@ fn read(world: &mut World, at: usize, chat: ChatId, up_to: Option<EventId>) {
 }
 
 /// Whether any row of a device holds these bytes.
-fn holds(world: &World, at: usize, text: &str) -> bool {
+pub(super) fn holds(world: &World, at: usize, text: &str) -> bool {
     let has = |value: &Vec<u8>| value.windows(text.len()).any(|part| part == text.as_bytes());
     world.nodes[at].shelf.0.values().any(has)
 }
@@ -127,8 +127,8 @@ fn a_group_s_messages_end_and_leave_what_is_signed() {
     }
 }
 
-#[test]
-fn who_was_away_while_messages_ended_has_their_places_and_nobody_is_shunned() {
+/// A group of three, of whom the last went before the first began to write what lasts an hour.
+fn away_from_what_ends() -> (World, OpId, ChatId) {
     let mut world = World::new(3);
     let group = world.group();
     let chat = ChatId::from(group);
@@ -136,6 +136,12 @@ fn who_was_away_while_messages_ended_has_their_places_and_nobody_is_shunned() {
     world.pass(MINUTE);
     world.part_all(2);
     world.command(0, Command::SetTimer(chat, Some(HOUR))).unwrap();
+    (world, group, chat)
+}
+
+#[test]
+fn who_was_away_while_messages_ended_has_their_places_and_nobody_is_shunned() {
+    let (mut world, group, chat) = away_from_what_ends();
     for n in 0..60 {
         world.say(0, group, &format!("{n} passes"));
         world.pass(Duration::from_secs(1));
@@ -180,13 +186,7 @@ fn who_was_away_while_messages_ended_has_their_places_and_nobody_is_shunned() {
 
 #[test]
 fn of_what_nobody_has_any_more_the_places_are_taken_and_told() {
-    let mut world = World::new(3);
-    let group = world.group();
-    let chat = ChatId::from(group);
-    world.say(0, group, "before");
-    world.pass(MINUTE);
-    world.part_all(2);
-    world.command(0, Command::SetTimer(chat, Some(HOUR))).unwrap();
+    let (mut world, group, chat) = away_from_what_ends();
     (0..3).for_each(|n| world.say(0, group, &format!("{n} passes")));
     world.command(0, Command::SetTimer(chat, None)).unwrap();
     world.pass(MINUTE);
