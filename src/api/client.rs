@@ -184,9 +184,7 @@ impl Socket {
                     answer_wait: ANSWER_WAIT,
                 }))
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-                Ok(None)
-            }
+            Err(error) if is_nobody(error.kind()) => Ok(None),
             // So many wait to be let in that there is no room for one more: nobody lets them in.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 Err(ApiError::new(Reason::NodeSilent).with("after", Span::seconds(0).to_string()))
@@ -257,6 +255,11 @@ impl Api for Socket {
         });
         Ok(events.boxed())
     }
+}
+
+/// Whether a connection failed since nobody listens. A node that ends while it is made resets it.
+fn is_nobody(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)
 }
 
 /// The next line; `None` when the node is gone.
@@ -379,6 +382,10 @@ mod tests {
         methods::{MessageSend, Status},
         types::{Nothing, SendParams, Wait},
     };
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
 
     #[tokio::test]
     async fn a_node_that_was_suspended_is_not_waited_for_for_ever() {
@@ -390,6 +397,27 @@ mod tests {
         let error = socket.call::<Status>(Nothing {}).await.unwrap_err();
         assert!(error.is(Reason::NodeSilent) && error.code.exit_code() == 7, "{error:?}");
         assert!(socket.watch(None).await.is_err_and(|error| error.is(Reason::NodeSilent)));
+    }
+
+    #[tokio::test]
+    async fn a_node_that_ends_while_it_is_connected_to_is_no_fault() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("api.sock");
+        let ended = Arc::new(AtomicBool::new(false));
+        let nodes = std::thread::spawn({
+            let ended = ended.clone();
+            move || {
+                while !ended.load(Ordering::Relaxed) {
+                    drop(std::os::unix::net::UnixListener::bind(&path));
+                    std::fs::remove_file(&path).unwrap();
+                }
+            }
+        });
+        for _ in 0..20_000 {
+            Socket::connect(home.path()).await.unwrap();
+        }
+        ended.store(true, Ordering::Relaxed);
+        nodes.join().unwrap();
     }
 
     #[test]
