@@ -40,9 +40,12 @@ impl Turn<'_> {
         self.put(ContactRow::key(account), &contact);
         // Nothing was heard of it meanwhile: when both connect anew they tell each other what was said once.
         for device in &contact.devices {
-            if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(*device))?
-                && self.mem.peers.contains_key(&row.transport)
-            {
+            let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(*device))? else { continue };
+            if self.may_know_bundle(&row)? && self.is_contacts_device(account, *device)? {
+                // It was not told of mailboxes that came since.
+                self.tell_boxes(*device)?;
+            }
+            if self.mem.peers.contains_key(&row.transport) {
                 self.forget(row.transport);
             }
         }

@@ -25,6 +25,7 @@ use crate::protocol::{
         mailbox::{Ask, Opening, Verdict},
     },
 };
+use std::time::Duration;
 
 impl Turn<'_> {
     /// Tries whoever answers at the addresses of links whose makers were not reached.
@@ -96,9 +97,14 @@ impl Turn<'_> {
     }
 
     /// Asks anew by what is pinned now, where that is newer: an old one that a mailbox brings again changes nothing.
-    fn pinned_came_again(&mut self, contact: &ContactRow, inv: &Inv, sealed: &[u8]) -> Step {
+    fn pinned_came_again(&mut self, peer: TransportKey, contact: &ContactRow, inv: &Inv, sealed: &[u8]) -> Step {
         let Some(held) = self.asked_by_mail(contact)? else { return Ok(()) };
         let Some((signed, bundle)) = pinned_bundle(contact, inv, sealed) else { return Ok(()) };
+        // The box may have been refused before its owner opened it there.
+        if self.mem.mail.resting.remove(&(peer, inv.ticket_box())).is_some() {
+            self.rewind_mail(held.device);
+            self.leave_mail_soon(&held, Duration::ZERO);
+        }
         let known = SignedBundle::parse(&held.bundle).ok().and_then(|held| held.claimed());
         if known.is_some_and(|(device, seq)| device != bundle.cert.device || seq >= bundle.seq) {
             return Ok(());
@@ -154,7 +160,7 @@ impl Turn<'_> {
         for contact in self.sound::<ContactRow>(b"")? {
             let Some(inv) = contact.ticket.clone().filter(|inv| inv.ticket_box() == id) else { continue };
             if self.unreached_maker(&contact)?.is_none() {
-                self.pinned_came_again(&contact, &inv, sealed)?;
+                self.pinned_came_again(peer, &contact, &inv, sealed)?;
                 continue;
             }
             let Some((signed, bundle)) = pinned_bundle(&contact, &inv, sealed) else { return Ok(()) };

@@ -20,6 +20,7 @@ use std::time::Duration;
 const SENDER: usize = 0;
 const READER: usize = 1;
 const MAILBOX: usize = 2;
+const OTHER: usize = 3;
 
 /// Three contacts; the last keeps mail for the first two, who are parted for good.
 fn world() -> World {
@@ -169,6 +170,55 @@ fn a_link_works_while_its_maker_is_away_where_it_has_a_mailbox() {
     assert_eq!(world.texts_of(READER, chat), ["hello", "welcome"]);
     assert_eq!(world.texts_of(SENDER, chat), ["hello", "welcome"]);
     assert!(waiting(&world, id).is_empty());
+}
+
+#[test]
+fn a_request_goes_to_a_box_that_is_opened_after_it_was_refused_there() {
+    let mut world = World::strangers(4);
+    for mailbox in [MAILBOX, OTHER] {
+        world.connect(SENDER, mailbox);
+        world.meet(SENDER, mailbox);
+        world.command(mailbox, Command::ServeMailbox(Serving::On)).unwrap();
+        let account = world.account(mailbox);
+        world.command(SENDER, Command::AddMailbox(MailboxAt::Contact(account))).unwrap();
+    }
+    world.part(SENDER, OTHER);
+    let link = world.link(SENDER);
+    world.part(SENDER, MAILBOX);
+    world.command(READER, Command::AddContact { link, alias: None }).unwrap();
+    world.connect(READER, OTHER);
+    world.connect(READER, MAILBOX);
+    world.pass(seconds(30));
+    assert_eq!(mail(&world), 1, "one mailbox has no box for it yet");
+
+    // The one that had it goes for ever; the link's maker opens the box at the other.
+    world.part(READER, MAILBOX);
+    world.connect(SENDER, OTHER);
+    world.pass(seconds(600));
+    assert_eq!(world.contact_state(SENDER, READER), Some(ContactState::Connected));
+}
+
+#[test]
+fn mailboxes_that_changed_during_a_block_are_told_after_it() {
+    let mut world = World::new(4);
+    for mailbox in [MAILBOX, OTHER] {
+        world.command(mailbox, Command::ServeMailbox(Serving::On)).unwrap();
+    }
+    let [first, second, sender] = [MAILBOX, OTHER, SENDER].map(|at| world.account(at));
+    for at in [SENDER, READER] {
+        world.command(at, Command::AddMailbox(MailboxAt::Contact(first))).unwrap();
+    }
+    world.pass(seconds(90));
+    world.part(SENDER, READER);
+    world.command(READER, Command::Block(sender)).unwrap();
+    world.command(READER, Command::RemoveMailbox(first)).unwrap();
+    world.command(READER, Command::AddMailbox(MailboxAt::Contact(second))).unwrap();
+    world.pass(seconds(30));
+    world.command(READER, Command::Unblock(sender)).unwrap();
+    world.pass(seconds(30));
+    write(&mut world, "still here");
+    world.pass(seconds(30));
+    assert_eq!(world.texts_of(READER, chat(&world)), ["still here"]);
 }
 
 #[test]
