@@ -11,6 +11,7 @@ use crate::store::{
     blind::Span,
     files,
     leaves::{self, Batch},
+    tally::Tally,
 };
 use std::{
     cell::Cell,
@@ -31,6 +32,8 @@ const CACHE: u64 = 32 * 1024 * 1024;
 const WORN: u64 = 512 * 1024 * 1024;
 /// The tree of leaves. In the first stores each row was an entry of sled's own tree.
 const LEAVES: &str = "leaves";
+/// Where it is counted how many batches were applied. Table 0 is nobody's.
+const COUNT: &[u8] = b"\0count";
 /// The tree whose one entry is written only so that sled cleans; see [`Disk::sweep`].
 const BROOM: &str = "broom";
 /// Bytes given to sled for which the broom is moved once. Measured with 50,000 messages, 128 a commit, on an idle machine: 114 MB
@@ -42,6 +45,7 @@ const MOVED: usize = 1024;
 /// How long a `Disk` of this process that was just dropped may still hold sled's file lock. Between processes the lock
 /// of the home decides.
 const LET_GO_WITHIN: Duration = Duration::from_secs(5);
+const LOOKED_EVERY: Duration = Duration::from_millis(5);
 
 /// An open sled tree and what makes it durable.
 pub(super) struct Disk {
@@ -58,6 +62,10 @@ pub(super) struct Disk {
     /// Files of sled's for large pages that are durable already. Rows are cut so that there are none; should one appear
     /// all the same, an acknowledgement waits for it.
     large: BTreeSet<OsString>,
+    /// Batches that were ever applied.
+    count: u64,
+    missing: u64,
+    tally: Tally,
 }
 
 impl Disk {
@@ -70,10 +78,29 @@ impl Disk {
         let log = File::options().read(true).write(true).open(dir.join("db")).map_err(io_error)?;
         let tree = guarded(dir, || db.open_tree(LEAVES))?;
         let broom = guarded(dir, || db.open_tree(BROOM))?;
-        let mut disk =
-            Self { dir: dir.to_path_buf(), db, tree, broom, unswept: 0, written: 0, log, large: BTreeSet::new() };
+        let count = guarded(dir, || leaves::get(&tree, COUNT))?.and_then(|bytes| bytes.try_into().ok());
+        let count = count.map_or(0, u64::from_be_bytes);
+        let tally = Tally::at(&dir.with_file_name("tally")).map_err(io_error)?;
+        let missing = tally.noted().map_or(0, |noted| noted.saturating_sub(count));
+        let (dir, large) = (dir.to_path_buf(), BTreeSet::new());
+        let mut disk = Self { dir, db, tree, broom, unswept: 0, written: 0, log, large, count, missing, tally };
+        if count == 0 && missing > 0 {
+            return Err(disk.damaged("nothing is left of what was written"));
+        }
         disk.move_first_rows()?;
         Ok(disk)
+    }
+
+    /// How many durable batches were not here any more when it was opened: somebody put back an older store, or it is damaged
+    /// in its middle.
+    pub(super) fn missing(&self) -> u64 {
+        self.missing
+    }
+
+    /// From now on nothing is missing. Until then the tally is left as it is.
+    pub(super) fn forget_missing(&mut self) {
+        self.missing = 0;
+        self.tally.note(self.count);
     }
 
     /// Makes leaves of the rows of a first store. Killed on its way, it begins again.
@@ -129,14 +156,20 @@ impl Disk {
     pub(super) fn apply(&mut self, batch: Batch) -> Result<(), StoreError> {
         self.apply_undurably(batch)?;
         guarded(&self.dir, || self.db.flush())?;
-        self.log.sync_data().and_then(|()| self.sync_large_pages()).map_err(unsynced)
+        self.log.sync_data().and_then(|()| self.sync_large_pages()).map_err(unsynced)?;
+        if self.missing == 0 {
+            self.tally.note(self.count);
+        }
+        Ok(())
     }
 
     /// Applies a batch whole; nothing is promised of a crash. For measuring what durability costs.
-    pub(super) fn apply_undurably(&mut self, batch: Batch) -> Result<(), StoreError> {
+    pub(super) fn apply_undurably(&mut self, mut batch: Batch) -> Result<(), StoreError> {
+        batch.insert(COUNT, (self.count + 1).to_be_bytes().to_vec());
         let (leaves, bytes) = guarded(&self.dir, || leaves::fold(&self.tree, batch))?;
         self.written += bytes;
         guarded(&self.dir, || self.tree.apply_batch(leaves))?;
+        self.count += 1;
         self.sweep(bytes)
     }
 
@@ -162,9 +195,21 @@ impl Disk {
         StoreError::Damaged { dir: self.dir.clone(), why: why.to_owned() }
     }
 
-    /// Lets go of sled; whatever it still has to say is too late.
+    /// Lets go of sled, and waits until its threads have too: what they still write would take the room in which it is to be
+    /// opened anew. Whatever sled has to say is too late.
     pub(super) fn close(self) {
+        let log = self.log.try_clone();
         let _ = caught(move || drop(self));
+        let Ok(log) = log else { return };
+        let deadline = Instant::now() + LET_GO_WITHIN;
+        while log.try_lock().is_err() && Instant::now() < deadline {
+            thread::sleep(LOOKED_EVERY);
+        }
+    }
+
+    /// How many batches were ever applied, and are here.
+    pub(super) fn count(&self) -> u64 {
+        self.count
     }
 
     fn sync_large_pages(&mut self) -> io::Result<()> {
@@ -209,7 +254,7 @@ fn open_when_let_go(dir: &Path) -> Result<sled::Db, StoreError> {
             sled::Config::new().path(dir).cache_capacity(CACHE).mode(sled::Mode::HighThroughput).flush_every_ms(None);
         match guarded(dir, || config.open()) {
             Err(StoreError::Io(why)) if why.contains("could not acquire lock") && Instant::now() < deadline => {
-                thread::sleep(Duration::from_millis(5));
+                thread::sleep(LOOKED_EVERY);
             }
             opened => return opened,
         }

@@ -6,6 +6,7 @@
 //! | `lock` | held by the process that has the home open |
 //! | `store/` | sled: encrypted rows |
 //! | `ballast` | room kept aside for a full disk |
+//! | `tally` | how many commits were durable, so that an older store is noticed |
 //! | `creating` | there while a home is being made |
 //! | `config.toml`, `api.sock`, `blobs/`, `testnet/` | other modules' |
 //!
@@ -363,7 +364,7 @@ fn clear_half_made(dir: &Path) -> Result<(), HomeError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(HomeError::io(&store, error)),
         _ => {}
     }
-    for name in ["ballast", "keyslots.new", "creating.new"] {
+    for name in ["ballast", "tally", "keyslots.new", "creating.new"] {
         remove(&dir.join(name))?;
     }
     Ok(())

@@ -4,8 +4,8 @@
 //! `kill -9` and power loss, that nobody without the home's key reads a row or moves one unnoticed, and that a damaged
 //! disk gives an error, never a panic and never wrong bytes. What was deleted of the engine's secrets, and erased with its
 //! cell, is soon beyond reach of whoever has the disk and its passphrase: the keys it was under are gone. It notices when
-//! somebody puts back an older store under newer keys or the other way round, but not an older copy of the whole home. It
-//! knows nothing of what rows mean: the engine reads through [`View`] and hands over [`Write`]s.
+//! somebody puts back an older store or older keys, or when damage took what was written last, but not an older copy of the
+//! whole home. It knows nothing of what rows mean: the engine reads through [`View`] and hands over [`Write`]s.
 //!
 //! The node's engine thread owns the one [`SledStore`]; API threads read committed rows through a [`Reader`]; the
 //! simulator uses the twin, [`MemoryStore`]. Both pass the same contract suite.
@@ -40,6 +40,8 @@ mod rings;
 mod row;
 #[cfg(feature = "node")]
 mod sled_store;
+#[cfg(feature = "node")]
+mod tally;
 
 #[cfg(all(test, feature = "node"))]
 mod contract;

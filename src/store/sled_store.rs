@@ -22,7 +22,7 @@ use crate::store::{
     leaves::Batch,
     migrate::{SCHEMA, Schema, migrate},
     overlay::Overlay,
-    rings::{SlotFile, as_store_error},
+    rings::{Ring, SlotFile, as_store_error},
 };
 use std::{
     collections::BTreeSet,
@@ -88,14 +88,18 @@ impl SledStore {
         let ring = |purpose| vault.slots.ring(purpose, &vault.root).map_err(|error| as_store_error(home, error));
         let mut keys = Keys::new(&vault.root, ring(Purpose::State)?, ring(Purpose::Cells)?);
         let mut ballast = Ballast::at(home.join("ballast")).map_err(io_error)?;
-        let disk = match ready(&dir, &mut keys, schema) {
+        let mut disk = match ready(&dir, &mut keys, schema) {
             Err(StoreError::Full) => {
                 ballast.release().map_err(io_error)?;
                 ready(&dir, &mut keys, schema)?
             }
             opened => opened?,
         };
-        let rolled_back = is_rolled_back(&disk, &keys)?;
+        let is_older = disk.missing() > 0;
+        if is_older {
+            forsake_secrets(home, &mut disk, &mut keys, &vault)?;
+        }
+        let rolled_back = is_older || is_rolled_back(&disk, &keys)?;
         let chores = Chores::new(is_owed(&disk)?);
         let blinder = keys.blinder.clone();
         let inner = RwLock::new(Inner { state: State::Open(disk), keys });
@@ -145,6 +149,7 @@ impl SledStore {
             State::Full => return Err(StoreError::Full),
             State::Failed(why) => return Err(StoreError::Io(why.clone())),
         };
+        let attempted = disk.count() + 1;
         let mut draft = Draft::new(disk, keys, self.schema.number)?;
         fill(&mut draft, &self.staged)?;
         let (batch, mut after) = draft.done();
@@ -166,8 +171,13 @@ impl SledStore {
         state.give_up(State::Full);
         self.ballast.release().map_err(io_error)?;
         // Readers go on with what is durable. Should even this fail, the next commit tries again.
-        if let Ok(disk) = ready(&self.shared.dir, keys, self.schema) {
-            *state = State::Open(disk);
+        let Ok(disk) = ready(&self.shared.dir, keys, self.schema) else { return Err(StoreError::Full) };
+        let is_there = disk.count() == attempted;
+        *state = State::Open(disk);
+        // The batch may have fitted all the same, and only something behind it did not.
+        if is_there {
+            after.apply(keys);
+            return Ok(after);
         }
         Err(StoreError::Full)
     }
@@ -415,6 +425,16 @@ fn ready(dir: &Path, keys: &mut Keys, schema: Schema) -> Result<Disk, StoreError
             Err(error)
         }
     }
+}
+
+/// The store is older than what was written: its secrets may have sealed something else since, and none is used again. They
+/// are as good as gone without their key.
+fn forsake_secrets(home: &Path, disk: &mut Disk, keys: &mut Keys, vault: &Vault) -> Result<(), StoreError> {
+    tracing::error!(commits = disk.missing(), "the store is older than what was written; conversations begin anew");
+    let kept = Ring::new().and_then(|ring| vault.slots.keep_ring(Purpose::State, &ring, &vault.root).map(|()| ring));
+    keys.state = kept.map_err(|error| as_store_error(home, error))?;
+    disk.forget_missing();
+    Ok(())
 }
 
 fn below(error: StoreError) -> ViewError {

@@ -122,6 +122,7 @@ fn a_damaged_row_does_not_hide_the_others_from_those_who_go_on() {
 fn flipped_bytes_never_panic_and_never_give_wrong_plaintext() {
     let (dir, mut store) = new_home();
     let value = |n: u32| vec![n as u8; 300 + 700 * (n as usize % 9)];
+    commit(&mut store, vec![Write::Put(Key::named(Table::Session, b"", b"one"), vec![1; 100])]);
     for n in 0..40 {
         commit(&mut store, vec![Write::Put(event(n), value(n))]);
     }
@@ -129,8 +130,10 @@ fn flipped_bytes_never_panic_and_never_give_wrong_plaintext() {
     let db = dir.path().join("store/db");
     let good = fs::read(&db).unwrap();
     let written = good.iter().rposition(|byte| *byte != 0).unwrap();
-    let mut refused = 0;
+    let beside = ["keyslots", "tally"].map(|name| dir.path().join(name)).map(|path| (fs::read(&path).unwrap(), path));
+    let (mut refused, mut noticed) = (0, 0);
     for round in 0..25usize {
+        beside.iter().for_each(|(bytes, path)| fs::write(path, bytes).unwrap());
         let mut bent = good.clone();
         let at = (round * 7919 * 13) % written;
         bent[at] ^= 1 << (round % 8);
@@ -148,14 +151,20 @@ fn flipped_bytes_never_panic_and_never_give_wrong_plaintext() {
             }
             Err(error) => panic!("flip at {at}: {error}"),
         };
+        let mut missing = 0;
         for n in 0..40 {
             match store.row(&event(n)) {
                 Ok(Some(found)) => assert!(found == value(n), "flip at {at}: wrong plaintext"),
-                Ok(None) | Err(_) => refused += 1,
+                Ok(None) => missing += 1,
+                Err(_) => refused += 1,
             }
         }
+        if missing > 0 && store.scan(Table::Session, b"", None, Direction::Forward, 1).is_ok() {
+            noticed += 1;
+            assert!(store.rolled_back(), "flip at {at}: {missing} rows are missing, and nothing is said");
+        }
     }
-    assert!(refused > 0, "the flips hit something");
+    assert!(refused > 0 && noticed > 0, "the flips hit something: {refused}, {noticed}");
 }
 
 #[test]
@@ -203,6 +212,7 @@ fn a_store_whose_rows_were_entries_of_sled_is_brought_into_leaves() {
     let (dir, mut store) = new_home();
     commit(&mut store, (0..50).map(|n| Write::Put(event(n), vec![n as u8; 200 * n as usize])).collect());
     drop(store);
+    fs::remove_file(dir.path().join("tally")).unwrap();
     let path = dir.path().join("store");
     let disk = Disk::open(&path).unwrap();
     let all: Vec<_> =

@@ -302,6 +302,31 @@ fn a_home_of_before_opens_and_loses_nothing_and_is_kept_as_others_are() {
 }
 
 #[test]
+fn an_older_store_under_the_same_keys_is_noticed_and_its_secrets_are_never_used_again() {
+    let (dir, mut store) = new_home();
+    commit(&mut store, secrets());
+    commit(&mut store, vec![Write::Put(event(1), value(1))]);
+    let before = copy_of(dir.path());
+    commit(&mut store, vec![Write::Put(session(1), value(2)), Write::Put(event(2), value(2))]);
+    // As after a kill: no key is turned.
+    drop(store);
+    fs::remove_dir_all(dir.path().join("store")).unwrap();
+    copy_folder(&before.path().join("store"), &dir.path().join("store"));
+
+    let mut store = open(dir.path());
+    assert!(store.rolled_back());
+    assert_eq!((found(&store, session), found(&store, event)), (vec![], vec![1]));
+    drop(store);
+    store = open(dir.path());
+    assert!(store.rolled_back(), "until it was told");
+    commit(&mut store, vec![Write::ForgetLost, Write::Put(session(3), value(3))]);
+    drop(store);
+    let store = open(dir.path());
+    assert!(!store.rolled_back(), "told once");
+    assert_eq!(found(&store, session), [3]);
+}
+
+#[test]
 fn older_keys_under_a_newer_store_are_noticed_too_and_put_right_lose_nothing_but_sessions() {
     let (dir, mut store) = new_home();
     commit(&mut store, secrets());
