@@ -418,9 +418,11 @@ impl Turn<'_> {
         }
         match chat.kind {
             ChatKind::Group(_) => self.owe_group(device, chat.chat),
-            _ => self.owe_chat(device, chat.chat),
+            _ => {
+                self.owe_chat(device, chat.chat);
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// Whether a device confirmed an event of an own device.

@@ -20,7 +20,7 @@ use crate::protocol::{
         Action, ChainId, ChainKey, FrameContent, Gate, GossipKeys, GroupEvent, ReceiverChain, SenderChain, SignedOp,
         Topic,
         chain::{ChainError, Draft},
-        keys::{HeldSecret, Standing, chain_standing, in_force, rotation_due, secret_hash},
+        keys::{HeldSecret, Standing, chain_standing, foremost, in_force, rotation_due, secret_hash},
     },
     ids::{ChatId, DeviceId, EventId, OpId},
     time::Millis,
@@ -165,6 +165,13 @@ impl Turn<'_> {
     pub(super) fn secret_in_force(&self, memory: &GroupMemory) -> Option<HeldSecret> {
         let arrived = |op: &OpId| memory.arrived.get(op).copied();
         in_force(&memory.graph, &memory.membership, &memory.secrets, &arrived, self.now).cloned()
+    }
+
+    /// Whether the secret that should be in force is on its way: who joined under that one may hold no other.
+    pub(super) fn awaits_secret(&self, memory: &GroupMemory) -> bool {
+        let arrived = |op: &OpId| memory.arrived.get(op).copied();
+        let foremost = foremost(&memory.graph, &memory.membership, &arrived, self.now);
+        foremost != self.secret_in_force(memory).map(|held| held.op)
     }
 
     /// Subscribes to every topic that is read, under gates that know the group as it is now, and sees to rotation.

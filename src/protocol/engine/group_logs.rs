@@ -230,6 +230,7 @@ impl Turn<'_> {
         let settled = match content {
             Some(FrameContent::Event(bytes)) => self.logged_event(group, &bytes)?,
             Some(FrameContent::Op(bytes)) => self.logged_op(group, &bytes)?,
+            Some(FrameContent::Name(event, key)) => self.logged_name(group, event, key)?,
             Some(FrameContent::Bundle(_) | FrameContent::Unheard) | None => true,
         };
         let Some(log) = self.mem.logs.logs.get_mut(&(node, id)) else { return Ok(()) };

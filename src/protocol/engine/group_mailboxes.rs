@@ -2,7 +2,8 @@
 
 use super::{
     command::{Refusal, Reply},
-    groups::is_admin,
+    group_ops::{member_devices, ops_records},
+    groups::{PARTING_OPS, is_admin},
     rows::MailboxState,
     turn::{Answer, Step, Turn},
 };
@@ -24,7 +25,23 @@ impl Turn<'_> {
             return Err(Refusal::TooManyGroupMailboxes { max: MAX_GROUP_MAILBOXES }.into());
         }
         meta.mailboxes.push(named);
-        self.change_meta(group, meta)
+        let reply = self.change_meta(group, meta)?;
+        self.tell_where_log_is(group)?;
+        Ok(reply)
+    }
+
+    /// The newest op goes to every member's outbox: it names the log, so who is away cannot have it from there.
+    fn tell_where_log_is(&mut self, group: OpId) -> Step {
+        let own = self.own()?.device;
+        let memory = self.group(group)?;
+        let before = memory.graph.len().saturating_sub(PARTING_OPS);
+        let records = ops_records(group, memory.graph.ops().skip(before));
+        for device in member_devices(&memory.membership).filter(|device| *device != own) {
+            for record in &records {
+                self.post(device, record)?;
+            }
+        }
+        Ok(())
     }
 
     /// Has it kept there no more. What lies there is read until its time is over.

@@ -4,18 +4,21 @@
 //! very events with the keys that open them: the owner's signature vouches for the name, whoever hands it on. Others may
 //! hand on one that is out of date; so the owner's own device is asked too, once it is met. From then on it knows the
 //! newcomer, and whatever it says later is meant for it.
+//!
+//! Two who never meet have it from the group's log: there everybody leaves the same for newcomers, once for all of them.
 
 use super::{
+    GroupMemory,
     feed::FeedEntry,
     record::Record,
-    rows::{MemberRow, VoucherRow, all},
+    rows::{MemberRow, Posted, VoucherRow, all},
     sessions::Heard,
     turn::{Step, Turn},
 };
 use crate::protocol::{
     crypto::secret::Secret,
     event::Content,
-    group::GroupEvent,
+    group::{GroupEvent, Member},
     ids::{AccountId, DeviceId, OpId},
     wire::limits::MAX_MEMBERS,
 };
@@ -105,18 +108,59 @@ impl Turn<'_> {
         if !self.is_joined(group)? || !self.is_member_device(group, heard.device.device)? {
             return Ok(());
         }
-        let memory = self.group(group)?;
         for (bytes, key) in names.iter().take(MAX_MEMBERS) {
-            let Some(event) = GroupEvent::parse(bytes).ok().filter(|event| event.group == group) else { continue };
-            let Ok(event) = event.verify() else { continue };
-            let Ok(Some(author)) = memory.member_at(&event.heads, event.device) else { continue };
-            let Ok(Content::Profile(name)) = event.open(key) else { continue };
-            let said = if heard.device.account == author { Said::ByOwner } else { Said::ByOther };
             let voucher = VoucherRow { event: bytes.to_vec(), key: key.clone() };
-            self.take_name(group, author, (event.device, event.no), name.as_str(), voucher, said)?;
+            self.take_voucher(group, voucher, Some(heard.device.account))?;
         }
         Ok(())
     }
+
+    /// A name out of the group's log. Whether it can be judged: ops before it may come later.
+    pub(super) fn logged_name(&mut self, group: OpId, event: Vec<u8>, key: Secret) -> Step<bool> {
+        Ok(self.take_voucher(group, VoucherRow { event, key }, None)? != Vouched::NotYet)
+    }
+
+    /// An event in which somebody said a name, handed on by this account if that is known.
+    fn take_voucher(&mut self, group: OpId, voucher: VoucherRow, by: Option<AccountId>) -> Step<Vouched> {
+        let event = GroupEvent::parse(&voucher.event).ok().filter(|event| event.group == group);
+        let Some(event) = event.and_then(|event| event.verify().ok()) else { return Ok(Vouched::Judged) };
+        let Ok(Content::Profile(name)) = event.open(&voucher.key) else { return Ok(Vouched::Judged) };
+        let author = match self.group(group)?.member_at(&event.heads, event.device) {
+            Ok(Some(author)) => author,
+            Ok(None) => return Ok(Vouched::Judged),
+            Err(_) => return Ok(Vouched::NotYet),
+        };
+        let said = if by == Some(author) { Said::ByOwner } else { Said::ByOther };
+        self.take_name(group, author, (event.device, event.no), name.as_str(), voucher, said)?;
+        Ok(Vouched::Judged)
+    }
+
+    /// Leaves the own name in the group's log, if there is a member for whom it was not meant: the two may never meet.
+    pub(super) fn post_name(&mut self, group: OpId) -> Step {
+        let memory = self.group(group)?;
+        if self.name_to_post(&memory)?.is_some() { self.post_to_group(group, Posted::Name, Vec::new()) } else { Ok(()) }
+    }
+
+    /// The own name as it was said, if a member is none of those for whom it was meant.
+    pub(super) fn name_to_post(&self, memory: &GroupMemory) -> Step<Option<VoucherRow>> {
+        let own = self.own()?.account;
+        let Some(voucher) = self.read::<VoucherRow>(&VoucherRow::key(memory.graph.group(), own))? else {
+            return Ok(None);
+        };
+        let Ok(event) = GroupEvent::parse(&voucher.event) else { return Ok(None) };
+        let is_meant = |member: &Member| memory.graph.within(&member.joined, &event.heads);
+        let mut others = memory.membership.members.iter().filter(|(account, _)| **account != own);
+        Ok(others.any(|(_, member)| !is_meant(member)).then_some(voucher))
+    }
+}
+
+/// Whether a voucher could be judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Vouched {
+    /// It was, and is taken where it is one.
+    Judged,
+    /// The ops it was said after are not all here.
+    NotYet,
 }
 
 /// Who handed a name on.

@@ -207,6 +207,8 @@ impl Turn<'_> {
             self.settle_chains(group)?;
             self.settle_secrets(group)?;
             self.refresh_gossip(group)?;
+            self.newcomers_came(group, before)?;
+            self.post_to_named(group, before)?;
             self.release_held(group, |waits| !matches!(waits, Waits::Chain(..)))?;
             self.read_logs_again(group);
         }

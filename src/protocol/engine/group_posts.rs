@@ -3,20 +3,22 @@
 //!
 //! A post is an id, and where it lies already. It is sealed when it is left, always to the same bytes, so that a mailbox
 //! keeps it once however often it is left. A message is left only if somebody has not confirmed it after a moment, and
-//! under the secret in force then; an op under those that were in force when it was made, since it may end them.
+//! under the secret in force then, and again under a deeper one that was on its way; an op under those that were in force
+//! when it was made, since it may end them.
 
 use super::{
     GroupMemory, Timer,
     feed::{FeedEntry, Progress},
     group_ops::member_devices,
     mailbox_send::{Leaving, LeftWhat},
-    rows::{EventRow, PostRow, Posted, RawRow, Row, parse},
+    rows::{EventRow, PostRow, Posted, RawRow, Row, VoucherRow, parse},
     turn::{Step, Turn},
 };
 use crate::protocol::{
-    group::{FrameContent, GossipKeys, GroupEvent, GroupMailbox},
+    crypto::sign::Verified,
+    group::{Action, FrameContent, GossipKeys, GroupEvent, GroupMailbox, Membership, SignedOp},
     identity::bundle::{BoxId, MailboxBox},
-    ids::{ChatId, EventId, OpId, TransportKey},
+    ids::{ChatId, DeviceId, EventId, OpId, TransportKey},
     time::{Millis, minutes},
     view::{Direction, View},
     wire::limits::{MAX_DEPOSITS_UNDER_WAY, MAX_POSTS},
@@ -50,14 +52,44 @@ impl Turn<'_> {
         if self.group(group)?.membership.meta.mailboxes.is_empty() {
             return Ok(());
         }
+        let is_there = what == Posted::Name && self.read::<PostRow>(&PostRow::key(group, PostRow::NAME))?.is_some();
         let posts = self.posts(group)?;
-        if posts.count >= MAX_POSTS {
+        if !is_there && posts.count >= MAX_POSTS {
             return Ok(());
         }
-        (posts.count, posts.last) = (posts.count + 1, posts.last + 1);
-        let place = posts.last;
+        posts.count += usize::from(!is_there);
+        let place = match what {
+            Posted::Name => PostRow::NAME,
+            Posted::Event(_) | Posted::Op(_) => {
+                posts.last += 1;
+                posts.last
+            }
+        };
         self.put(PostRow::key(group, place), &PostRow { what, under, left: Vec::new() });
         self.set_posts_timer(group, GRACE)
+    }
+
+    /// Mailboxes keep the log that did not when this was said: what somebody still lacks of it is left there.
+    pub(super) fn post_to_named(&mut self, group: OpId, before: Option<&Membership>) -> Step {
+        let memory = self.group(group)?;
+        let now = &memory.membership.meta.mailboxes;
+        let kept = |node| before.is_none_or(|before| before.meta.mailboxes.iter().any(|mailbox| mailbox.node == node));
+        if now.iter().all(|mailbox| kept(mailbox.node)) {
+            return Ok(());
+        }
+        for op in ops_beside_meta(&memory, self.own()?.device) {
+            let under = self.told_under(&memory).into_iter().map(|held| held.op).collect();
+            self.post_to_group(group, Posted::Op(op), under)?;
+        }
+        self.post_name(group)?;
+        let chat = ChatId::from(group);
+        for author in self.own()?.authors() {
+            let written = self.written_by(chat, author)?;
+            for (_, id) in written.iter().skip(written.len().saturating_sub(MAX_POSTS)) {
+                self.post_to_group(group, Posted::Event(*id), Vec::new())?;
+            }
+        }
+        Ok(())
     }
 
     /// Posts are looked over from the front, soon: there is a network, a mailbox, or a secret that there was not.
@@ -132,7 +164,8 @@ impl Turn<'_> {
         let Some(content) = self.post_content(memory, row.what)? else { return self.drop_post(group, place) };
         let Some(targets) = self.targets(memory, &row) else { return Ok(Leaving::Waits) };
         if targets.is_empty() {
-            return self.drop_post(group, place);
+            let awaits = !matches!(row.what, Posted::Op(_)) && self.awaits_secret(memory);
+            return if awaits { Ok(Leaving::Waits) } else { self.drop_post(group, place) };
         }
         let what = LeftWhat::Post(group, place);
         for (mailbox, keys) in targets {
@@ -162,6 +195,10 @@ impl Turn<'_> {
     fn post_content(&mut self, memory: &GroupMemory, what: Posted) -> Step<Option<FrameContent>> {
         match what {
             Posted::Op(id) => Ok(memory.graph.op(&id).map(|op| FrameContent::Op(op.to_bytes()))),
+            Posted::Name => {
+                let voucher = self.name_to_post(memory)?;
+                Ok(voucher.map(|VoucherRow { event, key }| FrameContent::Name(event, key)))
+            }
             Posted::Event(id) => {
                 let Some(event) = self.event(id)? else { return Ok(None) };
                 let Some(RawRow(bytes)) = self.read(&RawRow::key(id))? else { return Ok(None) };
@@ -190,16 +227,13 @@ impl Turn<'_> {
     /// Where something is still to be left, and under which keys; `None` where there are none to leave it under now.
     fn targets(&self, memory: &GroupMemory, row: &PostRow) -> Option<Vec<(GroupMailbox, GossipKeys)>> {
         let keys: Vec<GossipKeys> = match row.what {
-            Posted::Event(_) => vec![GossipKeys::derive(&self.secret_in_force(memory)?.secret)],
+            Posted::Event(_) | Posted::Name => vec![GossipKeys::derive(&self.secret_in_force(memory)?.secret)],
             Posted::Op(_) => {
                 let told_under = memory.secrets.iter().filter(|held| row.under.contains(&held.op));
                 told_under.map(|held| GossipKeys::derive(&held.secret)).collect()
             }
         };
-        let lies_there = |node: TransportKey, id: BoxId| match row.what {
-            Posted::Event(_) => row.left.iter().any(|(left, _)| *left == node),
-            Posted::Op(_) => row.left.contains(&(node, id)),
-        };
+        let lies_there = |node: TransportKey, id: BoxId| row.left.contains(&(node, id));
         let mut targets = Vec::new();
         for mailbox in &memory.membership.meta.mailboxes {
             let open = keys.iter().filter(|keys| !lies_there(mailbox.node, keys.mailbox()));
@@ -249,4 +283,11 @@ impl Turn<'_> {
         }
         Ok(self.mem.posts.entry(group).or_default())
     }
+}
+
+/// Ops of a device that who named the group's mailboxes did not know: nobody is given them with that op.
+fn ops_beside_meta(memory: &GroupMemory, device: DeviceId) -> Vec<OpId> {
+    let names = |op: &&Verified<SignedOp>| matches!(&op.action, Action::Meta(meta) if *meta == memory.membership.meta);
+    let Some(named) = memory.graph.ops().filter(names).last().map(|op| op.id()) else { return Vec::new() };
+    memory.graph.beyond(&[named]).into_iter().filter(|op| op.device == device).map(|op| op.id()).collect()
 }

@@ -64,7 +64,7 @@ impl Turn<'_> {
             FrameContent::Event(bytes) => self.group_event_came(group, &bytes).map(|_| ()),
             FrameContent::Op(bytes) => self.gossiped_op(group, &bytes),
             FrameContent::Bundle(bytes) => self.bundle_told(&bytes),
-            FrameContent::Unheard => Ok(()),
+            FrameContent::Name(..) | FrameContent::Unheard => Ok(()),
         }
     }
 
@@ -108,7 +108,7 @@ impl Turn<'_> {
             Some(member) if !member.devices.contains(&device) => {
                 member.devices.iter().for_each(|instead| self.owe_chat_of(*instead, chat, device));
             }
-            _ => self.owe_group(device, chat),
+            _ => self.owe_group(device, chat)?,
         }
         Ok(())
     }

@@ -21,7 +21,8 @@ use crate::protocol::{
 };
 use minicbor::bytes::ByteVec;
 
-/// Ops before the own leaving, or coming back, that are told with it: nobody else may have those that were made just before.
+/// Ops before the own leaving, coming back, or naming of a mailbox that are told with it: nobody else may have those that were
+/// made just before.
 pub(super) const PARTING_OPS: usize = 16;
 
 impl Turn<'_> {

@@ -7,7 +7,7 @@ use super::{
     mailbox_send::LeftWhat,
     receipts::Owed,
     record::{Position, Receipt, Record},
-    rows::{DeviceRow, OutboxRow, OwedRow, OwedWire, ReceiptRow, Row, Side, parse},
+    rows::{DeviceRow, OutboxRow, OwedRow, OwedWire, ReceiptRow, Row, Side, ToldRow, parse},
     turn::{Step, Turn},
 };
 use crate::protocol::{
@@ -85,6 +85,31 @@ impl Turn<'_> {
 
     fn owed_row(&self, device: DeviceId) -> Step<OwedRow> {
         Ok(self.read(&OwedRow::key(device))?.unwrap_or_else(|| OwedRow::new(device)))
+    }
+
+    /// A device is told receipts on its connection: remembered until that ends, since the process may end before.
+    pub(super) fn note_telling(&mut self, device: &DeviceRow) {
+        if !device.boxes().is_empty() && self.mem.mail.telling.insert(device.device) {
+            self.put(ToldRow::key(device.device), &ToldRow(device.device));
+        }
+    }
+
+    /// Its connection ended, and what may be lost with that is owed.
+    pub(super) fn end_telling(&mut self, device: DeviceId) {
+        if self.mem.mail.telling.remove(&device) {
+            self.delete(ToldRow::key(device));
+        }
+    }
+
+    /// The process ended while these devices were told something, and so did their connections.
+    pub(super) fn owe_what_was_told(&mut self) -> Step {
+        for ToldRow(device) in self.sound::<ToldRow>(ToldRow::SCOPE)? {
+            self.delete(ToldRow::key(device));
+            if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? {
+                self.owe_all(&row)?;
+            }
+        }
+        Ok(())
     }
 
     /// Seals and leaves what a device is owed. Whether any of it is not durable at a mailbox yet.

@@ -78,6 +78,8 @@ pub(super) struct MailMemory {
     pub(super) sought: BTreeMap<TransportKey, Sought>,
     /// When devices were told what they are owed, on a connection that may have broken.
     pub(super) told_lately: BTreeMap<DeviceId, Told>,
+    /// Devices of which a row says that they are told something on their connection.
+    pub(super) telling: BTreeSet<DeviceId>,
     /// When all that lies at a device's mailboxes was left there again.
     pub(super) left_again: BTreeMap<DeviceId, Millis>,
     /// What devices were told by mail that it is durable here, the newest last: they may know that session no more.

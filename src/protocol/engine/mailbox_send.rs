@@ -171,6 +171,10 @@ impl Turn<'_> {
     /// A device went.
     pub(super) fn begin_mail_to(&mut self, device: &DeviceRow) -> Step {
         self.mem.mail.gone.insert(device.transport, self.now);
+        self.end_telling(device.device);
+        if self.mem.owed_later.iter().any(|(waiting, _)| *waiting == device.device) {
+            self.owe_all(device)?;
+        }
         if let Some(told) = self.mem.mail.told_lately.remove(&device.device)
             && self.now.since(told.at) < MAY_BE_LOST
         {

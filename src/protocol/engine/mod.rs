@@ -29,6 +29,7 @@ mod group_logs;
 mod group_mailboxes;
 mod group_members;
 mod group_names;
+mod group_newcomers;
 mod group_ops;
 mod group_part;
 mod group_posts;

@@ -55,6 +55,7 @@ impl Turn<'_> {
             self.attempt(|turn| turn.reach_contact(&contact))?;
         }
         self.reach_awaited()?;
+        self.owe_what_was_told()?;
         self.seek_by_links()?;
         self.groups_online()
     }

@@ -91,8 +91,16 @@ impl Turn<'_> {
         self.mem.owed.entry(device).or_default().of_replaced.insert((chat, author));
     }
 
-    /// The same, told a little later, together with others.
-    pub(super) fn owe_group(&mut self, device: DeviceId, chat: ChatId) {
+    /// The same, told a little later, together with others, where a device is connected.
+    pub(super) fn owe_group(&mut self, device: DeviceId, chat: ChatId) -> Step {
+        match self.read::<DeviceRow>(&DeviceRow::key(device))? {
+            Some(row) if self.mem.peers.contains_key(&row.transport) => self.note_telling(&row),
+            Some(row) if !row.boxes().is_empty() => {
+                self.owe_chat(device, chat);
+                return Ok(());
+            }
+            _ => {}
+        }
         if self.mem.owed_later.is_empty() {
             let members = self.mem.groups.get(&OpId(chat.0)).map_or(0, |group| group.membership.members.len());
             let spread = GROUP_RECEIPTS_SPREAD * u32::try_from(members).unwrap_or(u32::MAX);
@@ -100,6 +108,7 @@ impl Turn<'_> {
             self.mem.timers.insert((self.now.plus(wait), Timer::GroupReceipts));
         }
         self.mem.owed_later.insert((device, chat));
+        Ok(())
     }
 
     /// What was gathered for groups is due.
@@ -125,10 +134,11 @@ impl Turn<'_> {
     }
 
     fn tell_owed(&mut self, device: DeviceId, owed: Owed) -> Step {
-        if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))?
-            && !self.mem.peers.contains_key(&row.transport)
-        {
-            return self.owe_by_mail(&row, owed);
+        if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? {
+            if !self.mem.peers.contains_key(&row.transport) {
+                return self.owe_by_mail(&row, owed);
+            }
+            self.note_telling(&row);
         }
         let mut chats = Vec::new();
         for chat in owed.chats.into_iter().take(MAX_CHATS) {

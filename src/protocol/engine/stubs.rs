@@ -119,7 +119,7 @@ impl Turn<'_> {
             // Nothing that its author still has counts as delivered by this.
             self.number(&event)?;
             self.note_held(chat, from.account, from.device, event.no)?;
-            self.owe_group(event.device, chat);
+            self.owe_group(event.device, chat)?;
         }
         if self.is_asked_enough(&row, &event)? {
             return self.look_no_more(chat, id);

@@ -21,8 +21,12 @@ use crate::protocol::{
     },
     identity::bundle::BoxId,
     ids::{DeviceId, OpId, base32, from_base32},
-    wire::limits::{BUCKETS, MAX_GOSSIP_FRAME},
+    wire::{
+        decode, encode,
+        limits::{BUCKETS, MAX_GOSSIP_FRAME},
+    },
 };
+use minicbor::bytes::ByteVec;
 use rand_core::CryptoRng;
 use std::{collections::BTreeSet, fmt, sync::Arc};
 use zeroize::Zeroizing;
@@ -31,6 +35,7 @@ const VERSION: u8 = 1;
 const EVENT: u8 = 1;
 const OP: u8 = 2;
 const BUNDLE: u8 = 3;
+const NAME: u8 = 4;
 
 const TOPIC_PREFIX: &str = "/moim/g/1/";
 
@@ -79,6 +84,8 @@ pub enum FrameContent {
     Op(Vec<u8>),
     /// A member device's bundle.
     Bundle(Vec<u8>),
+    /// An event in which a member says its name, with its key, for those whom it was not meant for. In logs alone.
+    Name(Vec<u8>, Secret),
     /// A kind from a newer version.
     Unheard,
 }
@@ -129,6 +136,10 @@ impl GossipKeys {
             EVENT => FrameContent::Event(bytes.to_vec()),
             OP => FrameContent::Op(bytes.to_vec()),
             BUNDLE => FrameContent::Bundle(bytes.to_vec()),
+            NAME => match decode::<(ByteVec, Secret)>(bytes, "name") {
+                Ok((event, key)) => FrameContent::Name(event.into(), key),
+                Err(_) => FrameContent::Unheard,
+            },
             _ => FrameContent::Unheard,
         })
     }
@@ -139,10 +150,15 @@ impl GossipKeys {
 }
 
 fn padded(content: &FrameContent) -> Result<Zeroizing<Vec<u8>>, TooLong> {
+    let named;
     let (kind, bytes): (u8, &[u8]) = match content {
         FrameContent::Event(bytes) => (EVENT, bytes),
         FrameContent::Op(bytes) => (OP, bytes),
         FrameContent::Bundle(bytes) => (BUNDLE, bytes),
+        FrameContent::Name(event, key) => {
+            named = Zeroizing::new(encode(&(ByteVec::from(event.clone()), key)));
+            (NAME, &named)
+        }
         FrameContent::Unheard => (0, &[]),
     };
     pad(&[&[kind], bytes].concat(), &BUCKETS).ok_or(TooLong(bytes.len()))
@@ -238,7 +254,7 @@ impl Gate {
                 Some(device) if self.0.members.contains(&device) => Verdict::Accept(content),
                 Some(_) => Verdict::Ignore(Some(content)),
             },
-            FrameContent::Unheard => Verdict::Ignore(None),
+            FrameContent::Name(..) | FrameContent::Unheard => Verdict::Ignore(None),
         }
     }
 

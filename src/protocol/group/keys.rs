@@ -70,6 +70,16 @@ pub fn in_force<'h>(
     usable.find_map(|rotation| held.iter().find(|held| held.op == rotation.op && is_secret_of(&held.secret, &rotation)))
 }
 
+/// The rotation whose secret should be in force: the deepest that is usable, held or not.
+pub fn foremost(
+    graph: &Graph,
+    membership: &Membership,
+    arrived: &dyn Fn(&OpId) -> Option<Millis>,
+    now: Millis,
+) -> Option<OpId> {
+    usable_rotations(graph, membership, arrived, now).next().map(|rotation| rotation.op)
+}
+
 /// When this member issues a rotation: at `from` and a delay drawn evenly from zero to `jitter`, unless a usable secret is
 /// in force by then. The jitter keeps all members from rotating at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -61,8 +61,7 @@ impl Mailboxes {
                 _ => Manner::Lies,
             });
         }
-        // Members' names do not go by mail: somebody must be connected with both.
-        let part = !grouped && chance.permille(900);
+        let part = chance.permille(900);
         let strangers = part.then(|| (0, chance.between(1, people as u64 - 1) as usize));
         let from_the_start = chance.permille(300);
         Self { people, manners, strangers, from_the_start, keep_the_log: grouped, seen: Vec::new() }

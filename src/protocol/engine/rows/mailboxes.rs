@@ -150,6 +150,25 @@ impl OwedRow {
     }
 }
 
+/// A device that is told receipts on a connection: should this run end before that does, they are told again, by mail.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(transparent)]
+pub struct ToldRow(#[n(0)] pub DeviceId);
+
+impl Row for ToldRow {
+    const TABLE: Table = Table::Owed;
+}
+
+impl ToldRow {
+    /// Their scope.
+    pub const SCOPE: &'static [u8] = b"told";
+
+    /// By device.
+    pub fn key(device: DeviceId) -> Key {
+        Key::named(Self::TABLE, Self::SCOPE, device)
+    }
+}
+
 // As a member of groups
 
 /// Something of a group that is to be left at its mailboxes: a message, or an op.
@@ -177,6 +196,9 @@ pub enum Posted {
     /// An op of this device.
     #[n(1)]
     Op(#[n(0)] OpId),
+    /// The name of this account in the group, for those whom the event was not meant for in which it was said.
+    #[n(2)]
+    Name,
 }
 
 impl Row for PostRow {
@@ -184,7 +206,10 @@ impl Row for PostRow {
 }
 
 impl PostRow {
-    /// By group, in the order in which they were made.
+    /// The place of the name, before all else: it is left once, however many join.
+    pub const NAME: u64 = 0;
+
+    /// By group, in the order in which they were made; the name is at [`Self::NAME`].
     pub fn key(group: OpId, place: u64) -> Key {
         Key::at(Self::TABLE, group, place.to_be_bytes())
     }
