@@ -26,7 +26,11 @@ impl Turn<'_> {
             return Ok(());
         }
         self.post_name(group)?;
-        new.into_iter().try_for_each(|member| self.give_ops_beside(group, member))
+        for member in new {
+            self.give_ops_beside(group, member)?;
+            self.give_secret_beside(group, member)?;
+        }
+        Ok(())
     }
 
     /// The newest own ops that whoever added a member did not know. Told of under the secret of their time, which it may not
@@ -43,5 +47,17 @@ impl Turn<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The gossip secret in force, if it is of this device and whoever added a member could not hand it on.
+    fn give_secret_beside(&mut self, group: OpId, member: &Member) -> Step {
+        let memory = self.group(group)?;
+        let own = self.own()?.device;
+        let Some(held) = self.secret_in_force(&memory) else { return Ok(()) };
+        let is_own = memory.graph.op(&held.op).is_some_and(|op| op.device == own);
+        if !is_own || memory.graph.within(&held.op, &[member.joined]) {
+            return Ok(());
+        }
+        member.devices.iter().try_for_each(|device| self.hand_secret(group, *device))
     }
 }

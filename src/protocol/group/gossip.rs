@@ -439,11 +439,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_from_a_member_panic(kind in 0u8..4, bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn a_name_comes_whole_out_of_a_log_or_not_at_all(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let key = Secret::from([7; 32]);
+            let name = FrameContent::Name(bytes.clone(), key);
+            let frame = keys(1).seal_for_log(&name).unwrap();
+            prop_assert_eq!(keys(1).open(&frame), Some(name));
+            let padded = pad(&[&[NAME], &bytes[..]].concat(), &BUCKETS).unwrap();
+            let sealed = seal(&keys(1).frame, &keys(1).ad(VERSION), &padded, &mut rng());
+            let opened = keys(1).open(&[&[VERSION], &sealed[..]].concat());
+            prop_assert!(matches!(opened, Some(FrameContent::Name(..) | FrameContent::Unheard)));
+        }
+
+        #[test]
+        fn no_bytes_from_a_member_panic(kind in 0u8..5, bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let content = match kind {
                 0 => FrameContent::Unheard,
                 1 => FrameContent::Event(bytes.clone()),
                 2 => FrameContent::Op(bytes.clone()),
+                3 => FrameContent::Name(bytes.clone(), Secret::from([7; 32])),
                 _ => FrameContent::Bundle(bytes.clone()),
             };
             let gate = gate(&World::new(&person(0)));

@@ -10,6 +10,7 @@ mod group_mailbox;
 mod groups;
 mod mailbox;
 mod names;
+mod never_met;
 mod returns;
 mod search;
 mod sync;
