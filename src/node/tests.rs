@@ -366,6 +366,7 @@ fn gossip_is_shared_with_devices_of_members_alone() {
         groups: groups.to_vec(),
         boxes: None,
         replaced: Vec::new(),
+        offered: None,
     };
     let (member, contact) = (device(1, &[OpId([7; 32])]), device(2, &[]));
     let mut rows = MemoryStore::new();

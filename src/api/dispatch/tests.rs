@@ -110,6 +110,7 @@ impl Home {
             groups: Vec::new(),
             boxes: None,
             replaced: Vec::new(),
+            offered: None,
         };
         self.put(DeviceRow::key(device.device), &device);
     }

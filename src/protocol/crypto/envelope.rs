@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Integers are big-endian. The handshake is `R_n`, or `prekey id (8) ‖ ct (1088) ‖ I` in epoch 0. The content is padded to
-//! one of five `BUCKETS`, so a wire has one of five lengths. Whoever holds the header key reads the header, no more:
+//! one of five `BUCKETS`, so a wire has one of five lengths. A sid of zeros is no session's: under the tag of an intro, the body
+//! is then the sender's sealed bundle ([`seal_offer`]), which nobody without the intro tells from a start. Whoever holds the header key reads the header, no more:
 //! the body is under a message key of the session and authenticates the header's bytes.
 //!
 //! The engine calls [`peek`] to find a row by tag and [`open_outer`] with the header key of that row; `session` makes
@@ -61,6 +62,9 @@ impl fmt::Debug for Sid {
     }
 }
 
+/// What an envelope of no session names: sids are hashes.
+const NO_SESSION: Sid = Sid([0; 16]);
+
 /// Why an envelope's outer layer does not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OuterError {
@@ -99,6 +103,11 @@ impl Outer {
     /// Its index `i` within the epoch.
     pub fn index(&self) -> u32 {
         self.header.index
+    }
+
+    /// The sealed bundle, where it carries that and nothing of a session.
+    pub fn offer(&self) -> Option<&[u8]> {
+        (self.header.sid == NO_SESSION).then_some(&self.body)
     }
 
     /// The tag it came under.
@@ -154,6 +163,14 @@ pub(super) fn seal_outer(
     let ad = [&[VERSION], &tag.0[..]].concat();
     let sealed = seal::seal(&key.0, &ad, &content, rng);
     Ok([ad, sealed].concat())
+}
+
+/// A sealed bundle in an envelope under the tag of this intro: what is left at a mailbox for one who cannot start a session.
+pub fn seal_offer(intro: &Secret, bundle: &[u8], rng: &mut dyn CryptoRng) -> Result<Vec<u8>, OuterError> {
+    let (tag, key) = outer_keys(intro);
+    let header = Header { sid: NO_SESSION, epoch: 0, index: 0, previous: 0, handshake: Vec::new() };
+    let header = header.to_bytes().ok_or(OuterError::Malformed)?;
+    seal_outer(tag, &key, &header, bundle, rng)
 }
 
 /// The parts of a header.
@@ -260,6 +277,19 @@ mod tests {
         assert_eq!(peek(&wire[..wire.len() - 1]), Err(OuterError::Malformed));
         assert_eq!(peek(&[]), Err(OuterError::Malformed));
         assert_eq!(peek(&[2]), Err(OuterError::Version(2)));
+    }
+
+    #[test]
+    fn an_offer_looks_like_any_envelope_and_is_told_from_messages_by_who_has_the_intro() {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let intro = Secret::from([3; 32]);
+        let wire = seal_offer(&intro, &[5; 2_000], &mut rng).unwrap();
+        let (tag, key) = outer_keys(&intro);
+        assert_eq!((peek(&wire), wire.len()), (Ok(tag), BUCKETS[2] + AROUND));
+        assert_eq!(open_outer(&wire, &key).unwrap().offer(), Some(&[5; 2_000][..]));
+        let (key, _, wire) = sealed(48, 100);
+        assert_eq!(open_outer(&wire, &key).unwrap().offer(), None);
+        assert!(seal_offer(&intro, &[0; MAX_BUNDLE + seal::SEAL_OVERHEAD], &mut rng).is_ok());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::protocol::{
     crypto::{envelope::Tag, secret::Secret, sign::Verified},
     identity::{
         Bundle, SignedBundle,
-        bundle::seal_bundle,
+        bundle::{open_bundle, seal_bundle},
         certificate::{Choice, DeviceList, choose},
     },
     ids::{AccountId, TransportKey},
@@ -70,6 +70,7 @@ impl Turn<'_> {
             groups: Vec::new(),
             boxes: None,
             replaced,
+            offered: None,
         });
         if device.bundle.is_empty() || bundle.seq > device.bundle_seq {
             device.bundle = encode(signed);
@@ -93,6 +94,13 @@ impl Turn<'_> {
             }
         }
         self.read(&DeviceRow::key(device.device))
+    }
+
+    /// Keeps a bundle for the next start, though a newer one may be known: a ticket's own counts for a start under it.
+    pub(super) fn keep_bundle(&mut self, device: DeviceRow, signed: &SignedBundle) -> DeviceRow {
+        let device = DeviceRow { bundle: encode(signed), ..device };
+        self.put(DeviceRow::key(device.device), &device);
+        device
     }
 
     /// Whether the bundle's device is on the newest list of its account, and is not known with other keys.
@@ -142,6 +150,13 @@ fn counts(held: Option<&Verified<DeviceList>>, offered: &Verified<DeviceList>) -
         Some(Choice::Held) => false,
         Some(Choice::Fork(fork)) => fork.counts == *offered.hash(),
     }
+}
+
+/// A bundle that was sealed under an intro, if it proves itself and is of a device of this account.
+pub(super) fn opened(intro: &Secret, sealed: &[u8], account: AccountId) -> Option<(SignedBundle, Verified<Bundle>)> {
+    let signed = open_bundle(intro, sealed).ok()?;
+    let bundle = signed.verify().ok()?;
+    (bundle.cert.account == account).then_some((signed, bundle))
 }
 
 /// A bundle's bytes, parsed and verified.

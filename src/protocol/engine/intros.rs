@@ -85,6 +85,18 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// The other knows this secret: starts are made under it from now on.
+    pub(super) fn prefer_intro(&mut self, account: AccountId, secret: &Secret) -> Step {
+        let Some(mut contact) = self.contact(account)? else { return Ok(()) };
+        let Some(at) = contact.intros.iter().position(|held| held == secret) else { return Ok(()) };
+        if at + 1 < contact.intros.len() {
+            let preferred = contact.intros.remove(at);
+            contact.intros.push(preferred);
+            self.put(ContactRow::key(account), &contact);
+        }
+        Ok(())
+    }
+
     /// Lets in whoever starts under this secret.
     pub(super) fn open_intro(&mut self, secret: &Secret, intro: Intro) -> Step {
         let (tag, key) = intro_tag(secret);

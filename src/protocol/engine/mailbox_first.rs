@@ -6,6 +6,7 @@
 
 use super::{
     Effect,
+    bundles::opened,
     rows::{ContactRow, ContactState, DeviceRow, MailboxRow, MailboxState, OwnRow, PeerRow, all},
     turn::{Step, Turn},
 };
@@ -13,7 +14,7 @@ use crate::protocol::{
     crypto::{sign::Verified, start::intro_tag},
     identity::{
         Bundle, SignedBundle,
-        bundle::{Address, BoxId, MailboxBox, open_bundle},
+        bundle::{Address, BoxId, MailboxBox},
         hint::Hint,
         ticket::Inv,
     },
@@ -111,7 +112,7 @@ impl Turn<'_> {
         }
         let Some(device) = self.learn_pinned(&signed, &bundle)? else { return Ok(()) };
         let (tag, _) = intro_tag(&inv.intro());
-        let device = self.leave_start_under_other_prekey(device, tag, &bundle.prekey.id)?;
+        let device = self.leave_start_under_other_prekey(device, &[tag], &bundle.prekey.id)?;
         self.rewind_mail(device.device);
         self.pump(device.device)
     }
@@ -229,8 +230,6 @@ impl Turn<'_> {
 /// What is pinned, if it proves itself: it opens under the link's secret and is signed by the account and the key that the
 /// link names.
 fn pinned_bundle(contact: &ContactRow, inv: &Inv, sealed: &[u8]) -> Option<(SignedBundle, Verified<Bundle>)> {
-    let signed = open_bundle(&inv.intro(), sealed).ok()?;
-    let bundle = signed.verify().ok()?;
-    let is_its = bundle.cert.account == contact.account && Some(bundle.cert.transport) == contact.ticket_transport;
-    is_its.then_some((signed, bundle))
+    opened(&inv.intro(), sealed, contact.account)
+        .filter(|(_, bundle)| Some(bundle.cert.transport) == contact.ticket_transport)
 }

@@ -163,8 +163,9 @@ impl Turn<'_> {
                 self.owe_lost(device, at);
                 Ok(())
             }
+            Hearing::Outdated(account) => self.answer_outdated(account),
             Hearing::Nothing => self.note_unknown(sender, blob),
-            Hearing::Early | Hearing::Shut => Ok(()),
+            Hearing::Told | Hearing::Early | Hearing::Shut => Ok(()),
         }
     }
 

@@ -83,7 +83,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn owed_row(&self, device: DeviceId) -> Step<OwedRow> {
+    pub(super) fn owed_row(&self, device: DeviceId) -> Step<OwedRow> {
         Ok(self.read(&OwedRow::key(device))?.unwrap_or_else(|| OwedRow::new(device)))
     }
 
@@ -115,6 +115,9 @@ impl Turn<'_> {
     /// Seals and leaves what a device is owed. Whether any of it is not durable at a mailbox yet.
     pub(super) fn leave_owed(&mut self, device: &mut DeviceRow, mailboxes: &[MailboxBox]) -> Step<bool> {
         let Some(mut row) = self.read::<OwedRow>(&OwedRow::key(device.device))? else { return Ok(false) };
+        if !row.is_unsealed() && row.sealed.is_empty() {
+            return Ok(false);
+        }
         if row.is_unsealed() && mailboxes.iter().any(|mailbox| self.mem.peers.contains_key(&mailbox.node)) {
             for record in self.owed_records(&mut row)? {
                 let Some(sealed) = self.seal_for(device, &record.to_bytes())? else { return Ok(true) };
@@ -122,41 +125,47 @@ impl Turn<'_> {
             }
             self.put(OwedRow::key(device.device), &row);
         }
-        if self.finish_owed(device, row.clone())? {
+        let row = self.finish_owed(device, row)?;
+        if row.sealed.is_empty() && !row.is_unsealed() {
             return Ok(false);
         }
-        let what = LeftWhat::Owed(device.device);
+        self.leave_wires(device.device, mailboxes, &row.sealed);
+        Ok(true)
+    }
+
+    /// Leaves what is sealed for a device where it does not lie yet, at so many mailboxes as a thing is left at.
+    pub(super) fn leave_wires(&mut self, device: DeviceId, mailboxes: &[MailboxBox], wires: &[OwedWire]) {
         for mailbox in mailboxes.iter().take(MAIL_COPIES) {
             if !self.mem.peers.contains_key(&mailbox.node) {
                 self.seek_mailbox(mailbox);
                 continue;
             }
-            for owed in row.sealed.iter().filter(|owed| !owed.left.contains(&mailbox.node)) {
+            for owed in wires.iter().filter(|owed| !owed.left.contains(&mailbox.node)) {
                 let under_way = self.mem.mail.under_way.get(&mailbox.node);
                 if !under_way.is_some_and(|all| all.contains_key(&blob_id(&owed.wire))) {
-                    self.leave(mailbox, what, owed.wire.clone());
+                    self.leave(mailbox, LeftWhat::Owed(device), owed.wire.clone());
                 }
             }
         }
-        Ok(true)
     }
 
-    /// Lets go of what lies at enough mailboxes, or at one for long enough. Whether nothing is left.
-    fn finish_owed(&mut self, device: &DeviceRow, mut row: OwedRow) -> Step<bool> {
+    /// Lets go of what lies at enough mailboxes, or at one for long enough. What is left.
+    pub(super) fn finish_owed(&mut self, device: &DeviceRow, mut row: OwedRow) -> Step<OwedRow> {
         let own = self.own()?.transport;
         let wanted = MAIL_COPIES.min(device.boxes().iter().filter(|mailbox| mailbox.node != own).count());
         let now = self.now;
-        row.sealed.retain(|owed| {
+        let is_needed = |owed: &OwedWire| {
             let late = now.since(owed.since) >= SECOND_COPY_WAIT && !owed.left.is_empty();
             owed.left.len() < wanted && !late
-        });
-        let done = row.sealed.is_empty() && !row.is_unsealed();
-        if done {
+        };
+        row.sealed.retain(is_needed);
+        row.offers.retain(is_needed);
+        if row.is_empty() {
             self.delete(OwedRow::key(device.device));
         } else {
             self.put(OwedRow::key(device.device), &row);
         }
-        Ok(done)
+        Ok(row)
     }
 
     /// What is owed as records, taken out of the row.
@@ -194,7 +203,8 @@ impl Turn<'_> {
     pub(super) fn note_owed_left(&mut self, device: DeviceId, node: TransportKey, name: BlobId) -> Step {
         let Some(mut row) = self.read::<OwedRow>(&OwedRow::key(device))? else { return Ok(()) };
         let Some(to) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
-        for owed in row.sealed.iter_mut().filter(|owed| blob_id(&owed.wire) == name && !owed.left.contains(&node)) {
+        let wires = row.sealed.iter_mut().chain(&mut row.offers);
+        for owed in wires.filter(|owed| blob_id(&owed.wire) == name && !owed.left.contains(&node)) {
             owed.left.push(node);
         }
         self.finish_owed(&to, row).map(drop)

@@ -108,7 +108,7 @@ impl Turn<'_> {
         self.set_mail_timer(device.device, gone.plus(GRACE).max(self.now.plus(at_least)));
     }
 
-    fn set_mail_timer(&mut self, device: DeviceId, due: Millis) {
+    pub(super) fn set_mail_timer(&mut self, device: DeviceId, due: Millis) {
         let outgoing = self.mem.mail.outgoing.entry(device).or_default();
         if outgoing.timer.is_none_or(|at| at > due) {
             outgoing.timer = Some(due);
@@ -263,6 +263,7 @@ impl Turn<'_> {
         let mailboxes = self.choose_mailboxes(&device)?;
         let mut waits = self.leave_owed(&mut device, &mailboxes)?;
         waits |= self.leave_parcels(&mut device, &mailboxes)?;
+        waits |= self.leave_offers(&device, &mailboxes)?;
         if waits {
             let outgoing = self.mem.mail.outgoing.entry(id).or_default();
             let due = self.now.plus((REACH_WAIT * (1 << outgoing.tries.min(8))).min(LONGEST_WAIT));

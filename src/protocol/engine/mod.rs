@@ -40,6 +40,7 @@ mod intros;
 mod mailbox_first;
 mod mailbox_logs;
 mod mailbox_mail;
+mod mailbox_offer;
 mod mailbox_owed;
 mod mailbox_own;
 mod mailbox_send;

@@ -2,7 +2,7 @@
 
 use super::{
     Timer,
-    bundles::verified,
+    bundles::{opened, verified},
     feed::{ContactNotice, FeedEntry, Presence},
     record::Record,
     rows::{
@@ -15,7 +15,7 @@ use crate::protocol::{
     crypto::{envelope::Tag, start::intro_tag},
     identity::{
         SignedBundle, SignedCert, SignedList,
-        bundle::{MailboxBox, Reach, open_bundle},
+        bundle::{MailboxBox, Reach},
         certificate::next_seq,
     },
     ids::{AccountId, DeviceId, OpId, TransportKey},
@@ -290,7 +290,7 @@ impl Turn<'_> {
                 self.owe_lost(device, at);
                 Ok(())
             }
-            Hearing::Early | Hearing::Shut | Hearing::Nothing => Ok(()),
+            Hearing::Told | Hearing::Outdated(_) | Hearing::Early | Hearing::Shut | Hearing::Nothing => Ok(()),
         }
     }
 
@@ -340,33 +340,31 @@ impl Turn<'_> {
     /// The answer to a bundle that was asked for, or to a start under a prekey that is gone.
     fn bundle_came(&mut self, peer: TransportKey, tag: Tag, sealed: &[u8]) -> Step {
         let Some((account, intro)) = self.intro_by_tag(peer, tag)? else { return Ok(()) };
-        let Ok(signed) = open_bundle(&intro, sealed) else { return Ok(()) };
-        let Ok(bundle) = signed.verify() else { return Ok(()) };
-        if bundle.cert.account != account || bundle.cert.transport != peer {
+        let Some((signed, bundle)) = opened(&intro, sealed, account) else { return Ok(()) };
+        if bundle.cert.transport != peer {
             return Ok(());
         }
         let Some(device) = self.learn_bundle(&bundle, &signed)? else { return Ok(()) };
-        // A ticket's own bundle counts for its start though a newer weekly one may be known.
-        let device = DeviceRow { bundle: encode(&signed), ..device };
-        self.put(DeviceRow::key(device.device), &device);
+        let device = self.keep_bundle(device, &signed);
         self.mem.peers.insert(peer, Some(device.device));
-        let device = self.leave_start_under_other_prekey(device, tag, &bundle.prekey.id)?;
+        let device = self.leave_start_under_other_prekey(device, &[tag], &bundle.prekey.id)?;
         self.request_of(account, &device)?;
         self.pump(device.device)
     }
 
-    /// A start under this intro that nobody answered and that was made with another prekey than the one now named is made
-    /// anew.
+    /// A start under one of these intros that nobody answered and that was made with another prekey than the one now named is
+    /// made anew.
     pub(super) fn leave_start_under_other_prekey(
         &mut self,
         mut device: DeviceRow,
-        tag: Tag,
+        tags: &[Tag],
         prekey: &[u8; 8],
     ) -> Step<DeviceRow> {
         // Not only the one that is sent on: an entry of the outbox may wait under an older one.
         for sid in device.sessions.clone() {
             let Some(row) = self.read::<rows::SessionRow>(&rows::SessionRow::key(sid))? else { continue };
-            let same = row.intro_tag != tag || row.prekey.as_ref().is_none_or(|held| held.as_slice() == prekey);
+            let same =
+                !tags.contains(&row.intro_tag) || row.prekey.as_ref().is_none_or(|held| held.as_slice() == prekey);
             if same || super::sessions::load(&row)?.answered() {
                 continue;
             }

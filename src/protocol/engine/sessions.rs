@@ -17,7 +17,7 @@ use crate::protocol::{
         start::{Begun, PrekeyPublic, PrekeySecret, Recipient, Responder, StartSeen, intro_tag},
     },
     identity::{Bundle, DeviceKeys, SignedBundle, ticket::Inv},
-    ids::{DeviceId, OpId, TransportKey},
+    ids::{AccountId, DeviceId, OpId, TransportKey},
     view::{Table, ViewError},
     wire::{
         decode,
@@ -50,6 +50,10 @@ pub(super) enum Hearing {
     Early,
     /// It is of an account that is blocked. Nothing changed; without the block it may be heard.
     Shut,
+    /// It is the bundle of a contact, which is known now.
+    Told,
+    /// A contact left it to start a session, with a prekey that is gone here.
+    Outdated(AccountId),
     /// Nothing came of it, and nothing changed.
     Nothing,
 }
@@ -66,6 +70,9 @@ impl Turn<'_> {
         let Some(outer) = row.key.as_ref().and_then(|key| open_outer(wire, key).ok()) else {
             return Ok(Hearing::Nothing);
         };
+        if let Some(sealed) = outer.offer() {
+            return self.hear_offer(row, sealed);
+        }
         if let Some(session) = self.read::<SessionRow>(&SessionRow::key(outer.sid()))? {
             return self.hear_in(session, &outer);
         }
@@ -147,10 +154,11 @@ impl Turn<'_> {
         let own = self.own()?;
         let Some(prekey) = self.read::<PrekeyRow>(&PrekeyRow::key(&seen.prekey_id()))? else {
             // Made with a prekey that was erased since: here is the newest.
-            if let Some(peer) = peer {
-                self.offer_bundle(peer, outer.tag(), intro, &secret)?;
-            }
-            return Ok(Hearing::Nothing);
+            return match (peer, intro) {
+                (Some(peer), _) => self.offer_bundle(peer, outer.tag(), intro, &secret).map(|()| Hearing::Nothing),
+                (None, Intro::Again(account)) => Ok(Hearing::Outdated(*account)),
+                (None, _) => Ok(Hearing::Nothing),
+            };
         };
         let keys = device_keys(&own)?;
         let prekey_secret: PrekeySecret =
@@ -247,20 +255,9 @@ impl Turn<'_> {
                 Ok(inv.map(|inv| (Origin::Contact, Some(inv))))
             }
             Intro::Again(known) => {
-                let Some(mut contact) = contact.filter(|_| *known == account) else { return Ok(None) };
-                let device = bundle.cert.device;
-                let is_device = contact.devices.contains(&device);
-                // Who was asked and knows this secret has heard the request, whether it came to confirm that or not.
-                // One who asked us may go on asking with another device.
-                let ours = contact.wants_to_hear() || contact.state == ContactState::Incoming;
-                if !ours || (!is_device && contact.devices.len() >= MAX_DEVICES) {
-                    return Ok(None);
-                }
-                if !is_device {
-                    contact.devices.push(device);
-                    self.put(ContactRow::key(account), &contact);
-                }
-                Ok(Some((Origin::Contact, None)))
+                let Some(contact) = contact.filter(|_| *known == account) else { return Ok(None) };
+                let is_let_in = self.admit_device(contact, bundle.cert.device)?;
+                Ok(is_let_in.then_some((Origin::Contact, None)))
             }
             Intro::Group(group) => {
                 // A device that a member's account has in place of another is none of the group's yet, and says so by an op.
@@ -270,6 +267,22 @@ impl Turn<'_> {
             }
             Intro::Closed => Ok(None),
         }
+    }
+
+    /// Whether a device of a contact is let in under an intro that is shared with that; it is the contact's then.
+    pub(super) fn admit_device(&mut self, mut contact: ContactRow, device: DeviceId) -> Step<bool> {
+        let is_device = contact.devices.contains(&device);
+        // Who was asked and knows this secret has heard the request, whether it came to confirm that or not.
+        // One who asked us may go on asking with another device.
+        let ours = contact.wants_to_hear() || contact.state == ContactState::Incoming;
+        if !ours || (!is_device && contact.devices.len() >= MAX_DEVICES) {
+            return Ok(false);
+        }
+        if !is_device {
+            contact.devices.push(device);
+            self.put(ContactRow::key(contact.account), &contact);
+        }
+        Ok(true)
     }
 
     /// Seals a record for a device, starting a session where none is. `None`: no session can be started yet.

@@ -36,6 +36,9 @@ impl World {
         let Ok(tag) = peek(&wire) else { return };
         let Ok(Some(row)) = rows::read::<TagRow>(&self.devices[to].store, &TagRow::key(tag)) else { return };
         let Some(outer) = row.key.and_then(|key| open_outer(&wire, &key).ok()) else { return };
+        if outer.offer().is_some() {
+            return;
+        }
         let position = (outer.sid().0, outer.epoch(), outer.index());
         let seen = hash(&[&wire]);
         if self.watch.positions.insert(position, seen).is_some_and(|before| before != seen) {

@@ -94,8 +94,6 @@ pub(super) struct World {
     pub(super) ledger: Ledger,
     pub(super) losses: Losses,
     pub(super) accidents: u64,
-    /// Who lost its secrets once.
-    without_secrets: BTreeSet<usize>,
     pub(super) broken: Option<String>,
     queue: BTreeMap<(u64, u64), Happening>,
     queued: u64,
@@ -188,7 +186,6 @@ impl World {
             ledger: Ledger::default(),
             losses,
             accidents: 0,
-            without_secrets: BTreeSet::new(),
             broken: None,
             queue: BTreeMap::new(),
             queued: 0,
@@ -380,16 +377,6 @@ impl World {
         self.hand(who, Input::Listening(vec![address]));
     }
 
-    /// Two that never meet go on by mail where one of them lost its prekeys, and not where both did.
-    fn may_lose_secrets(&self, who: usize) -> bool {
-        let other = match self.mailboxes.strangers {
-            Some((a, b)) if a == who => Some(b),
-            Some((a, b)) if b == who => Some(a),
-            _ => None,
-        };
-        other.is_none_or(|other| !self.without_secrets.contains(&other))
-    }
-
     /// A process is killed. Its store keeps what was committed; it starts again after a while.
     pub(super) fn crash(&mut self, who: usize) {
         self.accidents += 1;
@@ -404,8 +391,7 @@ impl World {
             device.address = address(who, device.life);
         }
         self.note(who, format_args!("is killed"));
-        if self.handling == Handling::LosesSecrets && self.chance.permille(250) && self.may_lose_secrets(who) {
-            self.without_secrets.insert(who);
+        if self.handling == Handling::LosesSecrets && self.chance.permille(250) {
             let store = &mut self.devices[who].store;
             let copy = store.clone();
             store.roll_back(&copy);

@@ -122,7 +122,7 @@ impl Reading<'_> {
 
     fn devices(&self, after: &[u8]) -> Result<Placed, ViewError> {
         let rows = self.all::<DeviceRow>(b"")?.into_iter().filter(|row| row.account != self.own.account);
-        let without_sessions = |row| DeviceRow { sending: None, sessions: Vec::new(), ..row };
+        let without_sessions = |row| DeviceRow { sending: None, sessions: Vec::new(), offered: None, ..row };
         Ok(behind(after, rows.map(|row| (row.device.0.to_vec(), Kept::Device(without_sessions(row))))))
     }
 

@@ -152,6 +152,21 @@ pub struct DeviceRow {
     /// Devices of its account that were gone when it came: it speaks for what they wrote.
     #[cbor(n(11), default)]
     pub replaced: Vec<DeviceId>,
+    /// What was left for it last, of this device's bundle, outside sessions.
+    #[n(12)]
+    pub offered: Option<Offered>,
+}
+
+/// A bundle that was left for somebody outside sessions.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct Offered {
+    /// Its prekey and the boxes that it named, hashed.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub of: [u8; 32],
+    /// When.
+    #[n(1)]
+    pub at: Millis,
 }
 
 impl Row for DeviceRow {

@@ -111,6 +111,12 @@ pub struct OwedRow {
     /// Tags of envelopes for which no session is known.
     #[n(6)]
     pub unknown: Vec<Tag>,
+    /// From when on this device's newest bundle is to be left for it outside sessions.
+    #[n(7)]
+    pub offer: Option<Millis>,
+    /// That bundle, sealed under each intro, until it lies at enough mailboxes.
+    #[cbor(n(8), default)]
+    pub offers: Vec<OwedWire>,
 }
 
 /// Something owed, sealed.
@@ -140,10 +146,33 @@ impl OwedRow {
 
     /// Nothing owed.
     pub fn new(device: DeviceId) -> Self {
-        Self { device, positions: vec![], lost: vec![], chats: vec![], bundle: false, sealed: vec![], unknown: vec![] }
+        Self {
+            device,
+            positions: vec![],
+            lost: vec![],
+            chats: vec![],
+            bundle: false,
+            sealed: vec![],
+            unknown: vec![],
+            offer: None,
+            offers: vec![],
+        }
     }
 
-    /// Whether there is anything to seal.
+    /// Whether nothing is owed any more.
+    pub fn is_empty(&self) -> bool {
+        !self.is_unsealed() && self.sealed.is_empty() && self.offer.is_none() && self.offers.is_empty()
+    }
+
+    /// Whether nothing is owed before a later time.
+    pub fn is_deferred(&self, now: Millis) -> bool {
+        !self.is_unsealed()
+            && self.sealed.is_empty()
+            && self.offers.is_empty()
+            && self.offer.is_some_and(|due| due > now)
+    }
+
+    /// Whether there is anything to seal in a session.
     pub fn is_unsealed(&self) -> bool {
         let told = [self.positions.len(), self.lost.len(), self.chats.len(), self.unknown.len()];
         self.bundle || told.iter().any(|count| *count > 0)

@@ -5,6 +5,14 @@ use crate::protocol::engine::feed::{ContactNotice, FeedEntry};
 
 /// The device starts over what lasts; nothing was said since.
 fn lose_secrets(world: &mut World, at: usize) {
+    lose_secrets_alone(world, at);
+    for other in (0..world.nodes.len()).filter(|other| *other != at) {
+        world.connect(at, other);
+    }
+}
+
+/// The same, connected to nobody.
+pub(super) fn lose_secrets_alone(world: &mut World, at: usize) {
     for other in (0..world.nodes.len()).filter(|other| *other != at) {
         world.part(at, other);
     }
@@ -14,9 +22,6 @@ fn lose_secrets(world: &mut World, at: usize) {
     node.gates.clear();
     world.input(at, Input::RolledBack);
     world.input(at, Input::Online);
-    for other in (0..world.nodes.len()).filter(|other| *other != at) {
-        world.connect(at, other);
-    }
 }
 
 fn notices(world: &World, at: usize) -> usize {

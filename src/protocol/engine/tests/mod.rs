@@ -11,6 +11,7 @@ mod groups;
 mod mailbox;
 mod names;
 mod never_met;
+mod offers;
 mod returns;
 mod search;
 mod sync;

@@ -7,7 +7,7 @@ use super::{
 use crate::protocol::engine::command::{MailboxAt, Serving};
 
 /// Three contacts; the last keeps mail for the first two, who are parted for good.
-fn parted_with_a_mailbox() -> World {
+pub(super) fn parted_with_a_mailbox() -> World {
     let mut world = World::new(3);
     world.command(2, Command::ServeMailbox(Serving::On)).unwrap();
     for at in [0, 1] {
@@ -19,7 +19,7 @@ fn parted_with_a_mailbox() -> World {
 
 impl World {
     /// So many times each of these comes to the mailbox in turn, while the others are away.
-    fn take_turns(&mut self, among: [usize; 2], mailbox: usize, rounds: usize) {
+    pub(super) fn take_turns(&mut self, among: [usize; 2], mailbox: usize, rounds: usize) {
         for _ in 0..rounds {
             for at in among {
                 self.connect(at, mailbox);
