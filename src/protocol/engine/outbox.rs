@@ -334,6 +334,10 @@ impl Turn<'_> {
             self.pause(id, wait);
             return Ok(());
         }
+        if let (Lost::Live, Some(row)) = (lost_now, self.read::<DeviceRow>(&DeviceRow::key(id))?) {
+            // Receipts are said once, and may have been under that tag.
+            self.owe_all(&row)?;
+        }
         self.mem.lanes.entry(id).or_default().rewind();
         self.pump(id)
     }

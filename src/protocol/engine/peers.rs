@@ -339,7 +339,10 @@ impl Turn<'_> {
 
     /// The answer to a bundle that was asked for, or to a start under a prekey that is gone.
     fn bundle_came(&mut self, peer: TransportKey, tag: Tag, sealed: &[u8]) -> Step {
-        let Some((account, intro)) = self.intro_by_tag(peer, tag)? else { return Ok(()) };
+        let Some((account, intro)) = self.intro_by_tag(peer, tag)? else {
+            // Of a link that is of no use here any more: a start under it is lost, and made under what both still share.
+            return self.unknown(peer, tag);
+        };
         let Some((signed, bundle)) = opened(&intro, sealed, account) else { return Ok(()) };
         if bundle.cert.transport != peer {
             return Ok(());

@@ -79,6 +79,28 @@ fn two_that_both_lost_their_secrets_go_on_by_mail_alone() {
 }
 
 #[test]
+fn one_that_lost_its_secrets_and_knows_an_erased_prekey_is_answered_by_mail() {
+    let mut world = parted_with_a_mailbox();
+    let chat = world.direct(0, 1);
+    world.tell(0, 1, "before");
+    world.pass(LATER);
+    world.part(0, 1);
+    world.part(0, MAILBOX);
+    for _ in 0..36 {
+        world.pass(24 * HOUR);
+    }
+    world.part(1, MAILBOX);
+    lose_secrets_alone(&mut world, 0);
+    world.tell(0, 1, "from the one that knows no prekey");
+    world.tell(1, 0, "in the session of before");
+    world.take_turns([0, 1], MAILBOX, 4);
+    let all = ["before", "from the one that knows no prekey", "in the session of before"];
+    assert_eq!(sorted(world.texts_of(0, chat)), all);
+    assert_eq!(sorted(world.texts_of(1, chat)), all);
+    assert_eq!((world.outbox(0, 1), world.outbox(1, 0)), (0, 0));
+}
+
+#[test]
 fn a_device_of_a_backup_older_than_any_prekey_comes_back_by_mail_alone() {
     let mut world = parted_with_a_mailbox();
     let chat = world.direct(0, 1);
@@ -121,6 +143,13 @@ fn a_bundle_that_is_brought_again_or_forged_changes_nothing() {
     world.pass(8 * 24 * HOUR);
     world.tell(0, 1, "in a session that lasts");
     world.pass(HOUR);
+    let seq = |world: &World| world.row::<DeviceRow>(1, &DeviceRow::key(world.device(0))).unwrap().bundle_seq;
+    let known = seq(&world);
+    world.connect(0, 1);
+    world.pass(HOUR);
+    world.part(0, 1);
+    world.pass(HOUR);
+    assert!(seq(&world) > known);
     let held = |world: &World| world.row::<DeviceRow>(1, &DeviceRow::key(world.device(0))).unwrap();
     let intro = world.contact(1, 0).intros.last().unwrap().clone();
     let mut rng = ChaCha20Rng::seed_from_u64(7);
