@@ -330,6 +330,7 @@ impl Turn<'_> {
             // The other may not be ready for a start yet, or never will be: no hurry.
             let lane = self.mem.lanes.entry(id).or_default();
             lane.tries = lane.tries.saturating_add(1);
+            lane.dropped = true;
             let wait = lane.wait();
             self.pause(id, wait);
             return Ok(());

@@ -373,6 +373,9 @@ impl Turn<'_> {
             }
             device = self.leave_session(device, sid)?;
             self.mem.lanes.remove(&device.device);
+            // Receipts are said once, and may have been said in it.
+            self.owe_all(&device)?;
+            self.owe_told_by_mail(device.device);
         }
         Ok(device)
     }
