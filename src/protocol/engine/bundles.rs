@@ -32,15 +32,10 @@ impl Turn<'_> {
             }
             Intro::Group(group) => {
                 let Some(device) = self.device_of(peer)? else { return Ok(()) };
-                if !self.is_or_was_member_device(*group, device.device)? {
+                if !self.is_member_device(*group, device.device)? {
                     return Ok(());
                 }
-                let own = self.own()?;
-                match self.is_member_device(*group, device.device)? {
-                    true => own.bundle,
-                    // Who left is to hand over its last words, and does not learn where mail may be left.
-                    false => self.bundle_with_boxes(&own, Vec::new())?,
-                }
+                self.own()?.bundle
             }
             Intro::Closed => return Ok(()),
         };

@@ -339,10 +339,7 @@ impl Turn<'_> {
 
     /// The answer to a bundle that was asked for, or to a start under a prekey that is gone.
     fn bundle_came(&mut self, peer: TransportKey, tag: Tag, sealed: &[u8]) -> Step {
-        let Some((account, intro)) = self.intro_by_tag(peer, tag)? else {
-            // Of a link that is of no use here any more: a start under it is lost, and made under what both still share.
-            return self.unknown(peer, tag);
-        };
+        let Some((account, intro)) = self.intro_by_tag(peer, tag)? else { return Ok(()) };
         let Some((signed, bundle)) = opened(&intro, sealed, account) else { return Ok(()) };
         if bundle.cert.transport != peer {
             return Ok(());
@@ -373,9 +370,6 @@ impl Turn<'_> {
             }
             device = self.leave_session(device, sid)?;
             self.mem.lanes.remove(&device.device);
-            // Receipts are said once, and may have been said in it.
-            self.owe_all(&device)?;
-            self.owe_told_by_mail(device.device);
         }
         Ok(device)
     }

@@ -395,8 +395,6 @@ impl Turn<'_> {
             let victim = device.sessions.iter().position(|sid| Some(*sid) != device.sending).unwrap_or(0);
             let old = device.sessions.remove(victim);
             self.drop_session(old)?;
-            // What waits in it may be of a start that the other cannot read.
-            self.unseal(device.device, old)?;
         }
         self.put(DeviceRow::key(device.device), &device);
         Ok(device)
