@@ -147,6 +147,7 @@ pub(super) fn why_word(why: WhyWaiting) -> &'static str {
         WhyWaiting::NotAccepted => "waiting-not-accepted",
         WhyWaiting::Away => "waiting-away",
         WhyWaiting::InMailbox => "waiting-in-mailbox",
+        WhyWaiting::UnderWay => "waiting-under-way",
         WhyWaiting::Other => "waiting-other",
     }
 }

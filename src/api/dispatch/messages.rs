@@ -18,7 +18,7 @@ use crate::{
         engine::{
             Command, Reply, command,
             find::{Most, find, is_indexed},
-            rows::{self, ChatKind, ChatRow, EventRow, TimerRow},
+            rows::{self, ChatKind, ChatRow, ClearRow, EventRow, TimerRow},
         },
         event::{Content, Place},
         ids::{AccountId, ChatId, EventId},
@@ -194,22 +194,29 @@ fn found(
 ) -> Result<Page, ViewError> {
     let most = Most { messages: most, bytes: ANSWER_BYTES };
     let found = find(reading.view, chat, needle, before.as_deref(), most)?;
-    Ok(Page { lines: found.messages.into_iter().map(Line::Whole).collect(), is_cut: found.is_cut })
+    let (now, cleared) = (crate::node::now(), cleared_up_to(reading, chat)?);
+    let shown = |event: &EventRow| !event.is_over(now) && cleared.as_ref().is_none_or(|upto| event.place > *upto);
+    let lines = found.messages.into_iter().filter(shown).map(Line::Whole).collect();
+    Ok(Page { lines, is_cut: found.is_cut })
 }
 
 /// Up to `most` events of a chat that come before a place (or the newest).
 fn page(reading: &Reading, chat: ChatId, before: Option<Vec<u8>>, most: usize) -> Result<Page, ViewError> {
     let (mut from, mut found, mut bytes) = (before, Vec::new(), 0);
+    let cleared = cleared_up_to(reading, chat)?;
     while found.len() < most {
         // One more than wanted, since the place to go on from is among them.
         let step = most - found.len() + 1;
         let places = reading.view.scan_each(Table::Timeline, &chat.0, from.as_deref(), Direction::Backward, step)?;
         let ended = places.len() < step;
         for (place, row) in places {
+            if cleared.as_ref().is_some_and(|upto| place <= *upto) {
+                return Ok(Page { lines: found, is_cut: false });
+            }
             if from.as_ref() == Some(&place) || found.len() == most {
                 continue;
             }
-            if let Some(line) = line_at(reading, &place, row.as_deref())? {
+            if let Some(line) = line_at(reading, chat, &place, row.as_deref())? {
                 bytes += line.weight();
                 if bytes > ANSWER_BYTES && !found.is_empty() {
                     return Ok(Page { lines: found, is_cut: true });
@@ -225,11 +232,24 @@ fn page(reading: &Reading, chat: ChatId, before: Option<Vec<u8>>, most: usize) -
     Ok(Page { lines: found, is_cut: false })
 }
 
-/// What is at a place. A damaged row of the timeline hides nothing: the place names the event too.
-fn line_at(reading: &Reading, place: &[u8], row: Option<&[u8]>) -> Result<Option<Line>, ViewError> {
+/// The place up to which a chat is being cleared: nothing up to there is shown, though some of it is still on the disk.
+fn cleared_up_to(reading: &Reading, chat: ChatId) -> Result<Option<Vec<u8>>, ViewError> {
+    let clear: Option<ClearRow> = rows::read(reading.view, &ClearRow::key(chat))?;
+    Ok(clear.map(|clear| clear.upto.into()))
+}
+
+/// What is at a place; nothing where it is over. A damaged row of the timeline hides nothing: the place names the event too.
+fn line_at(reading: &Reading, chat: ChatId, place: &[u8], row: Option<&[u8]>) -> Result<Option<Line>, ViewError> {
     let Some(id) = line_id(place, row) else { return Ok(None) };
     let at = Place::from_key(place).map_or(Millis(0), |place| place.effective);
-    Ok(Some(Line::of(reading, id, at)?.unwrap_or(Line::Damaged(id, at))))
+    match reading.event(id) {
+        Ok(Some(event)) if event.is_over(crate::node::now()) => Ok(None),
+        Ok(Some(event)) => Ok(Some(Line::Whole(event))),
+        // It was taken away since its line was read; else its row is lost.
+        Ok(None) if reading.view.row(&Key::at(Table::Timeline, chat, place))?.is_none() => Ok(None),
+        Ok(None) | Err(ViewError::Damaged(_)) => Ok(Some(Line::Damaged(id, at))),
+        Err(error) => Err(error),
+    }
 }
 
 impl Serve for MessageRead {
@@ -358,10 +378,13 @@ fn shaped(reading: &Reading, row: &ChatRow, last: Option<Line>) -> Result<Chat, 
 
 fn last_of(reading: &Reading, row: &ChatRow) -> Result<Option<Line>, ViewError> {
     let Some(place) = &row.last else { return Ok(None) };
+    if cleared_up_to(reading, row.chat)?.is_some_and(|upto| place.as_slice() <= &upto[..]) {
+        return Ok(None);
+    }
     match reading.view.row(&Key::at(Table::Timeline, row.chat, &place[..])) {
         Ok(None) => Ok(None),
-        Ok(Some(bytes)) => line_at(reading, place, Some(&bytes)),
-        Err(ViewError::Damaged(_)) => line_at(reading, place, None),
+        Ok(Some(bytes)) => line_at(reading, row.chat, place, Some(&bytes)),
+        Err(ViewError::Damaged(_)) => line_at(reading, row.chat, place, None),
         Err(error) => Err(error),
     }
 }

@@ -55,7 +55,11 @@ fn all(reading: &Reading) -> Result<Vec<Outgoing>, ViewError> {
         let receipts = Receipts::of(reading, chat.chat, chat.kind)?;
         for event in own_events(reading, &chat)? {
             let progress = receipts.progress(reading, &event)?;
-            let Some(why) = waiting(reading, chat.kind, &event, progress)? else { continue };
+            if progress.delivered >= progress.of {
+                continue;
+            }
+            let under_way = || Waiting { why: WhyWaiting::UnderWay, since: event.arrived.into() };
+            let why = waiting(reading, chat.kind, &event, progress)?.unwrap_or_else(under_way);
             let group = match chat.kind {
                 ChatKind::Group(group) => Some(group),
                 _ => None,

@@ -156,6 +156,16 @@ impl Home {
         id
     }
 
+    /// Has what was said end.
+    fn end(&mut self, id: EventId, ends: Ends) {
+        let key = EventRow::key(id);
+        let said = self.0.iter().find_map(|write| match write {
+            Write::Put(at, bytes) if *at == key => parse::<EventRow>(bytes).ok(),
+            _ => None,
+        });
+        self.put(key, &EventRow { ends: Some(ends), ..said.unwrap() });
+    }
+
     /// A device of `account` holds what is numbered so, and has read up to `read`.
     fn receipt(&mut self, chat: ChatId, account: AccountId, held: &[u64], read: u64) {
         let mut numbers = Numbers::from_base(1);

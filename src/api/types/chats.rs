@@ -287,6 +287,8 @@ words! {
         Away,
         /// It lies in a mailbox of the recipient, who has not come for it.
         InMailbox,
+        /// The recipient is connected and has not confirmed it yet.
+        UnderWay,
         /// Something a newer moim knows.
         #[serde(other)]
         Other,

@@ -99,13 +99,13 @@ impl Turn<'_> {
             Some(Err(error)) => return Err(error),
         };
         match event.ends {
-            Some(Ends::At(at)) => self.delete(ExpiryRow::key(at, event.id)),
+            Some(Ends::At(at) | Ends::Over(at)) => self.delete(ExpiryRow::key(at, event.id)),
             Some(Ends::AfterReading(_)) => self.delete(ExpiryRow::unread_key(chat, event.id)),
             Some(Ends::Erased(_) | Ends::Unseen(_)) | None => {}
         }
         self.renew_cell(event.cell());
         if self.is_owed(&event)? {
-            return self.put_again(EventRow { ends: Some(Ends::At(self.now)), ..event });
+            return self.put_again(EventRow { ends: Some(Ends::Over(self.now)), ..event });
         }
         self.leave_stub(event)
     }

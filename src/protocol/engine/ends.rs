@@ -68,7 +68,7 @@ impl Turn<'_> {
     pub(super) fn note_end(&mut self, event: &EventRow) {
         let row = ExpiryRow { chat: event.chat, id: event.id };
         match event.ends {
-            Some(Ends::At(at)) => {
+            Some(Ends::At(at) | Ends::Over(at)) => {
                 self.put(ExpiryRow::key(at, event.id), &row);
                 self.wake_for_end(at);
             }
@@ -152,7 +152,7 @@ impl Turn<'_> {
         let (chat, hour) = (event.chat, hour_of(at));
         if self.is_owed(&event)? && self.now.since(event.arrived) < UNDELIVERED_KEPT {
             let again = self.now.plus(UNDELIVERED_AGAIN);
-            self.put_again(EventRow { ends: Some(Ends::At(again)), ..event })?;
+            self.put_again(EventRow { ends: Some(Ends::Over(again)), ..event })?;
         } else {
             self.leave_stub(event)?;
         }
@@ -161,6 +161,13 @@ impl Turn<'_> {
             self.erase_cell(Cell::until(chat, hour));
         }
         Ok(())
+    }
+
+    /// One that is over was confirmed: this device's duty may have ended.
+    pub(super) fn end_if_over(&mut self, event: &EventRow) -> Step {
+        let Some(Ends::Over(at)) = event.ends else { return Ok(()) };
+        self.delete(ExpiryRow::key(at, event.id));
+        self.put_again(EventRow { ends: Some(Ends::Over(self.now)), ..event.clone() })
     }
 
     /// Whether somebody is still to get an event from this device, which wrote it.

@@ -97,7 +97,7 @@ impl Finding<'_> {
             Err(ViewError::Damaged(_)) => None,
             read => read?,
         };
-        if let Some(event) = event
+        if let Some(event) = event.filter(|event| !event.is_kept_unseen())
             && let Ok(Content::Text(text)) = Content::parse(&event.content)
             && self.needle.is_in(text.as_str())
         {

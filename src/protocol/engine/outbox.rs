@@ -570,6 +570,7 @@ impl Turn<'_> {
             let Some(i) = event.outbox.iter().position(|(to, _)| *to == device.device) else { continue };
             let (_, place) = event.outbox.remove(i);
             self.put(EventRow::key(id), &event);
+            self.end_if_over(&event)?;
             if let Some(row) = self.read::<OutboxRow>(&OutboxRow::key(device.device, place))? {
                 self.drop_parcel(device.device, place, &row)?;
             }

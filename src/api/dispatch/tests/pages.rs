@@ -147,3 +147,52 @@ async fn notes_to_oneself_are_read_as_soon_as_they_are_saved() {
     let note = &log["messages"][0];
     assert_eq!((&note["state"], &note["of"], note.get("waiting")), (&json!("read"), &json!(0), None));
 }
+
+#[tokio::test]
+async fn what_is_over_or_being_cleared_is_not_shown_and_is_no_damage() {
+    let mut home = Home::new();
+    home.contact(MINA, "mina", ContactState::Connected);
+    home.contact(JUNO, "juno", ContactState::Connected);
+    let (over, cleared) = (ChatId::direct(ME, MINA), ChatId::direct(ME, JUNO));
+    home.chat(over, ChatKind::Direct(MINA), 3, 0);
+    home.say(over, MINA, 1, "stays");
+    for (place, ends) in [(2, Ends::Over(Millis(u64::MAX))), (3, Ends::At(Millis(9)))] {
+        let id = home.say(over, ME, place, "stays not");
+        home.end(id, ends);
+    }
+    home.chat(cleared, ChatKind::Direct(JUNO), 13, 0);
+    for n in 11..=13 {
+        home.say(cleared, JUNO, n, "stays not");
+    }
+    let upto = place(13).to_key().to_vec();
+    home.put(ClearRow::key(cleared), &ClearRow { chat: cleared, upto: upto.clone().into(), next: upto.into() });
+    let at = home.dispatcher(&[]);
+    let texts = async |params: Value| -> Vec<Value> {
+        let log = ask(&at, "message.log", params).await;
+        log["messages"].as_array().unwrap().iter().map(|message| message["text"].clone()).collect()
+    };
+    assert_eq!(texts(json!({"chat": "mina"})).await, ["stays"]);
+    assert_eq!(texts(json!({"chat": "mina", "search": "stays"})).await, ["stays"]);
+    assert!(texts(json!({"chat": "juno"})).await.is_empty());
+    assert!(texts(json!({"chat": "juno", "search": "stays"})).await.is_empty());
+    let chats = ask(&at, "chat.list", json!({})).await;
+    assert!(chats["chats"].as_array().unwrap().iter().all(|chat| chat["last"].is_null()), "{chats}");
+}
+
+#[tokio::test]
+async fn the_outbox_lists_what_is_on_its_way_to_one_who_is_connected() {
+    let mut home = Home::new();
+    home.contact(MINA, "mina", ContactState::Connected);
+    let chat = ChatId::direct(ME, MINA);
+    home.chat(chat, ChatKind::Direct(MINA), 2, 0);
+    let [_, id] = [(1, "there"), (2, "not yet")].map(|(no, text)| {
+        let id = home.say(chat, ME, no, text);
+        home.put(AuthorRow::key(chat, MY_DEVICE, no), &AuthorRow(id));
+        id
+    });
+    home.receipt(chat, MINA, &[1], 0);
+    let outbox = ask(&home.dispatcher(&[MINA]), "outbox.list", json!({})).await;
+    let waiting = outbox["waiting"].as_array().unwrap();
+    assert_eq!(waiting.len(), 1, "{outbox}");
+    assert_eq!((&waiting[0]["id"], &waiting[0]["why"]), (&json!(id.to_string()), &json!("under_way")));
+}

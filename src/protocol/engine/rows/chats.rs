@@ -140,6 +140,9 @@ pub enum Ends {
     /// It has for another, who had only what is signed, encoded `Stub`; here it never was. It is taken if it comes.
     #[n(3)]
     Unseen(#[n(0)] ByteVec),
+    /// It is, and is kept out of sight for those who are still to get it from this device; then that is looked at again.
+    #[n(4)]
+    Over(#[n(0)] Millis),
 }
 
 /// Milliseconds of an hour: messages that end in the same one are erased with one key.
@@ -161,7 +164,7 @@ impl Row for EventRow {
             // Nothing was said in what is left.
             Some(Ends::Erased(_) | Ends::Unseen(_)) => return None,
             Some(Ends::AfterReading(_)) => Cell::until(self.chat, UNREAD_HOUR),
-            Some(Ends::At(at)) => Cell::until(self.chat, hour_of(*at)),
+            Some(Ends::At(at) | Ends::Over(at)) => Cell::until(self.chat, hour_of(*at)),
         })
     }
 }
@@ -182,6 +185,11 @@ impl EventRow {
         matches!(self.ends, Some(Ends::Unseen(_)))
     }
 
+    /// Whether what was said is here for others alone.
+    pub fn is_kept_unseen(&self) -> bool {
+        matches!(self.ends, Some(Ends::Over(_)))
+    }
+
     /// What is left of a group's event whose body is not here, encoded `Stub`.
     pub fn stub(&self) -> Option<&[u8]> {
         match &self.ends {
@@ -192,7 +200,7 @@ impl EventRow {
 
     /// Whether what was said is gone, or is over at this time.
     pub fn is_over(&self, now: Millis) -> bool {
-        self.is_erased() || matches!(self.ends, Some(Ends::At(at)) if at <= now)
+        self.is_erased() || self.is_kept_unseen() || matches!(self.ends, Some(Ends::At(at)) if at <= now)
     }
 
     /// The time people see: what the author's clock said, but never later than the arrival.

@@ -110,16 +110,23 @@ fn what_nobody_has_yet_is_hidden_and_goes_out_and_is_erased_after_that() {
     world.say(0, group, "planted for all");
     for chat in chats {
         clear(&mut world, 0, chat);
-        let shown = events(&world, 0, chat).into_iter().filter(|event| !event.is_over(world.now));
-        let has = |event: rows::EventRow| event.content.windows(7).any(|part| part == b"planted");
-        assert!(!shown.into_iter().any(has), "hidden at once");
     }
+    let is_hidden = |world: &World| {
+        let all = chats.iter().flat_map(|chat| events(world, 0, *chat)).collect::<Vec<_>>();
+        let has = |event: &rows::EventRow| event.content.windows(7).any(|part| part == b"planted");
+        !all.iter().filter(|event| !event.is_over(world.now)).any(has)
+    };
+    assert!(is_hidden(&world), "at once");
     assert!(holds(&world, 0, "planted"), "they are still to go out");
-    world.pass(2 * HOUR);
+    for _ in 0..8 {
+        world.pass(15 * MINUTE);
+        assert!(is_hidden(&world), "and for as long as they wait");
+    }
     world.restart_alone(0);
     world.connect(0, 1);
     world.pass(MINUTE);
     assert_eq!(world.texts_of(1, chats[0]), ["planted for one"]);
+    assert!(!holds(&world, 0, "planted for one"), "erased once it is there");
     assert_eq!(world.texts(1, group), ["planted for all"]);
     assert!(holds(&world, 0, "planted for all"), "one member is still to have it");
     world.part(0, 1);

@@ -132,6 +132,7 @@ waiting-no-node = no node runs
 waiting-not-accepted = not accepted yet
 waiting-away = they are away
 waiting-in-mailbox = at a mailbox
+waiting-under-way = on its way
 waiting-other = it waits
 waiting-since = {", "}{ $why }, since { $since }
 kind-file = [file]

@@ -119,6 +119,7 @@ waiting-no-node = 실행 중인 노드 없음
 waiting-not-accepted = 아직 수락하지 않음
 waiting-away = 상대가 자리에 없음
 waiting-in-mailbox = 우편함에 있음
+waiting-under-way = 보내는 중
 waiting-other = 기다리는 중
 waiting-since = {", "}{ $why }, { $since }부터
 kind-file = [파일]
