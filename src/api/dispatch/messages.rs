@@ -242,14 +242,15 @@ fn cleared_up_to(reading: &Reading, chat: ChatId) -> Result<Option<Vec<u8>>, Vie
 fn line_at(reading: &Reading, chat: ChatId, place: &[u8], row: Option<&[u8]>) -> Result<Option<Line>, ViewError> {
     let Some(id) = line_id(place, row) else { return Ok(None) };
     let at = Place::from_key(place).map_or(Millis(0), |place| place.effective);
-    match reading.event(id) {
-        Ok(Some(event)) if event.is_over(crate::node::now()) => Ok(None),
-        Ok(Some(event)) => Ok(Some(Line::Whole(event))),
-        // It was taken away since its line was read; else its row is lost.
-        Ok(None) if reading.view.row(&Key::at(Table::Timeline, chat, place))?.is_none() => Ok(None),
-        Ok(None) | Err(ViewError::Damaged(_)) => Ok(Some(Line::Damaged(id, at))),
-        Err(error) => Err(error),
+    if let Some(line) = Line::of(reading, id, at)? {
+        return Ok(Some(line));
     }
+    // It is over, or was taken away since its line was read; else its row is lost.
+    let has_line = match reading.view.row(&Key::at(Table::Timeline, chat, place)) {
+        Err(ViewError::Damaged(_)) => true,
+        line => line?.is_some(),
+    };
+    Ok((has_line && reading.event(id)?.is_none()).then_some(Line::Damaged(id, at)))
 }
 
 impl Serve for MessageRead {

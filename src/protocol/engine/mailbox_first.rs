@@ -20,7 +20,6 @@ use crate::protocol::{
     },
     ids::{AccountId, TransportKey},
     wire::{
-        encode,
         frame::Frame,
         limits::{GUEST_BOX_KEPT, MAX_MAILBOX_ADDRESSES},
         mailbox::{Ask, Opening, Verdict},
@@ -120,9 +119,7 @@ impl Turn<'_> {
     /// Keeps what is pinned: for a start under a link its own bundle counts, though a newer weekly one may be known.
     fn learn_pinned(&mut self, signed: &SignedBundle, bundle: &Verified<Bundle>) -> Step<Option<DeviceRow>> {
         let Some(device) = self.learn_bundle(bundle, signed)? else { return Ok(None) };
-        let device = DeviceRow { bundle: encode(signed), boxes: Some(bundle.boxes.clone()), ..device };
-        self.put(DeviceRow::key(device.device), &device);
-        Ok(Some(device))
+        Ok(Some(self.keep_bundle(DeviceRow { boxes: Some(bundle.boxes.clone()), ..device }, signed)))
     }
 
     /// Looks at an address where somebody should be, whoever it is.

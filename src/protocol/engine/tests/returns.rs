@@ -1,7 +1,7 @@
 //! Devices made of a backup that come back by mail alone, to who was away, or while the one of before lives on.
 
 use super::{
-    backup::{HOUR, LATER, SOON},
+    backup::{HOUR, Items, LATER, SOON},
     *,
 };
 use crate::protocol::engine::command::{MailboxAt, Serving};
@@ -15,6 +15,17 @@ pub(super) fn parted_with_a_mailbox() -> World {
         world.command(at, Command::AddMailbox(MailboxAt::Contact(mailbox))).unwrap();
     }
     world
+}
+
+/// Three contacts in a group, something said by the first to the second, and the first one's backup of then.
+fn backed_up() -> (World, OpId, ChatId, Items) {
+    let mut world = World::new(3);
+    let group = world.group();
+    let chat = world.direct(0, 1);
+    world.tell(0, 1, "before");
+    world.pass(LATER);
+    let items = world.back_up(0);
+    (world, group, chat, items)
 }
 
 impl World {
@@ -102,12 +113,7 @@ fn sorted(mut texts: Vec<String>) -> Vec<String> {
 
 #[test]
 fn who_was_away_when_a_device_was_lost_finds_the_new_one_later() {
-    let mut world = World::new(3);
-    let group = world.group();
-    let chat = world.direct(0, 1);
-    world.tell(0, 1, "before");
-    world.pass(LATER);
-    let items = world.back_up(0);
+    let (mut world, group, chat, items) = backed_up();
     world.restart_alone(1);
     world.tell(1, 0, "written while away");
     world.say(1, group, "said while away");
@@ -131,12 +137,7 @@ fn who_was_away_when_a_device_was_lost_finds_the_new_one_later() {
 
 #[test]
 fn the_old_device_is_out_and_gets_nothing_new() {
-    let mut world = World::new(3);
-    let group = world.group();
-    let chat = world.direct(0, 1);
-    world.tell(0, 1, "before");
-    world.pass(LATER);
-    let items = world.back_up(0);
+    let (mut world, group, chat, items) = backed_up();
     let new = world.return_to_all(0, &items);
     world.pass(LATER);
     // It was stolen rather than lost, and goes on as if nothing had been.
