@@ -168,6 +168,7 @@ reasons! {
     WrongPassphrase = "wrong-passphrase", Auth, "the passphrase is wrong", "try again; it cannot be recovered, and moim init --restore-words-file FILE begins anew with the 24 words";
     EmptyPassphrase = "empty-passphrase", Auth, "the passphrase is empty", "to go without one: moim init --no-passphrase";
     PassphrasesDiffer = "passphrases-differ", Auth, "the two passphrases differ", "try again";
+    Replaced = "replaced", Conflict, "another device took the place of this one in your account, as it learned on {date}: nobody listens to it any more", "use the other device. To go on with this one instead: moim backup FILE, then moim restore FILE in another home. If no device of yours did it, somebody has your 24 words";
     WordsNotHere = "words-not-here", Permission, "the recovery words are not on this device", "ask on the first device of the account";
     BadToken = "bad-token", Auth, "the access token is missing or wrong", "take the token from the address that moim printed";
     // People
@@ -199,6 +200,8 @@ reasons! {
     GroupFull = "group-full", Limit, "the group has {max} members, which is the most there can be", "somebody has to leave before another can join";
     // Mailboxes and the outbox
     NotInOutbox = "not-in-outbox", NotFound, "no message “{given}” of yours waits", "moim outbox lists those that do";
+    InMailbox = "in-mailbox", Conflict, "the message {given} lies in a mailbox and will arrive: it cannot be taken back", "moim log CHAT shows how far it got";
+    WasDelivered = "was-delivered", Conflict, "the message {given} was delivered: it cannot be taken back", "moim log CHAT shows how far it got";
     NotWithdrawable = "not-withdrawable", Conflict, "only a message to one person can be withdrawn", "what was said in a group is on its way to all its members";
     NotMailboxLink = "not-mailbox-link", Usage, "the link is not that of a mailbox", "ask its owner for one made by moim mailbox link, or name a contact";
     NotServing = "not-serving", Conflict, "this node keeps no mail for others", "moim mailbox serve on begins with it";
@@ -232,7 +235,8 @@ reasons! {
     StillBusy = "still-busy", Io, "disk or network were still busy, and the node was cut off", "what was answered is kept: moim up starts it again";
     Network = "network", Io, "the network cannot be used: {detail}", "check the network of this machine and the settings listen and bootstrap: moim config";
     StoreFailed = "store-failed", Io, "the store failed: {detail}; nothing was changed", "look at the disk, then try again";
-    StoreDamaged = "store-damaged", Io, "the store is damaged: {detail}", "the damaged folder is kept; moim init --restore-words-file FILE starts anew with the same account";
+    BackupUnderWay = "backup-under-way", Conflict, "a backup is being written to {path} already", "wait for it to end, or choose another name";
+    StoreDamaged = "store-damaged", Io, "the store is damaged: {detail}", "the damaged folder is kept; moim restore FILE makes a new home from a backup, moim init --restore-words-file FILE one of the 24 words alone, each with --home DIR";
     NotInThisBuild = "not-in-this-build", Internal, "this build of moim has no {given}", "install moim with all its features";
     Internal = "internal", Internal, "something went wrong inside moim: {detail}", "please report it";
 }

@@ -57,6 +57,7 @@ impl Served {
             peer: status.peer,
             addrs: status.addrs,
             socket: self.server.path().display().to_string(),
+            replaced: status.replaced,
         })
     }
 

@@ -15,7 +15,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufReader, BufWriter, Read, Write},
     iter,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     rc::Rc,
 };
@@ -44,6 +44,30 @@ pub(super) struct Writer {
 /// The unfinished file; it goes when it is dropped.
 struct Partial(PathBuf);
 
+impl Partial {
+    /// The unfinished file of a backup that is to be at `path`, in the same folder: one that was left behind by a process
+    /// that was killed is written over, one that is being written is not.
+    fn open(path: &Path) -> Result<(Self, File), ApiError> {
+        let failed = |error: io::Error| ApiError::file(path, &error);
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        name.push(".moim-part");
+        let beside = path.with_file_name(name);
+        if beside.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+            return Err(exists(&beside));
+        }
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&beside);
+        let file = file.map_err(failed)?;
+        // Who had the lock until now has taken the name away: then this file is none.
+        let is_there = || -> io::Result<bool> { Ok(fs::symlink_metadata(&beside)?.ino() == file.metadata()?.ino()) };
+        if file.try_lock().is_err() || !is_there().unwrap_or(false) {
+            return Err(ApiError::new(Reason::BackupUnderWay).with("path", path.display().to_string()));
+        }
+        let partial = Self(beside);
+        file.set_permissions(fs::Permissions::from_mode(0o600)).and_then(|()| file.set_len(0)).map_err(failed)?;
+        Ok((partial, file))
+    }
+}
+
 impl Drop for Partial {
     fn drop(&mut self) {
         // Once it has been renamed there is none, and once it was linked this name is of no use.
@@ -57,9 +81,8 @@ impl Writer {
         if path.symlink_metadata().is_ok() {
             return Err(exists(path));
         }
-        let partial = Partial(beside(path));
         let failed = |error: io::Error| ApiError::file(path, &error);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial.0).map_err(failed)?;
+        let (partial, file) = Partial::open(path)?;
         let mut recipient = scrypt::Recipient::new(passphrase(words));
         recipient.set_work_factor(WORK);
         let encryptor =
@@ -107,13 +130,6 @@ fn name(partial: &Path, path: &Path) -> io::Result<()> {
         Err(_) => fs::rename(partial, path),
         Ok(()) => Ok(()),
     }
-}
-
-/// A name for the unfinished file, in the same folder.
-fn beside(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.part", std::process::id()));
-    path.with_file_name(name)
 }
 
 fn passphrase(words: &Words) -> SecretString {
@@ -233,7 +249,6 @@ mod tests {
     use super::*;
     use crate::protocol::{engine::backup::KeptOwn, identity::AccountKey, wire::encode};
     use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
-    use std::os::unix::fs::PermissionsExt;
 
     fn words(seed: u64) -> Words {
         Words::random(&mut ChaCha20Rng::seed_from_u64(seed))
@@ -305,6 +320,15 @@ mod tests {
         assert!(late.finish().unwrap_err().is(Reason::FileExists));
         assert_eq!(fs::read(&path).unwrap(), b"came meanwhile");
         drop(Writer::create(&dir.path().join("other.age"), &words(1)).unwrap());
+        // What a process that was killed left behind goes with the next; what is being written does not.
+        let left = dir.path().join("other.age.moim-part");
+        fs::write(&left, vec![7; 100_000]).unwrap();
+        let writing = Writer::create(&dir.path().join("other.age"), &words(1)).unwrap();
+        assert!(fs::metadata(&left).unwrap().len() < 1_000);
+        let second = Writer::create(&dir.path().join("other.age"), &words(1));
+        assert!(second.err().unwrap().is(Reason::BackupUnderWay));
+        assert!(left.exists());
+        drop(writing);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         let nowhere = Writer::create(&dir.path().join("no/such/folder"), &words(1));
         assert!(nowhere.err().unwrap().is(Reason::File));

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     api::{
-        methods,
+        ApiError, Reason, methods,
         types::{
             CancelParams, MailboxAddParams, MailboxResult, MailboxServeParams, MailboxState, MailboxesResult, Nothing,
             Who,
@@ -103,15 +103,18 @@ pub(super) async fn outbox<R: Runtime>(
 ) -> Result<(), Stop> {
     let Some(OutboxCommand::Cancel { id }) = command else { return waiting(session).await };
     let result = session.ask::<methods::OutboxCancel>(CancelParams { id }).await?;
-    session.out.result(&result, |out| {
-        let text = match (result.delivered, result.mailbox, result.under_way) {
-            (0, 0, 0) => "outbox-withdrawn",
-            (0, 0, _) => "outbox-under-way",
-            (0, _, _) => "outbox-in-mailbox",
-            _ => "outbox-delivered",
-        };
-        out.tell(text, &[("id", short(&result.id).into())])
-    })
+    let id = short(&result.id);
+    let came_of_it = match (result.delivered, result.mailbox, result.under_way) {
+        (0, 0, 0) => Ok("outbox-withdrawn"),
+        (0, 0, _) => Ok("outbox-under-way"),
+        (0, _, _) => Err(Reason::InMailbox),
+        _ => Err(Reason::WasDelivered),
+    };
+    session.out.result(&result, |out| match came_of_it {
+        Ok(text) => out.tell(text, &[("id", id.as_str().into())]),
+        Err(_) => Ok(()),
+    })?;
+    came_of_it.map(drop).map_err(|reason| ApiError::new(reason).with("given", id).into())
 }
 
 async fn waiting<R: Runtime>(session: &mut Session<'_, R>) -> Result<(), Stop> {

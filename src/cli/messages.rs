@@ -11,8 +11,8 @@ use crate::{
         Api, ApiError, Reason, methods,
         time::{Lasting, Span},
         types::{
-            Chat, ChatKind, ChatParams, ChatsParams, ChatsResult, Event, GroupState, LogParams, LogResult, MAX_TEXT,
-            Message, MessageKind, MessageState, Notice, ReadParams, ReadReceipts, ReceiptsParams, SendParams,
+            Chat, ChatKind, ChatParams, ChatsParams, ChatsResult, DeviceState, Event, GroupState, LogParams, LogResult,
+            MAX_TEXT, Message, MessageKind, MessageState, Notice, ReadParams, ReadReceipts, ReceiptsParams, SendParams,
             TimerParams, Wait, WatchEvent, WhyWaiting,
         },
     },
@@ -147,6 +147,7 @@ pub(super) fn why_word(why: WhyWaiting) -> &'static str {
         WhyWaiting::NotAccepted => "waiting-not-accepted",
         WhyWaiting::Away => "waiting-away",
         WhyWaiting::InMailbox => "waiting-in-mailbox",
+        WhyWaiting::Replaced => "waiting-replaced",
         WhyWaiting::UnderWay => "waiting-under-way",
         WhyWaiting::Other => "waiting-other",
     }
@@ -284,6 +285,9 @@ fn show_event(out: &mut Out, event: &WatchEvent) -> Result<(), Stop> {
             };
             out.tell(id, &[("name", contact.name.as_str().into())])
         }
+        Event::Device { state: DeviceState::Replaced } => out.tell("event-replaced", &[]),
+        Event::Device { state: DeviceState::RolledBack } => out.tell("event-rolled-back", &[]),
+        Event::Device { state: DeviceState::Other } => out.tell("event-other", &[]),
         Event::Damaged {} => out.tell("event-damaged", &[]),
         Event::Request { request } => out.tell("event-request", &[("name", request.name.as_str().into())]),
         Event::Group { name, state, members, group: _ } => {

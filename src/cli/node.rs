@@ -18,7 +18,7 @@ use crate::{
             V1,
         },
     },
-    ui::format::{grouped, size},
+    ui::format::{grouped, moment, size},
 };
 use std::fs;
 use toml::Value;
@@ -98,6 +98,9 @@ pub(super) async fn up<R: Runtime>(session: &mut Session<'_, R>, up: Up) -> Resu
             told = out.result(&ready, |out| {
                 out.tell("up-ready", &[("peer", ready.peer.as_str().into()), ("addrs", addrs.into())])
             });
+            if ready.replaced.is_some() {
+                out.say("event-replaced", &[]);
+            }
             out.say("up-stop", &[]);
         })
         .await;
@@ -130,7 +133,14 @@ fn show_status(out: &mut Out, status: &StatusResult) -> Result<(), Stop> {
     }
     out.tell("status-peers", &[("count", status.peers.into())])?;
     out.tell("status-outbox", &[("count", status.outbox.into())])?;
-    out.tell("status-chats", &[("count", status.chats.into()), ("size", size(status.store_bytes).into())])
+    out.tell("status-chats", &[("count", status.chats.into()), ("size", size(status.store_bytes).into())])?;
+    for (id, since) in [("status-replaced", status.replaced), ("status-rolled-back", status.rolled_back)] {
+        if let Some(since) = since {
+            let since = moment(since, &out.zone);
+            out.tell(id, &[("since", since.into())])?;
+        }
+    }
+    Ok(())
 }
 
 /// Settings are a matter of a file and the environment, so this asks no node and no passphrase.

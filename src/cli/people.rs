@@ -97,7 +97,12 @@ pub(super) async fn add<R: Runtime>(
     let params = AddParams { link, name };
     let result = session.ask::<methods::ContactAdd>(params).await?;
     session.out.result(&result, |out| show_contact(out, &result))?;
-    session.out.say("add-next", &[("name", result.name.as_str().into())]);
+    let next = match result.state {
+        ContactState::Connected => "add-connected",
+        ContactState::Blocked => return Ok(()),
+        _ => "add-next",
+    };
+    session.out.say(next, &[("name", result.name.as_str().into())]);
     Ok(())
 }
 

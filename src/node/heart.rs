@@ -196,6 +196,9 @@ fn log(peer: &TransportKey, notice: Notice) {
         Notice::MailboxLeftAlone { all, useless } => {
             tracing::warn!(%peer, all, useless, "a mailbox gives too much of no use; it is left alone for a while");
         }
+        Notice::Replaced => {
+            tracing::warn!(%peer, "another device took the place of this one in its account; nobody listens to it any more");
+        }
     }
 }
 

@@ -105,3 +105,29 @@ fn a_backup_that_cannot_be_restored_leaves_nothing_behind() {
         mina.failure(&["restore", text(&at("b.age")), "--restore-words-file", text(&at("words")), "--no-passphrase"]);
     assert_eq!((exit, &error["code"]), (1, &Value::from("conflict")));
 }
+
+#[test]
+fn the_old_device_is_told_that_another_took_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, words) = (folder.path().join("mina.age"), folder.path().join("words"));
+    let (old, jun) = (Home::new("mina"), Home::new("jun"));
+    let (mut old_up, _jun_up) = (old.up(), jun.up());
+    befriend(&old, &jun);
+    words_file(&old, &words);
+    old.json(&["backup", text(&file)]);
+    old_up.kill();
+    let new = Home::without_account();
+    new.json(&["restore", text(&file), "--restore-words-file", text(&words), "--no-passphrase"]);
+    let mut new_up = new.up();
+    new.json(&["send", "jun", "from the new one", "--wait", "delivered"]);
+    old.json(&["send", "jun", "saved while nothing ran", "--wait", "saved"]);
+
+    let old_up = old.up();
+    until("the old one is told", || old.json(&["status"])["replaced"].is_string().then_some(()));
+    let (code, error) = old.failure(&["send", "jun", "does anybody hear me?"]);
+    assert_eq!((code, &error["code"], &error["reason"]), (1, &Value::from("conflict"), &Value::from("replaced")));
+    assert_eq!(old.json(&["outbox"])["waiting"][0]["why"], "replaced");
+    assert_eq!(texts(&jun, "mina"), ["from the new one"]);
+    assert!(new.json(&["status"])["replaced"].is_null());
+    drop((old_up, new_up.kill()));
+}

@@ -38,6 +38,8 @@ impl Serve for Status {
                 chats: chats.len() as u64,
                 store_bytes: bytes_in(&home.join("store")),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
+                replaced: reading.own.replaced.as_ref().map(|replaced| replaced.since.into()),
+                rolled_back: reading.own.rolled_back.map(Into::into),
             })
         })
         .await

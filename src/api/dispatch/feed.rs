@@ -13,7 +13,7 @@ use super::{
 use crate::{
     api::{
         ApiError, Reason,
-        types::{Event, MessageState, Notice, V1, WatchEvent, WatchResult},
+        types::{DeviceState, Event, MessageState, Notice, V1, WatchEvent, WatchResult},
     },
     protocol::{
         engine::{
@@ -130,6 +130,8 @@ fn shape(reading: &Reading, entry: FeedEntry) -> Result<Vec<Event>, ApiError> {
             None => None,
         },
         FeedEntry::Group { group } => of_group(reading, group)?,
+        FeedEntry::Replaced => Some(Event::Device { state: DeviceState::Replaced }),
+        FeedEntry::RolledBack => Some(Event::Device { state: DeviceState::RolledBack }),
         FeedEntry::Peer { account, presence } => {
             Some(Event::Peer { contact: reading.person(account, None)?, online: presence == Presence::Online })
         }

@@ -158,6 +158,7 @@ pub(super) fn waiting(
         return Ok(None);
     }
     let why = match kind {
+        _ if reading.own.replaced.is_some() => WhyWaiting::Replaced,
         _ if reading.reach == Reach::LocalOnly => WhyWaiting::NoNode,
         ChatKind::Own => return Ok(None),
         ChatKind::Group(_) if progress.state == MessageState::Mailbox => WhyWaiting::InMailbox,

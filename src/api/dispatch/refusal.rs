@@ -80,6 +80,7 @@ impl From<Refusal> for ApiError {
             Refusal::NotAMember => Self::new(Reason::NotMember),
             Refusal::NotAllowed => Self::new(Reason::NotAdmin),
             Refusal::GroupFull { max } => Self::new(Reason::GroupFull).with("max", max),
+            Refusal::Replaced { since } => Self::new(Reason::Replaced).with("date", Time::from(since).to_string()),
             Refusal::NotWithdrawable => Self::new(Reason::NotWithdrawable),
             Refusal::NotAMailboxLink => Self::new(Reason::NotMailboxLink),
             Refusal::NotServing => Self::new(Reason::NotServing),

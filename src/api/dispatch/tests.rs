@@ -72,6 +72,8 @@ impl Home {
             prekey_made: Millis(0),
             name_chosen: Millis(0),
             former: Vec::new(),
+            replaced: None,
+            rolled_back: None,
         };
         home.put(OwnRow::key(), &own);
         home

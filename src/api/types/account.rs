@@ -25,6 +25,7 @@ shapes! {
 
     /// A new name for the account, or none to see the present one.
     #[derive(Default)]
+    #[serde(deny_unknown_fields)]
     pub struct ProfileParams {
         /// The name, up to `MAX_NAME` bytes.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,6 +46,9 @@ shapes! {
         pub addrs: Vec<String>,
         /// The path of its socket.
         pub socket: String,
+        /// As in [`StatusResult`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub replaced: Option<Time>,
     }
 
     /// How the node and its store are.
@@ -69,6 +73,12 @@ shapes! {
         pub store_bytes: u64,
         /// The version of moim.
         pub version: String,
+        /// Since when it is known that another device took the place of this one in the account: nobody listens to it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub replaced: Option<Time>,
+        /// When an older copy of the store, or of its keys, was last found in the home: every session began anew then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub rolled_back: Option<Time>,
     }
 
     /// The node stops.
@@ -81,6 +91,7 @@ shapes! {
 
     /// Which setting to show or change; none shows all.
     #[derive(Default)]
+    #[serde(deny_unknown_fields)]
     pub struct ConfigParams {
         /// The setting.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@ use super::*;
 shapes! {
     /// Which part of a backup.
     #[derive(Default)]
+    #[serde(deny_unknown_fields)]
     pub struct BackupPageParams {
         /// Behind which one, as an answer named it; none begins.
         #[serde(default, skip_serializing_if = "Option::is_none")]

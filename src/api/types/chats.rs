@@ -8,6 +8,7 @@ pub const MAX_TEXT: usize = crate::protocol::wire::limits::MAX_TEXT;
 
 shapes! {
     /// What to send where.
+    #[serde(deny_unknown_fields)]
     pub struct SendParams {
         /// The chat.
         pub chat: String,
@@ -37,6 +38,7 @@ shapes! {
     }
 
     /// Which messages to list.
+    #[serde(deny_unknown_fields)]
     pub struct LogParams {
         /// The chat.
         pub chat: String,
@@ -110,6 +112,7 @@ shapes! {
     }
 
     /// Up to where a chat is read.
+    #[serde(deny_unknown_fields)]
     pub struct ReadParams {
         /// The chat.
         pub chat: String,
@@ -131,6 +134,7 @@ shapes! {
     }
 
     /// Which chat, and whether others in it learn what was read.
+    #[serde(deny_unknown_fields)]
     pub struct ReceiptsParams {
         /// The chat.
         pub chat: String,
@@ -152,6 +156,7 @@ shapes! {
     }
 
     /// How long messages are to last.
+    #[serde(deny_unknown_fields)]
     pub struct TimerParams {
         /// The chat.
         pub chat: String,
@@ -171,6 +176,7 @@ shapes! {
     }
 
     /// A chat.
+    #[serde(deny_unknown_fields)]
     pub struct ChatParams {
         /// Which.
         pub chat: String,
@@ -188,6 +194,7 @@ shapes! {
 
     /// Which chats to list.
     #[derive(Default)]
+    #[serde(deny_unknown_fields)]
     pub struct ChatsParams {
         /// How many at most; as many as fit one answer where nothing is said.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -281,6 +288,8 @@ words! {
     pub enum WhyWaiting {
         /// No node of this home runs.
         NoNode,
+        /// Another device took the place of this one, and nobody listens to it.
+        Replaced,
         /// The recipient has not accepted yet.
         NotAccepted,
         /// The recipient cannot be reached.

@@ -5,6 +5,7 @@ use super::*;
 shapes! {
     /// From where to watch.
     #[derive(Default)]
+    #[serde(deny_unknown_fields)]
     pub struct WatchParams {
         /// Events behind this cursor; none starts now, 0 at the beginning.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,11 +83,27 @@ pub enum Event {
         /// Whether one is connected now.
         online: bool,
     },
+    /// Something happened to this device itself.
+    Device {
+        /// What.
+        state: DeviceState,
+    },
     /// Something happened that cannot be read from the disk any more. What comes behind it can.
     Damaged {},
 }
 
 words! {
+    /// What happened to this device.
+    pub enum DeviceState {
+        /// Another device took its place in the account: nobody listens to it any more.
+        Replaced,
+        /// An older copy of its store, or of its keys, was put back: every session begins anew.
+        RolledBack,
+        /// Something a newer moim knows.
+        #[serde(other)]
+        Other,
+    }
+
     /// What happened to a contact.
     pub enum Notice {
         /// The link it was added by had been used by another.

@@ -4,6 +4,7 @@ use super::*;
 
 shapes! {
     /// A new group.
+    #[serde(deny_unknown_fields)]
     pub struct GroupNewParams {
         /// Its name.
         pub name: String,
@@ -20,6 +21,7 @@ shapes! {
     }
 
     /// Whom to invite.
+    #[serde(deny_unknown_fields)]
     pub struct GroupInviteParams {
         /// The group.
         pub group: String,
@@ -38,6 +40,7 @@ shapes! {
     }
 
     /// A new name for a group.
+    #[serde(deny_unknown_fields)]
     pub struct GroupRenameParams {
         /// The group.
         pub group: String,
@@ -46,6 +49,7 @@ shapes! {
     }
 
     /// A group and a mailbox.
+    #[serde(deny_unknown_fields)]
     pub struct GroupMailboxParams {
         /// The group.
         pub group: String,

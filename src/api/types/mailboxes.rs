@@ -5,12 +5,14 @@ use super::*;
 shapes! {
     /// Whether to keep mail for others.
     #[derive(Copy)]
+    #[serde(deny_unknown_fields)]
     pub struct MailboxServeParams {
         /// Whether it is kept.
         pub serve: bool,
     }
 
     /// Whose mailbox to use.
+    #[serde(deny_unknown_fields)]
     pub struct MailboxAddParams {
         /// A link made by `mailbox link`, or a contact as typed.
         pub at: String,
@@ -89,6 +91,7 @@ shapes! {
     }
 
     /// Which message to take back.
+    #[serde(deny_unknown_fields)]
     pub struct CancelParams {
         /// Its id, or the beginning of it.
         pub id: String,

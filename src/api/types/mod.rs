@@ -37,7 +37,7 @@ fn is_false(value: &bool) -> bool {
 /// Gives each of these shapes the derives they share.
 macro_rules! shapes {
     ($($(#[$meta:meta])* pub struct $name:ident { $($body:tt)* })*) => {
-        $($(#[$meta])* #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)] pub struct $name { $($body)* })*
+        $(#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)] $(#[$meta])* pub struct $name { $($body)* })*
     };
 }
 
@@ -74,9 +74,11 @@ pub use people::*;
 shapes! {
     /// No parameters.
     #[derive(Default, Copy)]
+    #[serde(deny_unknown_fields)]
     pub struct Nothing {}
 
     /// A person: name, id or prefix of an id, as typed.
+    #[serde(deny_unknown_fields)]
     pub struct Who {
         /// What was typed.
         pub who: String,

@@ -5,6 +5,7 @@ use super::*;
 shapes! {
     /// What kind of invitation to make.
     #[derive(Default)]
+    #[serde(deny_unknown_fields)]
     pub struct InviteParams {
         /// How long it is good; 7 days where nothing is said.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,6 +51,7 @@ shapes! {
     }
 
     /// Which invitation to close.
+    #[serde(deny_unknown_fields)]
     pub struct RevokeParams {
         /// Its id, a prefix of it, or the link itself.
         pub invite: String,
@@ -64,6 +66,7 @@ shapes! {
     }
 
     /// Whose link to follow.
+    #[serde(deny_unknown_fields)]
     pub struct AddParams {
         /// The link.
         pub link: String,
@@ -159,6 +162,7 @@ shapes! {
     }
 
     /// A contact and its new local name.
+    #[serde(deny_unknown_fields)]
     pub struct RenameParams {
         /// The contact.
         pub who: String,
@@ -167,6 +171,7 @@ shapes! {
     }
 
     /// A contact, and the number that the other side reads out.
+    #[serde(deny_unknown_fields)]
     pub struct VerifyParams {
         /// The contact.
         pub who: String,

@@ -5,7 +5,7 @@
 //! with everybody. What others said meanwhile comes by their outboxes and by sync.
 
 use super::{
-    feed::ContactNotice,
+    feed::{ContactNotice, FeedEntry},
     record::Record,
     rows::{
         self, ChatKind, ChatRow, ContactRow, ContactState, ControlRow, CounterRow, DeviceRow, EventRow, GroupRow,
@@ -28,7 +28,8 @@ impl Turn<'_> {
         self.empty_outboxes()?;
         let own = self.own()?;
         // The prekey is gone: a bundle with a new one says so.
-        self.renew_bundle(rows::OwnRow { prekey_made: Millis(0), ..own })?;
+        self.renew_bundle(rows::OwnRow { prekey_made: Millis(0), rolled_back: Some(self.now), ..own })?;
+        self.tell(&FeedEntry::RolledBack)?;
         for ticket in self.sound::<TicketRow>(b"")? {
             self.attempt(|turn| turn.open_ticket_anew(ticket))?;
         }

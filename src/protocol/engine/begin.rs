@@ -88,6 +88,8 @@ pub(super) fn device_rows(
         prekey_made: now,
         name_chosen: new.name_chosen,
         former: new.former,
+        replaced: None,
+        rolled_back: None,
     };
     let rows = vec![Write::Put(OwnRow::key(), encode(&own)), Write::Put(PrekeyRow::key(&row.id), encode(&row))];
     Ok((own, rows))

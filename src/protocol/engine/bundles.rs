@@ -126,6 +126,7 @@ impl Turn<'_> {
         }
         self.put(ListRow::key(bundle.list.account), &ListRow(bundle.signed_list.clone()));
         let Some(held) = held else { return Ok(false) };
+        self.tell_those_replaced(bundle.list.account)?;
         self.devices_changed(&held, &bundle.list)?;
         Ok(true)
     }
@@ -144,7 +145,7 @@ impl Turn<'_> {
 }
 
 /// Whether a list is to replace the one that is held.
-fn counts(held: Option<&Verified<DeviceList>>, offered: &Verified<DeviceList>) -> bool {
+pub(super) fn counts(held: Option<&Verified<DeviceList>>, offered: &Verified<DeviceList>) -> bool {
     match held.and_then(|held| choose(held, offered)) {
         None | Some(Choice::Offered) => true,
         Some(Choice::Held) => false,

@@ -253,6 +253,8 @@ pub enum Refusal {
     GroupFull { max: usize },
     #[error("too many groups: {max} at the most")]
     TooManyGroups { max: usize },
+    #[error("another device took the place of this one; nobody listens to it")]
+    Replaced { since: Millis },
     #[error("a message of a group cannot be withdrawn")]
     NotWithdrawable,
     #[error("the link is not of a mailbox")]

@@ -69,6 +69,12 @@ pub enum FeedEntry {
         #[n(1)]
         presence: Presence,
     },
+    /// Another device took the place of this one: nobody listens to it any more.
+    #[n(6)]
+    Replaced,
+    /// The store was found to be an older one than its keys, or the other way round: everything began anew.
+    #[n(7)]
+    RolledBack,
 }
 
 /// Message ids in one receipt entry; a longer range makes several entries.

@@ -165,9 +165,12 @@ impl Turn<'_> {
             Action::Add(join) => &join.bundles,
             _ => return Ok(()),
         };
-        let own = self.own()?.device;
+        let own = self.own()?;
         for (signed, bundle) in parse_bundles(bytes).unwrap_or_default() {
-            if bundle.cert.device != own
+            if bundle.cert.account == own.account {
+                self.own_list_seen(&bundle.signed_list)?;
+            }
+            if bundle.cert.device != own.device
                 && let Some(device) = self.learn_bundle(&bundle, &signed)?
             {
                 self.meet_instead(&device)?;

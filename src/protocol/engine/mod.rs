@@ -50,6 +50,7 @@ mod outbox;
 mod peers;
 mod receipts;
 pub mod record;
+mod replaced;
 mod returns;
 pub mod rows;
 mod sessions;
@@ -169,6 +170,8 @@ pub enum Notice {
         /// Of these, things of no use.
         useless: u32,
     },
+    /// Another device took the place of this one, whose key is named.
+    Replaced,
 }
 
 /// What the owner chose in the configuration, as far as the engine must know.
@@ -425,6 +428,10 @@ impl Turn<'_> {
     }
 
     fn command(&mut self, token: Token, command: Command) -> Step {
+        if let Some(refusal) = self.refusal_of_replaced(&command)? {
+            self.reply(token, Err(refusal));
+            return Ok(());
+        }
         let answer = match command {
             Command::SetName(name) => self.set_name(&name),
             Command::CreateTicket { life, accept } => self.create_ticket(life, accept),

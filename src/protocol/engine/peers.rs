@@ -196,6 +196,7 @@ impl Turn<'_> {
         let row = self.leave_stale_start(row)?;
         self.end_mail_to(&row)?;
         self.tell_presence(&row, Presence::Online)?;
+        self.tell_replaced(&row)?;
         self.greet(&row)?;
         self.ask_ticket_bundle(row.account, peer)?;
         self.pump(device)?;
@@ -255,6 +256,7 @@ impl Turn<'_> {
             Ok(Frame::BundleWanted(tag)) => self.bundle_wanted(peer, tag),
             Ok(Frame::Bundle(tag, sealed)) => self.bundle_came(peer, tag, &sealed),
             Ok(Frame::TicketUsed(tag)) => self.ticket_used(peer, tag),
+            Ok(Frame::List(list)) => self.list_told(&list),
             Ok(Frame::Ask(ask)) => self.ask_came(peer, ask),
             Ok(Frame::Say(say)) => self.mailbox_said(peer, say),
             Ok(Frame::Unheard(_)) | Err(_) => Ok(()),

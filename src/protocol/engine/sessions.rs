@@ -171,7 +171,11 @@ impl Turn<'_> {
         let account = bundle.cert.account;
         let starts = all::<SeenRow>(self, prekey.id)?.iter().filter(|seen| seen.account == account).count();
         // Who is not believed is not let in: a device that is out, or one whose list is older than the one that is held.
-        if bundle.cert.device == own.device || starts >= MAX_STARTS_PER_ACCOUNT || !self.is_believed(&bundle)? {
+        if bundle.cert.device == own.device || starts >= MAX_STARTS_PER_ACCOUNT {
+            return Ok(Hearing::Nothing);
+        }
+        if !self.is_believed(&bundle)? {
+            self.tell_if_out(&bundle.cert)?;
             return Ok(Hearing::Nothing);
         }
         let Ok(begun) = read.accept(bundle.cert.noise, self.now) else { return Ok(Hearing::Nothing) };

@@ -7,7 +7,7 @@ use crate::protocol::{
     crypto::envelope::Tag,
     wire::{
         Malformed,
-        limits::{MAX_BUNDLE, MAX_ENVELOPE},
+        limits::{MAX_BUNDLE, MAX_ENVELOPE, MAX_LIST},
         mailbox::{Ask, Say},
     },
 };
@@ -25,6 +25,8 @@ pub enum Frame {
     Bundle(Tag, Vec<u8>),
     /// The ticket with this tag was used already.
     TicketUsed(Tag),
+    /// The newest signed device list of the listener's account, which the listener's device is not on.
+    List(Vec<u8>),
     /// A question to the listener as a mailbox.
     Ask(Ask),
     /// What the speaker says as a mailbox.
@@ -38,6 +40,7 @@ const UNKNOWN: u8 = 2;
 const BUNDLE_WANTED: u8 = 3;
 const BUNDLE: u8 = 4;
 const TICKET_USED: u8 = 5;
+const LIST: u8 = 6;
 // 16 to 31 belong to mailboxes.
 const ASK: u8 = 16;
 const SAY: u8 = 17;
@@ -60,9 +63,10 @@ impl Frame {
                 Ok(Self::Bundle(tag(head)?, sealed.to_vec()))
             }
             TICKET_USED => Ok(Self::TicketUsed(tag(rest)?)),
+            LIST if rest.len() <= MAX_LIST => Ok(Self::List(rest.to_vec())),
             ASK => Ok(Self::Ask(Ask::parse(rest)?)),
             SAY => Ok(Self::Say(Say::parse(rest)?)),
-            ENVELOPE => Err(Malformed("frame")),
+            ENVELOPE | LIST => Err(Malformed("frame")),
             other => Ok(Self::Unheard(other)),
         }
     }
@@ -75,6 +79,7 @@ impl Frame {
             Self::BundleWanted(tag) => (BUNDLE_WANTED, &tag.0, &[]),
             Self::Bundle(tag, sealed) => (BUNDLE, &tag.0, sealed),
             Self::TicketUsed(tag) => (TICKET_USED, &tag.0, &[]),
+            Self::List(list) => (LIST, list, &[]),
             Self::Ask(ask) => return [&[ASK], &ask.to_bytes()[..]].concat(),
             Self::Say(say) => return [&[SAY], &say.to_bytes()[..]].concat(),
             Self::Unheard(kind) => (*kind, &[], &[]),

@@ -58,6 +58,8 @@ pub const PREKEY_EVERY: Duration = days(7);
 pub const PREKEY_KEPT: Duration = days(28);
 /// Devices on one list.
 pub const MAX_DEVICES: usize = 16;
+/// A signed device list, in bytes.
+pub const MAX_LIST: usize = 1024;
 /// Devices whose words another of the same account may bring: as many as took each other's place, one after the other.
 pub const MAX_REPLACED: usize = 16;
 /// Addresses in a bundle.

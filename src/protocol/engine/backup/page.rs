@@ -103,7 +103,9 @@ impl Reading<'_> {
     }
 
     fn own(&self, after: &[u8]) -> Result<Placed, ViewError> {
-        let list = decode(&self.own.list, "device list").map_err(|_| ViewError::Damaged(Table::Own))?;
+        // One that was replaced, and is to take its place back, knows which list its own is to follow.
+        let newest = self.own.replaced.as_ref().map_or(&self.own.list, |replaced| &replaced.list);
+        let list = decode(newest, "device list").map_err(|_| ViewError::Damaged(Table::Own))?;
         let own = KeptOwn {
             account: self.own.account,
             devices: self.own.authors().collect(),

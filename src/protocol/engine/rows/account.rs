@@ -61,6 +61,24 @@ pub struct OwnRow {
     /// The account's devices that this one replaced, latest first; what they wrote is told of as own.
     #[cbor(n(15), default)]
     pub former: Vec<DeviceId>,
+    /// That another device took the place of this one, if it is known.
+    #[n(16)]
+    pub replaced: Option<Replaced>,
+    /// When an older store, or older keys, were found here last.
+    #[n(17)]
+    pub rolled_back: Option<Millis>,
+}
+
+/// Another device took the place of this one.
+#[derive(Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct Replaced {
+    /// The newest signed list of the account, which this device is not on.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub list: Vec<u8>,
+    /// When this device was told.
+    #[n(1)]
+    pub since: Millis,
 }
 
 impl std::fmt::Debug for OwnRow {

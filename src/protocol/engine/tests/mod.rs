@@ -12,6 +12,7 @@ mod mailbox;
 mod names;
 mod never_met;
 mod offers;
+mod replaced;
 mod returns;
 mod search;
 mod sync;

@@ -87,6 +87,8 @@ status-outbox =
        *[other] Outbox       { $count } messages wait
     }
 status-chats = Chats        { $count }, { $size } on disk
+status-replaced = REPLACED     nobody listens to this device since another took its place (learned { $since })
+status-rolled-back = Older copy   put back here, noticed { $since }: everything began anew. Do not put copies back
 
 origin-flag = this command
 origin-environment = environment
@@ -102,6 +104,7 @@ invite-revoked = Invitation { $id } is closed
 invites-none = There are no open invitations. Make one: moim invite
 picture-saved = Saved { $path }
 
+add-connected = You are connected already: moim send "{ $name }" "hello"
 add-next = You can write already: moim send "{ $name }" "hello". It is sent as soon as they accept.
 contact-state = { $name }: { $state }
 contact-pending = asked, not reached yet
@@ -131,8 +134,9 @@ custody-counts = { $state } (delivered to { $delivered } of { $of }, read by { $
 waiting-no-node = no node runs
 waiting-not-accepted = not accepted yet
 waiting-away = they are away
-waiting-in-mailbox = at a mailbox
+waiting-in-mailbox = not fetched yet
 waiting-under-way = on its way
+waiting-replaced = another device took the place of this one
 waiting-other = it waits
 waiting-since = {", "}{ $why }, since { $since }
 kind-file = [file]
@@ -177,6 +181,9 @@ event-link-used = The link of { $name } was used by somebody else before you. As
 event-link-expired = The link of { $name } expired before they were reached. Ask for a new one
 event-session-restarted = The connection with { $name } began anew: one of you lost what the two devices shared
 event-damaged = [something that happened cannot be read any more: the disk does not hold what was written]
+event-replaced = WARNING: another device took the place of this one in your account. Nobody listens to this one any more. If it was not yours, somebody has your 24 words
+event-rolled-back = WARNING: an older copy of this home's store or keys was put back. Every conversation begins anew; do not put copies back
+event-other = Something happened that a newer moim can show
 event-new-device = WARNING: { $name } has a new device. If they did not restore their account, somebody else has their 24 words. Ask them in a call, then: moim verify "{ $name }"
 event-request = { $name } wants to become your contact: moim requests
 event-group =
@@ -222,8 +229,6 @@ mailboxes-none = You have no mailbox: what is sent while you are away waits with
 outbox-empty = Nothing waits
 outbox-withdrawn = { $id } is taken back: nobody has it, and nobody will
 outbox-under-way = { $id } is taken back, but it had been sent and may have arrived
-outbox-in-mailbox = { $id } lies in a mailbox and will arrive: it cannot be taken back
-outbox-delivered = { $id } was delivered: it cannot be taken back
 
 testnet-next = Try: moim testnet exec 1 chats. Ctrl+C stops the testnet.
 testnet-down =

@@ -74,6 +74,8 @@ status-outbox =
        *[other] 보낼편지 { $count }개가 기다리는 중
     }
 status-chats = 대화    { $count }개, 디스크 { $size }
+status-replaced = 바뀜    다른 기기가 이 기기를 대신해 아무도 이 기기의 말을 듣지 않습니다 ({ $since }에 알게 됨)
+status-rolled-back = 되돌림  예전 사본을 되돌린 것을 { $since }에 알아채고 모두 새로 시작했습니다. 사본을 되돌리지 마세요
 
 origin-flag = 이 명령
 origin-environment = 환경 변수
@@ -89,6 +91,7 @@ invite-revoked = 초대 { $id }: 닫았습니다
 invites-none = 열려 있는 초대가 없습니다. 만들기: moim invite
 picture-saved = { $path }에 저장했습니다
 
+add-connected = 이미 연결되어 있습니다: moim send "{ $name }" "안녕"
 add-next = 지금부터 쓸 수 있습니다: moim send "{ $name }" "안녕". 상대가 받아들이면 바로 보냅니다.
 contact-state = { $name }: { $state }
 contact-pending = 요청함, 아직 닿지 않음
@@ -118,8 +121,9 @@ custody-counts = { $state } ({ $of }명 중 { $delivered }명에게 전달, { $r
 waiting-no-node = 실행 중인 노드 없음
 waiting-not-accepted = 아직 수락하지 않음
 waiting-away = 상대가 자리에 없음
-waiting-in-mailbox = 우편함에 있음
+waiting-in-mailbox = 아직 찾아가지 않음
 waiting-under-way = 보내는 중
+waiting-replaced = 다른 기기가 이 기기를 대신함
 waiting-other = 기다리는 중
 waiting-since = {", "}{ $why }, { $since }부터
 kind-file = [파일]
@@ -159,6 +163,9 @@ event-link-used = { $name } 님의 링크를 다른 사람이 먼저 썼습니�
 event-link-expired = { $name } 님과 연결되기 전에 링크가 끝났습니다. 새 링크를 부탁하세요
 event-session-restarted = { $name } 님과의 연결을 새로 시작했습니다. 두 기기 중 하나가 함께 가진 것을 잃었습니다
 event-damaged = [읽을 수 없게 된 일이 있습니다: 디스크에 기록한 것이 그대로 있지 않습니다]
+event-replaced = 경고: 다른 기기가 내 계정에서 이 기기를 대신합니다. 이제 아무도 이 기기의 말을 듣지 않습니다. 내가 한 일이 아니라면 다른 사람이 24개 단어를 가진 것입니다
+event-rolled-back = 경고: 이 홈의 저장소나 열쇠가 예전 사본으로 바뀌었습니다. 모든 대화를 새로 시작합니다. 사본을 되돌리지 마세요
+event-other = 새 버전의 moim이 보여 줄 수 있는 일이 있었습니다
 event-new-device = 경고: { $name } 님의 새 기기가 나타났습니다. 본인이 계정을 복원한 것이 아니라면 다른 사람이 24개 단어를 가진 것입니다. 통화로 물어본 다음: moim verify "{ $name }"
 event-request = { $name } 님이 친구가 되고 싶어 합니다: moim requests
 event-group = 모임 { $name }: { $state } ({ $count }명)
@@ -199,8 +206,6 @@ mailboxes-none = 우편함이 없습니다. 자리에 없는 동안 온 메시�
 outbox-empty = 기다리는 메시지가 없습니다
 outbox-withdrawn = { $id }: 거두었습니다. 아무도 받지 못했고 받지 못합니다
 outbox-under-way = { $id }: 거두었지만 이미 보냈던 것이라 도착했을 수도 있습니다
-outbox-in-mailbox = { $id }: 우편함에 있어 전달됩니다. 거둘 수 없습니다
-outbox-delivered = { $id }: 전달되었습니다. 거둘 수 없습니다
 
 testnet-next = 해 보기: moim testnet exec 1 chats. Ctrl+C 로 시험망을 멈춥니다.
 testnet-down = 노드 { $count }개를 멈췄습니다
