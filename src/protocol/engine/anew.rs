@@ -149,7 +149,11 @@ impl Turn<'_> {
         }
         match row.state {
             GroupState::Joining => self.answer_invite(row),
-            GroupState::Joined => self.invite_anew(&row),
+            GroupState::Joined => {
+                self.tell_own_ops_again(row.group)?;
+                self.invite_anew(&row)
+            }
+            GroupState::Left => self.part_again(row.group),
             _ => Ok(()),
         }
     }

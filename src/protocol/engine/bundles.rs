@@ -32,10 +32,15 @@ impl Turn<'_> {
             }
             Intro::Group(group) => {
                 let Some(device) = self.device_of(peer)? else { return Ok(()) };
-                if !self.is_member_device(*group, device.device)? {
+                if !self.is_or_was_member_device(*group, device.device)? {
                     return Ok(());
                 }
-                self.own()?.bundle
+                let own = self.own()?;
+                match self.is_member_device(*group, device.device)? {
+                    true => own.bundle,
+                    // Who left is to hand over its last words, and does not learn where mail may be left.
+                    false => self.bundle_with_boxes(&own, Vec::new())?,
+                }
             }
             Intro::Closed => return Ok(()),
         };

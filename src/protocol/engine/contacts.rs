@@ -196,6 +196,8 @@ impl Turn<'_> {
         let said = if was_incoming { Record::Accepted } else { Record::Profile };
         let word = said(own.name, own.name_chosen);
         for device in &contact.devices {
+            // Where both asked, this answers it.
+            self.drop_controls(*device, &|record| matches!(record, Record::Request(..)))?;
             self.prefer_contact_session(*device)?;
             self.post(*device, &word)?;
         }
@@ -392,7 +394,6 @@ impl Turn<'_> {
             return Ok(());
         }
         self.take_own_name(&mut contact, name, chosen)?;
-        self.drop_controls(heard.device.device, &|record| matches!(record, Record::Request(..)))?;
         self.connect(contact)
     }
 

@@ -168,16 +168,21 @@ impl Turn<'_> {
         let Some(joined) = memory.membership.members.get(&heard.device.account).map(|member| member.joined) else {
             return Ok(());
         };
-        let mut keys = Vec::new();
+        let own = self.own()?.device;
+        let (mut keys, mut is_own) = (Vec::new(), false);
         for id in ids.iter().take(MAX_KEYS_PER_RECORD) {
-            let Some(EventRow { key: Some(key), chat, .. }) = self.event(*id)? else { continue };
+            let Some(EventRow { key: Some(key), chat, device, .. }) = self.event(*id)? else { continue };
             let Some(RawRow(bytes)) = self.read(&RawRow::key(*id))? else { continue };
             let in_scope = GroupEvent::parse(&bytes).is_ok_and(|event| memory.graph.within(&joined, &event.heads));
             if chat == ChatId::from(group) && in_scope {
                 keys.push((*id, key));
+                is_own |= device == own;
             }
         }
-        if keys.is_empty() { Ok(()) } else { self.whisper(heard.device.device, &Record::Keys(group, keys)) }
+        if is_own {
+            self.give_chain_again(group, heard.device.device)?;
+        }
+        if keys.is_empty() { Ok(()) } else { self.say_by_any_way(&heard.device, &Record::Keys(group, keys)) }
     }
 }
 

@@ -4,21 +4,29 @@
 //! [`group_sync`](super::group_sync), which holds one here and is handed it back when what it waits for may have come.
 
 use super::{
-    rows::{GroupRow, HeldRow, Waits, all},
+    record::Record,
+    rows::{DeviceRow, GroupRow, HeldRow, Waits, all},
     turn::{Step, Turn},
 };
 use crate::protocol::{
     crypto::sign::Verified,
     group::GroupEvent,
     ids::{DeviceId, EventId, OpId},
-    time::Millis,
+    time::{Millis, minutes},
     view::{Table, ViewError},
     wire::limits::{HELD_KEPT, MAX_HELD_BYTES_PER_DEVICE, MAX_HELD_EVENTS, MAX_HELD_PER_DEVICE},
 };
-use std::{collections::BTreeMap, ops::Bound};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+    time::Duration,
+};
 
 /// Events whose keys are asked for at one time.
 const KEYS_ASKED_AT_ONCE: usize = 256;
+
+/// How long keys are waited for before their author is asked by mail: members who meet have mostly given them by then.
+const KEYS_BY_MAIL_AFTER: Duration = minutes(5);
 
 /// What is held of one group.
 #[derive(Debug, Default)]
@@ -113,6 +121,57 @@ impl Turn<'_> {
         let ids: Vec<EventId> = lacking.map(|(id, _)| *id).take(KEYS_ASKED_AT_ONCE).collect();
         index.asked = ids.last().copied();
         Ok(ids)
+    }
+
+    /// Asks a device that is or was a member's for the keys of its own events that wait for its chain: it gave that to this
+    /// one, and nobody else may have read them. Whether there are any.
+    pub(super) fn ask_author_for_keys(&mut self, group: OpId, device: DeviceId) -> Step<bool> {
+        let is_held = self.read::<GroupRow>(&GroupRow::key(group))?.is_some_and(|row| row.held > 0);
+        if !is_held || !self.is_or_was_member_device(group, device)? {
+            return Ok(false);
+        }
+        let mut lacking =
+            self.held_for(group, |waits| matches!(waits, Waits::Chain(author, _) if *author == device))?;
+        lacking.truncate(KEYS_ASKED_AT_ONCE);
+        if lacking.is_empty() {
+            return Ok(false);
+        }
+        self.whisper(device, &Record::KeysWanted(group, lacking))?;
+        Ok(true)
+    }
+
+    /// Asks authors who are away by mail, once nobody else gave their keys for a while.
+    pub(super) fn ask_by_mail_for_keys(&mut self, group: OpId) -> Step {
+        let now = self.now;
+        let long = self.held(group)?.notes.values().filter(|note| now.since(note.since) >= KEYS_BY_MAIL_AFTER);
+        let authors: BTreeSet<DeviceId> = long
+            .filter_map(|note| match note.waits {
+                Waits::Chain(author, _) => Some(author),
+                _ => None,
+            })
+            .collect();
+        for author in authors {
+            let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(author))? else { continue };
+            let waits = self.group_parcels(group, author)?;
+            let is_asked = waits.iter().any(|(.., record)| matches!(record, Record::KeysWanted(..)));
+            if is_asked || self.mem.peers.contains_key(&row.transport) || !self.is_member_device(group, author)? {
+                continue;
+            }
+            let mut lacking =
+                self.held_for(group, |waits| matches!(waits, Waits::Chain(device, _) if *device == author))?;
+            lacking.truncate(KEYS_ASKED_AT_ONCE);
+            self.say_by_any_way(&row, &Record::KeysWanted(group, lacking))?;
+        }
+        Ok(())
+    }
+
+    /// Says a record to a device that is there, or leaves it at its mailboxes if it has any.
+    pub(super) fn say_by_any_way(&mut self, device: &DeviceRow, record: &Record) -> Step {
+        match self.mem.peers.contains_key(&device.transport) {
+            true => self.whisper(device.device, record),
+            false if device.boxes().is_empty() => Ok(()),
+            false => self.post(device.device, record),
+        }
     }
 
     /// Lets go of what was held long enough.

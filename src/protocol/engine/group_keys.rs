@@ -126,6 +126,9 @@ impl Turn<'_> {
             if counts && memory.membership.owner(&from).is_some() && !self.has_secret(group, op)? {
                 self.keep_secret(group, op, secret)?;
                 kept = true;
+                if let Some(made) = memory.graph.op(&op) {
+                    self.post_what_is_not_held_by(group, made.device)?;
+                }
             }
         }
         Ok(kept)
@@ -330,6 +333,16 @@ impl Turn<'_> {
         }
         self.post_to_group(group, Posted::Event(id), Vec::new())?;
         Ok(id)
+    }
+
+    /// A member's device asks for keys of what this one said: it lost the chain that it was given, and is given it again.
+    pub(super) fn give_chain_again(&mut self, group: OpId, device: DeviceId) -> Step {
+        let Some(chain) = self.read::<OwnChainRow>(&OwnChainRow::key(group))? else { return Ok(()) };
+        if !chain.given.contains(&device) {
+            return Ok(());
+        }
+        let key = encode(&chain.chain.share(self.own()?.device));
+        self.post(device, &Record::Chain(group, key))
     }
 
     /// Between a removal and the next rotation there is no gossip: members who are connected are told directly.

@@ -9,9 +9,11 @@ use super::{
     turn::{Step, Turn},
 };
 use crate::protocol::{
-    group::{Member, Membership},
-    ids::OpId,
+    crypto::sign::Verified,
+    group::{Action, Member, Membership, SignedOp},
+    ids::{DeviceId, OpId},
 };
+use std::collections::BTreeSet;
 
 impl Turn<'_> {
     /// Membership changed: whoever joined is told what this device said and did beside that.
@@ -33,6 +35,40 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// Somebody left, and did not know of a member that this device had added: it tells that one nothing. So this one does.
+    pub(super) fn pass_on_leaves(&mut self, group: OpId, taken: &[Verified<SignedOp>]) -> Step {
+        let leaves = taken.iter().filter(|op| matches!(op.action, Action::Leave(_)));
+        for leave in leaves.map(|op| op.id()) {
+            let memory = self.group(group)?;
+            let own = self.own()?.device;
+            let is_own = |op: &OpId| memory.graph.op(op).is_some_and(|op| op.device == own);
+            let is_unknown =
+                |member: &&Member| is_own(&member.joined) && !memory.graph.within(&member.joined, &[leave]);
+            for member in memory.membership.members.values().filter(is_unknown) {
+                let mut beside = memory.graph.beyond(&[member.joined]);
+                beside.retain(|op| memory.graph.within(&op.id(), &[leave]));
+                self.post_newest(group, &member.devices, beside)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was on its way to members is lost: the newest own ops are told to each again, since one that this device never
+    /// meets has them from it alone.
+    pub(super) fn tell_own_ops_again(&mut self, group: OpId) -> Step {
+        if !self.has_graph(group)? {
+            return Ok(());
+        }
+        let memory = self.group(group)?;
+        let own = self.own()?;
+        let ops: Vec<_> = memory.graph.ops().filter(|op| op.device == own.device).collect();
+        let others = memory.membership.members.iter().filter(|(account, _)| **account != own.account);
+        for (_, member) in others {
+            self.post_newest(group, &member.devices, ops.clone())?;
+        }
+        Ok(())
+    }
+
     /// The newest own ops that whoever added a member did not know. Told of under the secret of their time, which it may not
     /// hold; and among them may be the one that names the group's mailboxes.
     fn give_ops_beside(&mut self, group: OpId, member: &Member) -> Step {
@@ -40,9 +76,13 @@ impl Turn<'_> {
         let own = self.own()?.device;
         let mut beside = memory.graph.beyond(&[member.joined]);
         beside.retain(|op| op.device == own);
-        let newest = beside.len().saturating_sub(PARTING_OPS);
-        for record in ops_records(group, beside.into_iter().skip(newest)) {
-            for device in &member.devices {
+        self.post_newest(group, &member.devices, beside)
+    }
+
+    fn post_newest(&mut self, group: OpId, devices: &BTreeSet<DeviceId>, ops: Vec<&Verified<SignedOp>>) -> Step {
+        let newest = ops.len().saturating_sub(PARTING_OPS);
+        for record in ops_records(group, ops.into_iter().skip(newest)) {
+            for device in devices {
                 self.post(*device, &record)?;
             }
         }

@@ -90,7 +90,7 @@ impl Turn<'_> {
         if self.mem.ops_aside.get(&group).is_some_and(|aside| !aside.is_empty()) {
             self.ask_missing(group, Some(from));
         }
-        Ok(())
+        self.ask_author_for_keys(group, from).map(drop)
     }
 
     /// Takes ops into the graph with whatever waited for them, and then acts on what they change, once.
@@ -122,6 +122,7 @@ impl Turn<'_> {
             self.mem.ops_aside.insert(group, waiting);
         }
         self.keep_ops(group, &taken)?;
+        self.pass_on_leaves(group, &taken)?;
         let begun = before.is_none() && self.mem.groups.contains_key(&group);
         if begun || !taken.is_empty() { self.membership_changed(group, before.as_ref()) } else { Ok(()) }
     }
@@ -289,13 +290,17 @@ impl Turn<'_> {
         self.take_ops(group, own, vec![op])
     }
 
-    pub(super) fn publish_op(&mut self, group: OpId, op: &SignedOp) -> Step {
+    pub(super) fn publish_op(&mut self, group: OpId, op: &Verified<SignedOp>) -> Step {
         self.gossip(group, &FrameContent::Op(op.to_bytes()))?;
         if !self.has_graph(group)? {
             return Ok(());
         }
         let memory = self.group(group)?;
-        let under = self.told_under(&memory).into_iter().map(|held| held.op).collect();
+        let under: Vec<OpId> = self.told_under(&memory).into_iter().map(|held| held.op).collect();
+        if under.is_empty() {
+            // Every secret is lost here: the op goes to each member by itself.
+            return self.tell_members(group, &ops_records(group, [op].into_iter()));
+        }
         self.post_to_group(group, Posted::Op(op.id()), under)
     }
 

@@ -95,7 +95,8 @@ impl Turn<'_> {
         }
         let mut owed = false;
         for (place, parcel, record) in self.group_parcels(group, device)? {
-            let is_last = !matches!(record, Record::GossipSecret(..)) && self.now.since(parcel.since) < PARTING_KEPT;
+            let is_of_now = matches!(record, Record::GossipSecret(..) | Record::KeysWanted(..));
+            let is_last = !is_of_now && self.now.since(parcel.since) < PARTING_KEPT;
             owed |= is_last;
             if !is_last {
                 self.drop_parcel(device, place, &parcel)?;
@@ -175,6 +176,19 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// Those who left and of whom something is held without its key are asked for that, or looked for.
+    pub(super) fn ask_leavers_for_keys(&mut self, group: OpId) -> Step {
+        for device in self.leavers(group) {
+            if self.ask_author_for_keys(group, device)?
+                && let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))?
+                && !self.is_blocked(row.account)?
+            {
+                self.reach(row.transport, row.addresses);
+            }
+        }
+        Ok(())
+    }
+
     /// Those who left long ago owe nothing any more.
     pub(super) fn let_leavers_go(&mut self, group: OpId) -> Step {
         let recent = self.leavers(group);
@@ -196,16 +210,20 @@ impl Turn<'_> {
         devices.filter(|device| memory.membership.former.contains(device)).collect()
     }
 
-    /// What waits in a device's outbox and speaks of this group's ops, secrets and chains.
-    fn group_parcels(&self, group: OpId, device: DeviceId) -> Step<Vec<(u64, OutboxRow, Record)>> {
+    /// What waits in a device's outbox and speaks of this group's ops, secrets, chains and keys.
+    pub(super) fn group_parcels(&self, group: OpId, device: DeviceId) -> Step<Vec<(u64, OutboxRow, Record)>> {
         let mut parcels = Vec::new();
         for (place, bytes) in self.scan(OutboxRow::TABLE, device.as_ref(), None, Direction::Forward, usize::MAX)? {
             let Ok(place) = place.try_into().map(u64::from_be_bytes) else { continue };
             let row: OutboxRow = parse(&bytes)?;
             let Parcel::Control(_, record) = &row.what else { continue };
             let Some(record) = Record::parse(record) else { continue };
-            if let Record::Ops(of, _) | Record::GossipSecret(of, ..) | Record::Chain(of, _) | Record::Events(of, _) =
-                &record
+            if let Record::Ops(of, _)
+            | Record::GossipSecret(of, ..)
+            | Record::Chain(of, _)
+            | Record::Events(of, _)
+            | Record::KeysWanted(of, _)
+            | Record::Keys(of, _) = &record
                 && *of == group
             {
                 parcels.push((place, row, record));

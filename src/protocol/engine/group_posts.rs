@@ -11,7 +11,7 @@ use super::{
     feed::{FeedEntry, Progress},
     group_ops::member_devices,
     mailbox_send::{Leaving, LeftWhat},
-    rows::{EventRow, PostRow, Posted, RawRow, Row, VoucherRow, parse},
+    rows::{EventRow, PostRow, Posted, RawRow, Row, VoucherRow, all, parse},
     turn::{Step, Turn},
 };
 use crate::protocol::{
@@ -21,7 +21,7 @@ use crate::protocol::{
     ids::{ChatId, DeviceId, EventId, OpId, TransportKey},
     time::{Millis, minutes},
     view::{Direction, View},
-    wire::limits::{MAX_DEPOSITS_UNDER_WAY, MAX_POSTS},
+    wire::limits::{MAIL_KEPT, MAX_DEPOSITS_UNDER_WAY, MAX_POSTS},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -87,6 +87,34 @@ impl Turn<'_> {
             let written = self.written_by(chat, author)?;
             for (_, id) in written.iter().skip(written.len().saturating_sub(MAX_POSTS)) {
                 self.post_to_group(group, Posted::Event(*id), Vec::new())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A device made the gossip secret of now, perhaps since it holds none of those before: what it has not confirmed lies in
+    /// logs that it may not know, and is left again under this one.
+    pub(super) fn post_what_is_not_held_by(&mut self, group: OpId, device: DeviceId) -> Step {
+        if device == self.own()?.device || self.group(group)?.membership.meta.mailboxes.is_empty() {
+            return Ok(());
+        }
+        let chat = ChatId::from(group);
+        let waiting: Vec<Posted> = all::<PostRow>(self, group)?.into_iter().map(|row| row.what).collect();
+        for author in self.own()?.authors() {
+            let newest = self.written_by(chat, author)?.into_iter().rev().take(MAX_POSTS);
+            let mut lacking = Vec::new();
+            for (no, id) in newest {
+                if self.was_delivered(chat, device, (author, no))? {
+                    continue;
+                }
+                // What is older is in no log any more.
+                if self.event(id)?.is_none_or(|event| self.now.since(event.arrived) >= MAIL_KEPT) {
+                    break;
+                }
+                lacking.push(Posted::Event(id));
+            }
+            for event in lacking.into_iter().rev().filter(|event| !waiting.contains(event)) {
+                self.post_to_group(group, event, Vec::new())?;
             }
         }
         Ok(())

@@ -313,6 +313,8 @@ impl Turn<'_> {
         }
         self.follow_former(group)?;
         self.list_restored(group)?;
+        self.ask_leavers_for_keys(group)?;
+        self.ask_by_mail_for_keys(group)?;
         self.ask_members(group, None)
     }
 
@@ -398,8 +400,10 @@ impl Turn<'_> {
             })?;
         }
         for row in self.sound::<GroupRow>(b"")? {
-            if row.state == GroupState::Joining && row.inviter == Some(device.account) {
-                self.ask_all(row.group, device.device)?;
+            match row.state {
+                GroupState::Joining if row.inviter == Some(device.account) => self.ask_all(row.group, device.device)?,
+                GroupState::Joined => self.ask_author_for_keys(row.group, device.device).map(drop)?,
+                _ => {}
             }
         }
         Ok(())
@@ -408,14 +412,17 @@ impl Turn<'_> {
     /// Events that a member says without being asked: its last words, or what there is no gossip for.
     pub(super) fn events_came(&mut self, heard: &Heard, group: OpId, events: &[ByteVec]) -> Step {
         if !self.is_or_was_member_device(group, heard.device.device)? {
+            // One that came and left at once, before its coming is known here: it is to say them again.
+            self.in_memory |= self.hears_of_members(group)?;
             return Ok(());
         }
-        events.iter().try_for_each(|bytes| self.group_event_came(group, bytes).map(|_| ()))
+        events.iter().try_for_each(|bytes| self.group_event_came(group, bytes).map(|_| ()))?;
+        self.ask_author_for_keys(group, heard.device.device).map(drop)
     }
 
     /// Keys of single events, from any member: each event itself proves its key.
     pub(super) fn keys_came(&mut self, heard: &Heard, group: OpId, keys: Vec<(EventId, Secret)>) -> Step {
-        if !self.is_member_device(group, heard.device.device)? {
+        if !self.is_or_was_member_device(group, heard.device.device)? {
             return Ok(());
         }
         for (id, key) in keys.into_iter().take(MAX_KEYS_PER_RECORD) {

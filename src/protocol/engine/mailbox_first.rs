@@ -111,7 +111,7 @@ impl Turn<'_> {
         }
         let Some(device) = self.learn_pinned(&signed, &bundle)? else { return Ok(()) };
         let (tag, _) = intro_tag(&inv.intro());
-        let device = self.leave_start_under_other_prekey(device, &[tag], &bundle.prekey.id)?;
+        let device = self.leave_start_with_other_prekey(device, &bundle.prekey.id, |row| row.intro_tag == tag)?;
         self.rewind_mail(device.device);
         self.pump(device.device)
     }

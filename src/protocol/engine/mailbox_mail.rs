@@ -25,6 +25,9 @@ use std::time::Duration;
 
 /// An answer that did not come to its end in this time is asked for again.
 const FETCH_WAIT: Duration = Duration::from_secs(30);
+/// What is in memory alone may become durable in this time; after that it is to be sealed anew. Each mail in the box is a
+/// reason to look again, so that less would have both sides seal and fetch all the time.
+const SEALED_ANEW_AFTER: Duration = minutes(5);
 /// A mailbox that is busy is asked again after this time.
 const BUSY_WAIT: Duration = Duration::from_secs(2);
 /// What a mailbox gave is counted over this time.
@@ -138,39 +141,38 @@ impl Turn<'_> {
         }
         let hearing = self.hear(None, blob)?;
         self.count_mail(peer, if matches!(hearing, Hearing::Nothing) { Use::None } else { Use::Some });
-        if matches!(hearing, Hearing::Early | Hearing::Shut) {
-            // It stays there until its sender is known as a member, or no longer blocked.
-            return Ok(());
-        }
-        self.mem.mail.took.entry((peer, id)).or_default().push(place);
-        self.note_seen(blob);
-        match hearing {
-            Hearing::Heard(heard) => {
-                if super::peers::wants_receipt(&heard.record) {
-                    self.owe_position(heard.device.device, heard.at);
-                }
-                self.record(heard)
-            }
-            // It came before, and its receipt may be lost.
+        let is_settled = match hearing {
+            Hearing::Heard(heard) => self.settle(heard)?,
+            // It came before.
             Hearing::Again(device, at) => {
-                self.owe_position(device, at);
-                match self.read(&super::rows::DeviceRow::key(device))? {
-                    Some(row) => self.owe_all(&row),
-                    None => Ok(()),
+                let is_old = self.unsettled_for(device, at)?.is_none_or(|time| time >= SEALED_ANEW_AFTER);
+                if is_old {
+                    self.settle_again(device, at)?;
                 }
+                is_old
             }
             Hearing::Lost(device, at) => {
                 self.owe_lost(device, at);
-                Ok(())
+                true
             }
-            Hearing::Outdated(account) => self.answer_outdated(account),
-            Hearing::Nothing => self.note_unknown(sender, blob),
-            Hearing::Told | Hearing::Early | Hearing::Shut => Ok(()),
+            Hearing::Outdated(account) => self.answer_outdated(account).map(|()| true)?,
+            Hearing::Spent => self.answer_spent(sender).map(|()| true)?,
+            Hearing::Nothing => self.note_unknown(sender, blob).map(|()| true)?,
+            Hearing::Told => true,
+            Hearing::Early | Hearing::Shut => false,
+        };
+        // Else it stays there: until its sender is known as a member, or no longer blocked, or until what it said is durable
+        // here, or is to be sealed anew.
+        if is_settled {
+            self.mem.mail.took.entry((peer, id)).or_default().push(place);
+            self.note_seen(blob);
         }
+        Ok(())
     }
 
     /// What no session is known for is told to who is said to have left it, inside a session with it: it may be of an epoch
-    /// that is over here, whose receipt was lost. Whose tag it is not passes it over.
+    /// that is over here, whose receipt was lost. Whose tag it is not passes it over. That session may be as unknown there: so
+    /// a bundle is left too, outside sessions.
     fn note_unknown(&mut self, sender: TransportKey, blob: &[u8]) -> Step {
         let Ok(tag) = peek(blob) else { return Ok(()) };
         if self.read::<TagRow>(&TagRow::key(tag))?.is_some() {
@@ -179,7 +181,8 @@ impl Turn<'_> {
         match self.device_of(sender)? {
             Some(device) if device.sending.is_some() => {
                 self.owe_unknown(device.device, tag);
-                self.leave_all_again(&device)
+                self.leave_all_again(&device)?;
+                self.answer_spent(sender)
             }
             _ => Ok(()),
         }

@@ -21,7 +21,7 @@ use crate::protocol::{
         SignedBundle,
         bundle::{MailboxBox, seal_bundle},
     },
-    ids::{AccountId, DeviceId},
+    ids::{AccountId, DeviceId, TransportKey},
     time::{Millis, days, minutes},
     view::{Table, ViewError},
 };
@@ -47,6 +47,31 @@ impl Turn<'_> {
             self.answer_by_offer(device)?;
         }
         Ok(())
+    }
+
+    /// A start that nobody answered may be under an intro that the other does not have, and this is one that it has: the next
+    /// is made under this. The answer can still be read, should it come.
+    fn set_aside_start_under_other_intro(&mut self, mut device: DeviceRow, known: Tag) -> Step<DeviceRow> {
+        let Some(sid) = device.sending else { return Ok(device) };
+        let Some(row) = self.read::<SessionRow>(&SessionRow::key(sid))? else { return Ok(device) };
+        let session = load(&row)?;
+        let is_start = row.prekey.is_some() && row.origin == Origin::Contact && !session.answered();
+        if !is_start || row.intro_tag == known {
+            return Ok(device);
+        }
+        device.sending = None;
+        self.put(DeviceRow::key(device.device), &device);
+        self.mem.lanes.remove(&device.device);
+        self.unseal(device.device, sid)?;
+        Ok(device)
+    }
+
+    /// A start by a link cannot be read. If it is of one with whom there is more by now, that is what is to be used.
+    pub(super) fn answer_spent(&mut self, sender: TransportKey) -> Step {
+        let Some(device) = self.device_of(sender)? else { return Ok(()) };
+        let contact = self.contact(device.account)?;
+        let is_heard = contact.is_some_and(|contact| contact.wants_to_hear());
+        if is_heard { self.answer_by_offer(device.device) } else { Ok(()) }
     }
 
     fn answer_by_offer(&mut self, device: DeviceId) -> Step {
@@ -146,17 +171,18 @@ impl Turn<'_> {
         }
         let asks_by_link = contact.ticket.is_some();
         let is_new = contact.state == ContactState::Connected && !contact.devices.contains(&id);
-        let tags = contact.intro_tags();
         if !self.admit_device(contact, id)? {
             return Ok(Hearing::Nothing);
         }
         let Some(device) = self.learn_bundle(&bundle, &signed)? else { return Ok(Hearing::Nothing) };
-        if is_new || known < bundle.seq {
-            self.prefer_intro(account, &secret)?;
-        }
+        self.request_confirmed(account)?;
+        self.prefer_intro(account, &secret)?;
         // What is known may be a link's, whose prekey is gone.
         let device = if asks_by_link { device } else { self.keep_bundle(device, &signed) };
-        let device = self.leave_start_under_other_prekey(device, &tags, &bundle.prekey.id)?;
+        // Under a link too: who shares this secret has heard what was asked by that, and takes no more by it.
+        let of_contacts = |row: &SessionRow| row.origin == Origin::Contact;
+        let device = self.leave_start_with_other_prekey(device, &bundle.prekey.id, of_contacts)?;
+        let device = self.set_aside_start_under_other_intro(device, intro_tag(&secret).0)?;
         if is_new {
             self.meet_new_device(&device)?;
             // It may know no prekey of this one.

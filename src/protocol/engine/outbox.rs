@@ -330,9 +330,14 @@ impl Turn<'_> {
             // The other may not be ready for a start yet, or never will be: no hurry.
             let lane = self.mem.lanes.entry(id).or_default();
             lane.tries = lane.tries.saturating_add(1);
+            lane.dropped = true;
             let wait = lane.wait();
             self.pause(id, wait);
             return Ok(());
+        }
+        if let (Lost::Live, Some(row)) = (lost_now, self.read::<DeviceRow>(&DeviceRow::key(id))?) {
+            // Receipts are said once, and may have been under that tag.
+            self.owe_all(&row)?;
         }
         self.mem.lanes.entry(id).or_default().rewind();
         self.pump(id)
@@ -506,7 +511,7 @@ impl Turn<'_> {
     }
 
     /// A request that reached the other's device is more than pending.
-    fn request_confirmed(&mut self, account: AccountId) -> Step {
+    pub(super) fn request_confirmed(&mut self, account: AccountId) -> Step {
         let Some(mut contact) = self.contact(account)? else { return Ok(()) };
         if contact.state == ContactState::Pending {
             contact.state = ContactState::Requested;

@@ -8,7 +8,7 @@ use super::{
     rows::{
         self, ContactProblem, ContactRow, ContactState, DeviceRow, Intro, OwnRow, PeerRow, PrekeyRow, SeenRow, TagRow,
     },
-    sessions::{Hearing, device_keys},
+    sessions::{Heard, Hearing, device_keys},
     turn::{Step, Turn},
 };
 use crate::protocol::{
@@ -266,34 +266,37 @@ impl Turn<'_> {
     fn envelope(&mut self, peer: TransportKey, wire: &[u8]) -> Step {
         match self.hear(Some(peer), wire)? {
             Hearing::Heard(heard) => {
-                let (device, at, wants) = (heard.device.device, heard.at, wants_receipt(&heard.record));
+                let device = heard.device.device;
                 let is_met = self.bind_peer(peer, device)?;
-                let outer = std::mem::replace(&mut self.in_memory, false);
-                self.record(heard)?;
-                let in_memory = std::mem::replace(&mut self.in_memory, outer);
-                if is_met {
-                    self.greet_anew(device)?;
-                }
-                match (wants, in_memory) {
-                    (true, true) => self.note_unsettled(device, at),
-                    (true, false) => {
-                        self.owe_position(device, at);
-                        Ok(())
-                    }
-                    (false, _) => Ok(()),
-                }
+                self.settle(heard)?;
+                if is_met { self.greet_anew(device) } else { Ok(()) }
             }
-            Hearing::Again(device, at) => {
-                self.settle_again(device, at)?;
-                let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
-                self.owe_all(&row)
-            }
+            Hearing::Again(device, at) => self.settle_again(device, at),
             Hearing::Lost(device, at) => {
                 self.owe_lost(device, at);
                 Ok(())
             }
-            Hearing::Told | Hearing::Outdated(_) | Hearing::Early | Hearing::Shut | Hearing::Nothing => Ok(()),
+            Hearing::Told
+            | Hearing::Outdated(_)
+            | Hearing::Spent
+            | Hearing::Early
+            | Hearing::Shut
+            | Hearing::Nothing => Ok(()),
         }
+    }
+
+    /// Acts on what was heard, and confirms it unless what came of it is in memory alone. Whether that is durable.
+    pub(super) fn settle(&mut self, heard: Heard) -> Step<bool> {
+        let (device, at, wants) = (heard.device.device, heard.at, wants_receipt(&heard.record));
+        let outer = std::mem::replace(&mut self.in_memory, false);
+        self.record(heard)?;
+        let in_memory = std::mem::replace(&mut self.in_memory, outer);
+        match (wants, in_memory) {
+            (true, true) => self.note_unsettled(device, at)?,
+            (true, false) => self.owe_position(device, at),
+            (false, _) => {}
+        }
+        Ok(!(wants && in_memory))
     }
 
     /// The members of a group are others now: starts that came too early are heard again.
@@ -341,7 +344,10 @@ impl Turn<'_> {
 
     /// The answer to a bundle that was asked for, or to a start under a prekey that is gone.
     fn bundle_came(&mut self, peer: TransportKey, tag: Tag, sealed: &[u8]) -> Step {
-        let Some((account, intro)) = self.intro_by_tag(peer, tag)? else { return Ok(()) };
+        let Some((account, intro)) = self.intro_by_tag(peer, tag)? else {
+            // Of a link that is of no use here any more: a start under it is lost, and made under what both still share.
+            return self.unknown(peer, tag);
+        };
         let Some((signed, bundle)) = opened(&intro, sealed, account) else { return Ok(()) };
         if bundle.cert.transport != peer {
             return Ok(());
@@ -349,29 +355,31 @@ impl Turn<'_> {
         let Some(device) = self.learn_bundle(&bundle, &signed)? else { return Ok(()) };
         let device = self.keep_bundle(device, &signed);
         self.mem.peers.insert(peer, Some(device.device));
-        let device = self.leave_start_under_other_prekey(device, &[tag], &bundle.prekey.id)?;
+        let device = self.leave_start_with_other_prekey(device, &bundle.prekey.id, |row| row.intro_tag == tag)?;
         self.request_of(account, &device)?;
         self.pump(device.device)
     }
 
-    /// A start under one of these intros that nobody answered and that was made with another prekey than the one now named is
-    /// made anew.
-    pub(super) fn leave_start_under_other_prekey(
+    /// A start that nobody answered and that was made with another prekey than the one now named is made anew, if it is such
+    /// as is meant.
+    pub(super) fn leave_start_with_other_prekey(
         &mut self,
         mut device: DeviceRow,
-        tags: &[Tag],
         prekey: &[u8; 8],
+        is_meant: impl Fn(&rows::SessionRow) -> bool,
     ) -> Step<DeviceRow> {
         // Not only the one that is sent on: an entry of the outbox may wait under an older one.
         for sid in device.sessions.clone() {
             let Some(row) = self.read::<rows::SessionRow>(&rows::SessionRow::key(sid))? else { continue };
-            let same =
-                !tags.contains(&row.intro_tag) || row.prekey.as_ref().is_none_or(|held| held.as_slice() == prekey);
-            if same || super::sessions::load(&row)?.answered() {
+            let same = row.prekey.as_ref().is_none_or(|held| held.as_slice() == prekey);
+            if same || !is_meant(&row) || super::sessions::load(&row)?.answered() {
                 continue;
             }
             device = self.leave_session(device, sid)?;
             self.mem.lanes.remove(&device.device);
+            // Receipts are said once, and may have been said in it.
+            self.owe_all(&device)?;
+            self.owe_told_by_mail(device.device);
         }
         Ok(device)
     }

@@ -59,16 +59,27 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// It came again at the same position, where it cannot be read twice: what was in memory alone is to be sealed anew.
+    /// How long what was heard at this position has been in memory alone; `None` where it is not.
+    pub(super) fn unsettled_for(&self, device: DeviceId, at: Position) -> Step<Option<Duration>> {
+        let row = self.read::<UnsettledRow>(&UnsettledRow::key(device, at))?;
+        Ok(row.map(|row| self.now.since(row.0)))
+    }
+
+    /// It came again at the same position, where it cannot be read twice: what was in memory alone is to be sealed anew. Of
+    /// all else the receipt may be lost.
     pub(super) fn settle_again(&mut self, device: DeviceId, at: Position) -> Step {
         let key = UnsettledRow::key(device, at);
-        if self.read::<UnsettledRow>(&key)?.is_none() {
-            self.owe_position(device, at);
-            return Ok(());
+        match self.read::<UnsettledRow>(&key)? {
+            Some(_) => {
+                self.delete(key);
+                self.owe_lost(device, at);
+            }
+            None => self.owe_position(device, at),
         }
-        self.delete(key);
-        self.owe_lost(device, at);
-        Ok(())
+        match self.read::<DeviceRow>(&DeviceRow::key(device))? {
+            Some(row) => self.owe_all(&row),
+            None => Ok(()),
+        }
     }
 
     /// A record of this device cannot be opened any more.

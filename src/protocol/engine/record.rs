@@ -193,7 +193,15 @@ impl Record {
 
     /// Whether it is kept for a device as that of a member, whatever else it is.
     pub fn is_owed_to_members(&self) -> bool {
-        matches!(self, Self::Ops(..) | Self::GossipSecret(..) | Self::Chain(..) | Self::Events(..))
+        matches!(
+            self,
+            Self::Ops(..)
+                | Self::GossipSecret(..)
+                | Self::Chain(..)
+                | Self::Events(..)
+                | Self::KeysWanted(..)
+                | Self::Keys(..)
+        )
     }
 
     /// Whether its sender may keep it in an outbox until it is confirmed. The others are said once, and a receipt of a
@@ -204,8 +212,6 @@ impl Record {
             Self::Receipt(_)
                 | Self::Bundle(_)
                 | Self::Have(_)
-                | Self::KeysWanted(..)
-                | Self::Keys(..)
                 | Self::NamesWanted(..)
                 | Self::Names(..)
                 | Self::Compare(..)

@@ -20,10 +20,8 @@ impl Turn<'_> {
     /// Takes its own place in a group again, as it stood when the backup was made.
     pub(super) fn come_back_to(&mut self, group: OpId) -> Step {
         let Some(row) = self.read::<GroupRow>(&GroupRow::key(group))? else { return Ok(()) };
-        match row.state {
-            GroupState::Joined => self.list_itself(group)?,
-            GroupState::Left => self.part_again(group)?,
-            _ => {}
+        if row.state == GroupState::Joined {
+            self.list_itself(group)?;
         }
         self.join_anew(row)
     }
@@ -76,7 +74,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn tell_members(&mut self, group: OpId, records: &[Record]) -> Step {
+    pub(super) fn tell_members(&mut self, group: OpId, records: &[Record]) -> Step {
         let own = self.own()?.device;
         let memory = self.group(group)?;
         for device in member_devices(&memory.membership).filter(|device| *device != own).collect::<Vec<_>>() {
@@ -87,8 +85,9 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Who had not heard of the leaving is told again.
-    fn part_again(&mut self, group: OpId) -> Step {
+    /// Who had not heard of the leaving is told again, and given what it may not have of the last words. Their keys went with
+    /// the outbox: it asks for them.
+    pub(super) fn part_again(&mut self, group: OpId) -> Step {
         if !self.has_graph(group)? {
             return Ok(());
         }
@@ -100,10 +99,11 @@ impl Turn<'_> {
         let devices: Vec<DeviceId> = member_devices(&memory.membership).collect();
         for device in devices {
             let row = self.read::<DeviceRow>(&DeviceRow::key(device))?;
-            if row.is_some_and(|row| row.groups.contains(&group)) {
-                for record in &records {
-                    self.post(device, record)?;
-                }
+            if !row.is_some_and(|row| row.groups.contains(&group)) {
+                continue;
+            }
+            for record in self.unconfirmed_events(group, device)?.iter().chain(&records) {
+                self.post(device, record)?;
             }
         }
         Ok(())

@@ -54,6 +54,8 @@ pub(super) enum Hearing {
     Told,
     /// A contact left it to start a session, with a prekey that is gone here.
     Outdated(AccountId),
+    /// It was left to start a session by a link that is used, or with a prekey of it that is gone here.
+    Spent,
     /// Nothing came of it, and nothing changed.
     Nothing,
 }
@@ -78,9 +80,8 @@ impl Turn<'_> {
         }
         match row.intro {
             Some(Intro::Closed) => {
-                if let Some(peer) = peer
-                    && !self.ticket_is_used(peer, tag)?
-                {
+                let Some(peer) = peer else { return Ok(Hearing::Spent) };
+                if !self.ticket_is_used(peer, tag)? {
                     // It is of the one that was accepted, in a session that is not here: it has, or will have, another.
                     self.send(peer, &Frame::Unknown(tag));
                 }
@@ -157,6 +158,7 @@ impl Turn<'_> {
             return match (peer, intro) {
                 (Some(peer), _) => self.offer_bundle(peer, outer.tag(), intro, &secret).map(|()| Hearing::Nothing),
                 (None, Intro::Again(account)) => Ok(Hearing::Outdated(*account)),
+                (None, Intro::Ticket(_)) => Ok(Hearing::Spent),
                 (None, _) => Ok(Hearing::Nothing),
             };
         };
@@ -220,7 +222,7 @@ impl Turn<'_> {
     }
 
     /// Whether members of a group may still become known here: not of one that was left.
-    fn hears_of_members(&self, group: OpId) -> Step<bool> {
+    pub(super) fn hears_of_members(&self, group: OpId) -> Step<bool> {
         let row = self.read::<GroupRow>(&GroupRow::key(group))?;
         Ok(row.is_some_and(|row| matches!(row.state, GroupState::Joining | GroupState::Joined)))
     }
@@ -399,6 +401,8 @@ impl Turn<'_> {
             let victim = device.sessions.iter().position(|sid| Some(*sid) != device.sending).unwrap_or(0);
             let old = device.sessions.remove(victim);
             self.drop_session(old)?;
+            // What waits in it may be of a start that the other cannot read.
+            self.unseal(device.device, old)?;
         }
         self.put(DeviceRow::key(device.device), &device);
         Ok(device)

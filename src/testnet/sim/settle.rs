@@ -264,7 +264,9 @@ impl World {
                 }
             }
             if states[*who].as_ref().is_some_and(|row| row.held != 0) && self.holds_words_of_others(*who, group) {
-                return Err(format!("{} holds group events that it cannot place", self.devices[*who].name));
+                let held: Vec<HeldRow> = rows::all(&self.devices[*who].store, group).unwrap_or_default();
+                let waits: Vec<_> = held.into_iter().map(|row| (row.id, row.waits)).collect();
+                return Err(format!("{} holds group events that it cannot place: {waits:?}", self.devices[*who].name));
             }
         }
         Ok(())

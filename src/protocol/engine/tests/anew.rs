@@ -87,3 +87,38 @@ fn a_member_goes_on_in_its_group() {
         assert_eq!(world.texts(at, group), world.texts(0, group));
     }
 }
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// Three members; the last says something and leaves, while it is connected to nobody.
+fn one_left_alone() -> (World, crate::protocol::ids::OpId) {
+    let mut world = World::new(3);
+    let group = world.group();
+    world.say(2, group, "first");
+    world.pass(SOON);
+    world.part(2, 0);
+    world.part(2, 1);
+    world.say(2, group, "last");
+    world.command(2, Command::LeaveGroup(group)).unwrap();
+    (world, group)
+}
+
+#[test]
+fn the_last_words_of_one_who_left_are_read_by_who_lost_their_keys() {
+    let (mut world, group) = one_left_alone();
+    lose_secrets_alone(&mut world, 1);
+    world.connect(1, 2);
+    world.pass(Duration::from_secs(300));
+    assert_eq!(world.texts(1, group), ["first", "last"]);
+    assert_eq!(world.outbox(2, 1), 0);
+}
+
+#[test]
+fn who_left_and_lost_its_secrets_tells_its_leaving_and_last_words_again() {
+    let (mut world, group) = one_left_alone();
+    lose_secrets_alone(&mut world, 2);
+    world.connect(1, 2);
+    world.pass(Duration::from_secs(300));
+    assert_eq!(world.texts(1, group), ["first", "last"]);
+    assert!(!world.member(1, group, 2).current);
+}

@@ -44,6 +44,7 @@ fn a_device_that_is_out_is_not_heard_and_confirms_nothing() {
     world.part(0, new);
     world.tell(0, 1, "not for the old device");
     world.connect(0, 1);
+    world.ignore_its_replacement(1);
     world.tell(1, 0, "from the old device");
     world.pass(LATER);
     assert_eq!(world.contact(0, 1).devices, [world.device(new)]);

@@ -175,3 +175,19 @@ fn a_key_that_came_before_its_owner_was_known_survives_a_crash() {
     assert_eq!(world.texts(2, group), ["last words"]);
     assert_eq!(world.outbox(3, 2), 0);
 }
+
+#[test]
+fn one_who_comes_says_something_and_leaves_is_heard_by_who_did_not_know_it() {
+    let mut world = World::new(3);
+    let group = world.group_with(&[1]);
+    world.part(0, 1);
+    world.part(1, 2);
+    world.invite(group, 2);
+    world.pass(Duration::from_secs(60));
+    world.say(2, group, "hello and good-bye");
+    world.command(2, Command::LeaveGroup(group)).unwrap();
+    world.connect(1, 2);
+    world.pass(Duration::from_secs(300));
+    assert_eq!(world.texts(1, group), ["hello and good-bye"]);
+    assert_eq!(world.outbox(2, 1), 0);
+}

@@ -1,6 +1,6 @@
 //! Mail between people who are never connected at the same time.
 
-use super::{World, rows};
+use super::{World, anew::lose_secrets_alone, rows};
 use crate::protocol::{
     engine::{
         Command, Input,
@@ -169,6 +169,34 @@ fn a_link_works_while_its_maker_is_away_where_it_has_a_mailbox() {
     world.connect(SENDER, MAILBOX);
     assert_eq!(world.texts_of(READER, chat), ["hello", "welcome"]);
     assert_eq!(world.texts_of(SENDER, chat), ["hello", "welcome"]);
+    assert!(waiting(&world, id).is_empty());
+}
+
+#[test]
+fn one_that_was_accepted_by_mail_and_lost_what_it_asked_with_is_a_contact_all_the_same() {
+    let mut world = World::strangers(3);
+    for at in [SENDER, READER] {
+        world.connect(at, MAILBOX);
+        world.meet(at, MAILBOX);
+    }
+    world.command(MAILBOX, Command::ServeMailbox(Serving::On)).unwrap();
+    for at in [SENDER, READER] {
+        let mailbox = world.account(MAILBOX);
+        world.command(at, Command::AddMailbox(MailboxAt::Contact(mailbox))).unwrap();
+    }
+    let link = world.link(SENDER);
+    world.part(SENDER, MAILBOX);
+    world.command(READER, Command::AddContact { link, alias: None }).unwrap();
+    world.pass(seconds(30));
+    lose_secrets_alone(&mut world, READER);
+    world.connect(SENDER, MAILBOX);
+    world.pass(seconds(30));
+    assert_eq!(world.contact_state(SENDER, READER), Some(ContactState::Connected), "the link is used");
+    world.connect(READER, MAILBOX);
+    world.pass(seconds(7_200));
+    assert_eq!(world.contact_state(READER, SENDER), Some(ContactState::Connected));
+    let id = write(&mut world, "welcome");
+    world.pass(seconds(300));
     assert!(waiting(&world, id).is_empty());
 }
 

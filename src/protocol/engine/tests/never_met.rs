@@ -1,6 +1,6 @@
 //! Members of a group who are never connected with each other: a mailbox is all that they share.
 
-use super::{Engine, Settings, World, rows};
+use super::{Engine, Settings, World, anew::lose_secrets_alone, rows};
 use crate::protocol::{
     engine::{
         Command, Input,
@@ -202,4 +202,84 @@ fn a_receipt_that_was_lost_with_its_connection_and_process_is_told_by_mail() {
     world.connect(FIRST, MAILBOX);
     world.pass(seconds(120));
     assert!(is_delivered(&world, FOUNDER, group, FIRST));
+}
+
+#[test]
+fn who_left_beside_an_invitation_has_left_for_the_newcomer_too() {
+    let mut world = world();
+    let group = world.group_with(&[FIRST]);
+    part_all(&mut world);
+    world.part(FIRST, MAILBOX);
+    world.invite(group, SECOND);
+    world.pass(seconds(300));
+    assert!(world.member(SECOND, group, FIRST).current);
+    // It never knew of the newcomer, so it tells it nothing.
+    world.command(FIRST, Command::LeaveGroup(group)).unwrap();
+    world.connect(FOUNDER, FIRST);
+    world.pass(seconds(300));
+    for at in [FOUNDER, SECOND] {
+        assert!(!world.member(at, group, FIRST).current, "at {at}");
+    }
+    assert_eq!(world.outbox(FOUNDER, SECOND), 0);
+}
+
+#[test]
+fn what_is_in_memory_alone_is_not_confirmed_by_mail_either() {
+    let mut world = world();
+    let group = world.group_with(&[FIRST]);
+    part_all(&mut world);
+    world.part(FIRST, MAILBOX);
+    world.part(FOUNDER, MAILBOX);
+    world.connect(FOUNDER, SECOND);
+    world.invite(group, SECOND);
+    world.pass(seconds(60));
+    world.part(FOUNDER, SECOND);
+    // Its chain comes to one that does not know it as a member yet, and is forgotten there with the process.
+    world.say(SECOND, group, "from one unheard of");
+    world.pass(seconds(60));
+    world.connect(FIRST, MAILBOX);
+    world.pass(seconds(30));
+    world.part(FIRST, MAILBOX);
+    world.pass(seconds(30));
+    assert!(world.outbox(SECOND, FIRST) > 0, "what is not durable there is kept here");
+    world.restart_alone(FIRST);
+    world.connect(FIRST, FOUNDER);
+    world.pass(seconds(30));
+    world.part(FIRST, FOUNDER);
+    world.connect(FIRST, MAILBOX);
+    world.pass(seconds(1_200));
+    assert_eq!(world.texts(FIRST, group), ["from one unheard of"]);
+    assert_eq!(world.outbox(SECOND, FIRST), 0);
+}
+
+#[test]
+fn one_who_lost_the_key_of_a_member_it_never_meets_asks_for_it_by_mail() {
+    let mut world = world();
+    let group = world.group_with(&[FIRST]);
+    part_all(&mut world);
+    world.say(FIRST, group, "one");
+    world.pass(seconds(300));
+    assert_eq!(world.texts(FOUNDER, group), ["one"]);
+    lose_secrets_alone(&mut world, FOUNDER);
+    world.say(FIRST, group, "two");
+    world.pass(seconds(60));
+    world.connect(FOUNDER, MAILBOX);
+    world.pass(seconds(3_600));
+    assert_eq!(world.texts(FOUNDER, group), ["one", "two"]);
+    assert!(is_delivered(&world, FIRST, group, FOUNDER));
+}
+
+#[test]
+fn what_was_on_its_way_when_secrets_were_lost_is_told_again() {
+    let mut world = world();
+    let group = world.group_with(&[FIRST]);
+    part_all(&mut world);
+    world.part(FOUNDER, MAILBOX);
+    world.connect(FOUNDER, SECOND);
+    world.invite(group, SECOND);
+    world.pass(seconds(60));
+    lose_secrets_alone(&mut world, FOUNDER);
+    world.connect(FOUNDER, MAILBOX);
+    world.pass(seconds(900));
+    assert!(world.member(FIRST, group, SECOND).current);
 }

@@ -10,6 +10,12 @@ use crate::protocol::{
 };
 
 impl World {
+    /// A device that does not want to know it: how a thief's would go on.
+    pub(super) fn ignore_its_replacement(&mut self, at: usize) {
+        let own = rows::OwnRow { replaced: None, ..self.own(at) };
+        self.nodes[at].shelf.take(Write::Put(rows::OwnRow::key(), encode(&own)));
+    }
+
     fn own(&self, at: usize) -> rows::OwnRow {
         self.row(at, &rows::OwnRow::key()).unwrap()
     }
