@@ -60,6 +60,7 @@ mod talks;
 mod tests;
 mod tickets;
 mod turn;
+mod unknown;
 mod withdraw;
 
 pub use command::{Command, Refusal, Reply};

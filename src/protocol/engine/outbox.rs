@@ -6,24 +6,20 @@
 
 use super::{
     Timer,
-    feed::{ContactNotice, FeedEntry, MAX_RECEIPT_IDS, Progress},
+    feed::{FeedEntry, MAX_RECEIPT_IDS, Progress},
     record::{ChatReceipt, Position, Receipt, Record, control_id},
     rows::{
-        self, AuthorRow, ContactRow, ContactState, ControlRow, CounterRow, DeviceRow, EventRow, Origin, OutboxRow,
-        Parcel, RawRow, ReceiptRow, Row, SealedAt, SessionRow, Side,
+        self, AuthorRow, ContactRow, ContactState, ControlRow, CounterRow, DeviceRow, EventRow, OutboxRow, Parcel,
+        RawRow, ReceiptRow, Row, SealedAt, Side,
     },
-    sessions::load,
     turn::{Step, Turn},
 };
 use crate::protocol::{
-    crypto::{
-        envelope::{Sid, Tag, peek},
-        session::Sealed,
-    },
+    crypto::session::Sealed,
     delivery::Numbers,
-    ids::{AccountId, ChatId, DeviceId, EventId, TransportKey},
+    ids::{AccountId, ChatId, DeviceId, EventId},
     time::Millis,
-    view::{Direction, Key, View},
+    view::{Direction, View},
     wire::{decode, encode, frame::Frame, limits::MAX_UNKNOWN_TAGS},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -36,17 +32,6 @@ const FIRST_WAIT: Duration = Duration::from_secs(3);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// Wait after the network's queue was full.
 pub(super) const OVERFLOW_WAIT: Duration = Duration::from_millis(200);
-
-/// What a peer's `unknown` cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lost {
-    /// No session.
-    Nothing,
-    /// A start that was never answered.
-    Unanswered,
-    /// A session that had been in use.
-    Live,
-}
 
 /// What came of an entry that is to be sealed.
 pub(super) enum Sealing {
@@ -305,6 +290,20 @@ impl Turn<'_> {
         self.set_timer(device);
     }
 
+    /// The same for longer each time it comes to that; what was said once may have been in vain.
+    pub(super) fn pause_longer(&mut self, device: DeviceId) {
+        let lane = self.mem.lanes.entry(device).or_default();
+        lane.tries = lane.tries.saturating_add(1);
+        lane.dropped = true;
+        let wait = lane.wait();
+        self.pause(device, wait);
+    }
+
+    /// The places of what is under way to a connected device.
+    pub(super) fn under_way_to_device(&self, device: DeviceId) -> Vec<u64> {
+        self.mem.lanes.get(&device).map(|lane| lane.under_way.keys().copied().collect()).unwrap_or_default()
+    }
+
     /// What is under way to a device is sent from the front again.
     pub(super) fn rewind_lane(&mut self, device: DeviceId) {
         if let Some(lane) = self.mem.lanes.get_mut(&device) {
@@ -316,93 +315,6 @@ impl Turn<'_> {
     pub(super) fn overflow(&mut self, device: DeviceId) {
         self.pause(device, OVERFLOW_WAIT);
         self.mem.lanes.entry(device).or_default().dropped = true;
-    }
-
-    /// The peer holds no session for an envelope of ours: seal anew what was sealed under that tag.
-    pub(super) fn unknown(&mut self, peer: TransportKey, tag: Tag) -> Step {
-        let Some(device) = self.device_of(peer)? else { return Ok(()) };
-        let id = device.device;
-        let places: Vec<u64> =
-            self.mem.lanes.get(&id).map(|lane| lane.under_way.keys().copied().collect()).unwrap_or_default();
-        self.unseal_under(id, &places, tag)?;
-        let lost_now = self.session_lost(device, tag)?;
-        if lost_now == Lost::Unanswered {
-            // The other may not be ready for a start yet, or never will be: no hurry.
-            let lane = self.mem.lanes.entry(id).or_default();
-            lane.tries = lane.tries.saturating_add(1);
-            lane.dropped = true;
-            let wait = lane.wait();
-            self.pause(id, wait);
-            return Ok(());
-        }
-        if let (Lost::Live, Some(row)) = (lost_now, self.read::<DeviceRow>(&DeviceRow::key(id))?) {
-            // Receipts are said once, and may have been under that tag.
-            self.owe_all(&row)?;
-        }
-        self.mem.lanes.entry(id).or_default().rewind();
-        self.pump(id)
-    }
-
-    /// A device says, inside a session, that it knows none for what was left at its mailbox under this tag.
-    fn unknown_by_mail(&mut self, device: DeviceId, tag: Tag) -> Step {
-        let page = self.scan(OutboxRow::TABLE, device.as_ref(), None, Direction::Forward, usize::MAX)?;
-        let places: Vec<u64> =
-            page.into_iter().filter_map(|(place, _)| place.try_into().ok()).map(u64::from_be_bytes).collect();
-        self.unseal_under(device, &places, tag)?;
-        if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? {
-            self.session_lost(row.clone(), tag)?;
-            // What was said once may have been under that tag too.
-            self.owe_all(&row)?;
-            self.owe_told_by_mail(device);
-        }
-        self.rewind_mail(device);
-        Ok(())
-    }
-
-    fn unseal_under(&mut self, device: DeviceId, places: &[u64], tag: Tag) -> Step {
-        for place in places {
-            let key = OutboxRow::key(device, *place);
-            let Some(mut row) = self.read::<OutboxRow>(&key)? else { continue };
-            if row.sealed.as_ref().is_some_and(|sealed| peek(&sealed.wire) == Ok(tag)) {
-                row.unseal();
-                self.put(key, &row);
-            }
-        }
-        Ok(())
-    }
-
-    /// The peer lost a session. An older epoch of it may well be gone there; only where it lost the epoch that is written
-    /// now is the session given up, and the owner told if it had ever been answered.
-    fn session_lost(&mut self, device: DeviceRow, tag: Tag) -> Step<Lost> {
-        let Some(sid) = device.sending else { return Ok(Lost::Nothing) };
-        let Some(row) = self.read::<SessionRow>(&SessionRow::key(sid))? else { return Ok(Lost::Nothing) };
-        let session = load(&row)?;
-        if session.own_tag() != Some(tag) {
-            return Ok(Lost::Nothing);
-        }
-        let account = device.account;
-        let device = self.leave_session(device, sid)?;
-        match self.asked_under_link(&device)? {
-            // A start as members that comes too early says nothing of what is between contacts.
-            Some(contact) if row.origin == Origin::Contact => self.begin_anew(contact)?,
-            _ if session.answered() => self.tell_contact_notice(account, ContactNotice::SessionRestarted)?,
-            _ => self.try_other_intro(account)?,
-        }
-        Ok(if session.answered() { Lost::Live } else { Lost::Unanswered })
-    }
-
-    /// Forgets the envelopes of a session that is gone: they are sealed anew.
-    pub(super) fn unseal(&mut self, device: DeviceId, sid: Sid) -> Step {
-        let page = self.scan(OutboxRow::TABLE, device.as_ref(), None, Direction::Forward, usize::MAX)?;
-        for (place, bytes) in page {
-            let mut row: OutboxRow = rows::parse(&bytes)?;
-            if row.sealed.as_ref().is_some_and(|sealed| sealed.at.sid == sid.0) {
-                row.unseal();
-                self.put(Key::at(OutboxRow::TABLE, device, place), &row);
-            }
-        }
-        self.rewind_mail(device);
-        Ok(())
     }
 
     /// Takes a device's receipt: what it confirms leaves its outbox, what it lost is sealed anew.
