@@ -41,7 +41,8 @@ impl MemoryStore {
         let mut rows = older.committed.as_ref().clone();
         let is_secret = |key: &[u8]| Table::SECRETS.iter().any(|table| key.first() == Some(&(*table as u8)));
         rows.retain(|key, _| !is_secret(key));
-        self.rolled_back = rows.len() < older.committed.len();
+        // A copy whose loss nobody has acted on yet is as lost as before.
+        self.rolled_back = older.rolled_back || rows.len() < older.committed.len();
         self.committed = Arc::new(rows);
         self.staged.clear();
     }

@@ -82,11 +82,9 @@ impl Turn<'_> {
             device.bundle_seq = bundle.seq;
             device.addresses = super::peers::freshest(&named, &device.addresses);
             if device.boxes() != bundle.boxes {
-                if device.boxes().is_empty() {
-                    // What it was owed before found no way.
-                    self.owe_all(&device)?;
-                    self.owe_told_by_mail(device.device);
-                }
+                // What it is told once found no way before, or lies only where it looks no more, or at one that withholds it.
+                self.owe_all(&device)?;
+                self.owe_told_by_mail(device.device);
                 device.boxes = Some(bundle.boxes.clone());
                 self.rewind_mail(device.device);
             }

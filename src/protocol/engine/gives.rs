@@ -84,7 +84,7 @@ impl Turn<'_> {
                 None => return Ok(None),
             },
         };
-        let in_scope = had.heads().is_some_and(|heads| memory.graph.within(&member.joined, &heads));
+        let in_scope = had.heads().is_some_and(|heads| memory.graph.knows(member, &heads));
         Ok(in_scope.then_some((event.place, had)))
     }
 
@@ -148,7 +148,7 @@ impl Turn<'_> {
                     continue;
                 }
                 let Some(RawRow(bytes)) = self.read(&RawRow::key(id))? else { continue };
-                if GroupEvent::parse(&bytes).is_ok_and(|event| memory.graph.within(&member.joined, &event.heads)) {
+                if GroupEvent::parse(&bytes).is_ok_and(|event| memory.graph.knows(member, &event.heads)) {
                     events.push(bytes);
                 }
             }

@@ -165,15 +165,13 @@ impl Turn<'_> {
             return Ok(());
         }
         let memory = self.group(group)?;
-        let Some(joined) = memory.membership.members.get(&heard.device.account).map(|member| member.joined) else {
-            return Ok(());
-        };
+        let Some(member) = memory.membership.members.get(&heard.device.account) else { return Ok(()) };
         let own = self.own()?.device;
         let (mut keys, mut is_own) = (Vec::new(), false);
         for id in ids.iter().take(MAX_KEYS_PER_RECORD) {
             let Some(EventRow { key: Some(key), chat, device, .. }) = self.event(*id)? else { continue };
             let Some(RawRow(bytes)) = self.read(&RawRow::key(*id))? else { continue };
-            let in_scope = GroupEvent::parse(&bytes).is_ok_and(|event| memory.graph.within(&joined, &event.heads));
+            let in_scope = GroupEvent::parse(&bytes).is_ok_and(|event| memory.graph.knows(member, &event.heads));
             if chat == ChatId::from(group) && in_scope {
                 keys.push((*id, key));
                 is_own |= device == own;

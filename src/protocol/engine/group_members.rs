@@ -6,7 +6,7 @@ use super::{
     turn::{Step, Turn},
 };
 use crate::protocol::{
-    group::GroupEvent,
+    group::{GroupEvent, Member},
     ids::{ChatId, DeviceId, OpId},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,8 @@ impl Turn<'_> {
     /// Copies the members into rows. Rows of former ones stay for the names in the history.
     pub(super) fn copy_members(&mut self, group: OpId, memory: &GroupMemory) -> Step {
         let members = &memory.membership.members;
-        let own = self.own()?.account;
+        let this = self.own()?;
+        let own = this.account;
         let rows: BTreeMap<_, _> = all::<MemberRow>(self, group)?.into_iter().map(|row| (row.account, row)).collect();
         for (account, row) in &rows {
             if row.current && !members.contains_key(account) {
@@ -28,9 +29,14 @@ impl Turn<'_> {
         for (account, member) in members {
             let held = rows.get(account);
             let same = held.filter(|row| row.current && row.joined == Some(member.joined));
-            let from_no = match same {
-                Some(row) => row.from_no,
-                None => self.first_meant_for(group, memory, member.joined)?,
+            // Another that let it in may have come since.
+            let (from_no, from_before) = match same.filter(|_| member.admissions.len() == 1) {
+                Some(row) => (row.from_no, row.from_before.clone()),
+                None => {
+                    let first = |author| self.first_meant_for(group, memory, member, author);
+                    let of_former = this.former.iter().map(|author| Ok((*author, first(*author)?)));
+                    (first(this.device)?, of_former.collect::<Step<Vec<_>>>()?)
+                }
             };
             let row = MemberRow {
                 account: *account,
@@ -44,7 +50,7 @@ impl Turn<'_> {
                 name_sure: !came_anew
                     && held.is_some_and(|row| row.name_sure && is_named_by_one_of(row, &member.devices)),
                 named_on: held.and_then(|row| row.named_on),
-                from_before: same.map(|row| row.from_before.clone()).unwrap_or_default(),
+                from_before,
             };
             if held != Some(&row) {
                 self.put(MemberRow::key(group, *account), &row);
@@ -53,23 +59,30 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// The number of the first own event that knows of this joining, or of the next one. Heads only grow along an author's
-    /// events, so those that know of it are all behind those that do not.
-    fn first_meant_for(&self, group: OpId, memory: &GroupMemory, joined: OpId) -> Step<u64> {
-        let written = self.chat(ChatId::from(group))?.map_or(0, |chat| chat.written);
+    /// The number of the first event of an own device that knows of this joining, or of the next one. Heads only grow along an
+    /// author's events, so those that know of it are all behind those that do not.
+    fn first_meant_for(&self, group: OpId, memory: &GroupMemory, member: &Member, author: DeviceId) -> Step<u64> {
+        let written = self.last_written(ChatId::from(group), author)?;
         let (mut least, mut most) = (1, written.saturating_add(1));
         while least < most {
             let no = least + (most - least) / 2;
-            if self.knows_joining(group, memory, joined, no)? { most = no } else { least = no + 1 }
+            if self.knows_joining(group, memory, member, (author, no))? { most = no } else { least = no + 1 }
         }
         Ok(least)
     }
 
-    fn knows_joining(&self, group: OpId, memory: &GroupMemory, joined: OpId, no: u64) -> Step<bool> {
-        let own = self.own()?.device;
-        let Some(AuthorRow(id)) = self.read(&AuthorRow::key(ChatId::from(group), own, no))? else { return Ok(false) };
+    fn knows_joining(
+        &self,
+        group: OpId,
+        memory: &GroupMemory,
+        member: &Member,
+        (author, no): (DeviceId, u64),
+    ) -> Step<bool> {
+        let Some(AuthorRow(id)) = self.read(&AuthorRow::key(ChatId::from(group), author, no))? else {
+            return Ok(false);
+        };
         let Some(RawRow(bytes)) = self.read(&RawRow::key(id))? else { return Ok(false) };
-        Ok(GroupEvent::parse(&bytes).is_ok_and(|event| memory.graph.within(&joined, &event.heads)))
+        Ok(GroupEvent::parse(&bytes).is_ok_and(|event| memory.graph.knows(member, &event.heads)))
     }
 }
 

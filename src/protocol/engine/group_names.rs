@@ -148,7 +148,7 @@ impl Turn<'_> {
             return Ok(None);
         };
         let Ok(event) = GroupEvent::parse(&voucher.event) else { return Ok(None) };
-        let is_meant = |member: &Member| memory.graph.within(&member.joined, &event.heads);
+        let is_meant = |member: &Member| memory.graph.knows(member, &event.heads);
         let mut others = memory.membership.members.iter().filter(|(account, _)| **account != own);
         Ok(others.any(|(_, member)| !is_meant(member)).then_some(voucher))
     }

@@ -43,7 +43,7 @@ impl Turn<'_> {
             let own = self.own()?.device;
             let is_own = |op: &OpId| memory.graph.op(op).is_some_and(|op| op.device == own);
             let is_unknown =
-                |member: &&Member| is_own(&member.joined) && !memory.graph.within(&member.joined, &[leave]);
+                |member: &&Member| member.admissions.iter().any(is_own) && !memory.graph.knows(member, &[leave]);
             for member in memory.membership.members.values().filter(is_unknown) {
                 let mut beside = memory.graph.beyond(&[member.joined]);
                 beside.retain(|op| memory.graph.within(&op.id(), &[leave]));

@@ -244,7 +244,7 @@ impl Turn<'_> {
                 .membership
                 .owner(&device)
                 .and_then(|account| memory.membership.members.get(&account))
-                .is_some_and(|member| memory.graph.within(&member.joined, &heads));
+                .is_some_and(|member| memory.graph.knows(member, &heads));
             if meant && !self.was_delivered(event.chat, device, (event.device, event.no))? {
                 return Ok(true);
             }

@@ -183,8 +183,8 @@ impl Turn<'_> {
         let Some(author) = author else { return Ok(Standing::Outside) };
         // Said by one who did not know us as a member: not meant for us, and nobody will give its key.
         let own = self.own()?.account;
-        let joined = memory.membership.members.get(&own).map(|own| own.joined);
-        if !joined.is_some_and(|joined| memory.graph.within(&joined, &header.heads)) {
+        let own = memory.membership.members.get(&own);
+        if !own.is_some_and(|own| memory.graph.knows(own, &header.heads)) {
             return Ok(Standing::Outside);
         }
         // Who was removed could go on under old heads for ever: only what a member took note of counts, or its own leaving.
@@ -411,7 +411,10 @@ impl Turn<'_> {
 
     /// Events that a member says without being asked: its last words, or what there is no gossip for.
     pub(super) fn events_came(&mut self, heard: &Heard, group: OpId, events: &[ByteVec]) -> Step {
-        if !self.is_or_was_member_device(group, heard.device.device)? {
+        // A device that took the place of a member's brings what that one wrote.
+        let is_known = self.is_or_was_member_device(group, heard.device.device)?
+            || self.is_or_was_member(group, &heard.device.account)?;
+        if !is_known {
             // One that came and left at once, before its coming is known here: it is to say them again.
             self.in_memory |= self.hears_of_members(group)?;
             return Ok(());

@@ -63,6 +63,9 @@ impl Turn<'_> {
         self.put(DeviceRow::key(device.device), &device);
         self.mem.lanes.remove(&device.device);
         self.unseal(device.device, sid)?;
+        // Receipts are said once, and may have been said in it.
+        self.owe_all(&device)?;
+        self.owe_told_by_mail(device.device);
         Ok(device)
     }
 

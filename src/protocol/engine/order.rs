@@ -14,7 +14,7 @@ use super::{
 use crate::protocol::{
     crypto::kdf::hash,
     group::{GroupEvent, Stub},
-    ids::{AccountId, ChatId, EventId},
+    ids::{ChatId, EventId},
     sync::{
         Set, Span, Spot, Tally,
         compare::PARTS,
@@ -161,11 +161,12 @@ impl Turn<'_> {
             return Ok(Some(of_pair.map(|row| row.id).collect()));
         };
         let memory = self.group(group)?;
-        let joined = |account: &AccountId| memory.membership.members.get(account).map(|member| member.joined);
-        let (Some(ours), Some(theirs)) = (joined(&own.account), joined(&device.account)) else { return Ok(None) };
-        let is_for_both = |row: &ClassRow| {
-            memory.graph.within(&ours, &row.class.heads) && memory.graph.within(&theirs, &row.class.heads)
+        let members = &memory.membership.members;
+        let (Some(ours), Some(theirs)) = (members.get(&own.account), members.get(&device.account)) else {
+            return Ok(None);
         };
+        let is_for_both =
+            |row: &ClassRow| memory.graph.knows(ours, &row.class.heads) && memory.graph.knows(theirs, &row.class.heads);
         Ok(Some(classes.into_iter().filter(is_for_both).map(|row| row.id).collect()))
     }
 }

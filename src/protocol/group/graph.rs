@@ -6,7 +6,7 @@
 use super::{
     bits::Bits,
     op::{Action, SignedOp},
-    resolve::{Membership, resolve},
+    resolve::{Member, Membership, resolve},
 };
 use crate::protocol::{
     crypto::sign::Verified,
@@ -195,6 +195,11 @@ impl Graph {
     pub fn within(&self, earlier: &OpId, heads: &[OpId]) -> bool {
         let Some(earlier) = self.index.get(earlier) else { return false };
         heads.iter().filter_map(|head| self.node_of(head)).any(|head| head.past.contains(*earlier))
+    }
+
+    /// Whether who stands at these heads knows that account as a member: what is said there is for it.
+    pub fn knows(&self, member: &Member, heads: &[OpId]) -> bool {
+        member.admissions.iter().any(|joined| self.within(joined, heads))
     }
 
     /// The past of these heads, themselves included, each op after all of its own past.

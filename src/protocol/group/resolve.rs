@@ -49,8 +49,10 @@ pub struct Member {
     pub rank: Rank,
     /// Its devices.
     pub devices: BTreeSet<DeviceId>,
-    /// The op that let it in: Create, an Add, or a HandOver.
+    /// The op that let it in: Create, an Add, or a HandOver. Of several, the first by rank.
     pub joined: OpId,
+    /// All that let it in and that nothing has ended: two may have added it, neither knowing of the other.
+    pub admissions: Vec<OpId>,
 }
 
 /// A place in the order of a group's accounts; the lesser is the higher.
@@ -414,9 +416,12 @@ impl<'a> Resolver<'a> {
 
     /// The first admission in that set which no removal or leave in it ends. One beside it ends it too.
     fn admission(&self, record: &Record, past: &Bits) -> Option<usize> {
+        self.admissions(record, past).min_by_key(|join| self.rank(Class::Member, *join))
+    }
+
+    fn admissions<'s>(&'s self, record: &'s Record, past: &'s Bits) -> impl Iterator<Item = usize> + 's {
         let standing = record.admissions.iter().copied();
-        let standing = standing.filter(|join| past.contains(*join) && !self.gone(record, *join, past, None));
-        standing.min_by_key(|join| self.rank(Class::Member, *join))
+        standing.filter(|join| past.contains(*join) && !self.gone(record, *join, past, None))
     }
 
     fn gone(&self, record: &Record, join: usize, past: &Bits, but: Option<usize>) -> bool {
@@ -489,7 +494,8 @@ impl<'a> Resolver<'a> {
             };
             let list = self.newest_list(account, self.scope);
             let devices = list.map(|list| list.devices.iter().copied().collect()).unwrap_or_default();
-            members.insert(*account, Member { role, rank, devices, joined: self.op(joined).id() });
+            let admissions = self.admissions(record, self.scope).map(|at| self.op(at).id()).collect();
+            members.insert(*account, Member { role, rank, devices, joined: self.op(joined).id(), admissions });
         }
         Membership {
             former: self.former(&members),

@@ -83,6 +83,27 @@ fn a_remove_beside_an_add_wins_and_a_later_add_is_a_new_incarnation() {
 }
 
 #[test]
+fn who_was_added_twice_is_known_to_whoever_knows_of_either() {
+    let (mut world, [founder, admin, ..]) = world();
+    let newcomer = person(9);
+    let heads = world.graph.heads();
+    let (by_founder, by_admin) = (world.join(&founder, &newcomer), world.join(&admin, &newcomer));
+    let one = world.at(&heads, &founder, Action::Add(by_founder));
+    let other = world.at(&heads, &admin, Action::Add(by_admin));
+    let membership = world.graph.membership();
+    let member = &membership.members[&newcomer.account];
+    assert!([one, other].contains(&member.joined));
+    for add in [one, other] {
+        assert!(world.graph.knows(member, &[add]));
+    }
+    assert!(!world.graph.knows(member, &heads));
+    // One that was ended by a removal is none any more.
+    world.op(&founder, Action::Remove(newcomer.account));
+    let again = world.add(&admin, &newcomer);
+    assert_eq!(world.graph.membership().members[&newcomer.account].admissions, [again]);
+}
+
+#[test]
 fn a_consent_serves_one_add() {
     let (mut world, [_, admin, _, _]) = world();
     let newcomer = person(9);
