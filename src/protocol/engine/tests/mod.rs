@@ -76,22 +76,22 @@ impl View for Shelf {
         direction: Direction,
         limit: usize,
     ) -> Result<Rows, ViewError> {
-        let of_scope = self.0.range(Key::named(table, scope, b"")..);
-        let of_scope = of_scope.take_while(|(key, _)| key.table == table && key.scope == scope);
-        let mut rows: Rows = of_scope
-            .map(|(key, value)| match &key.item {
-                Item::Named(name) | Item::At(name) => (name.clone(), value.clone()),
-            })
-            .collect();
-        match direction {
-            Direction::Forward => rows.retain(|(place, _)| from.is_none_or(|from| place.as_slice() >= from)),
-            Direction::Backward => {
-                rows.reverse();
-                rows.retain(|(place, _)| from.is_none_or(|from| place.as_slice() <= from));
-            }
-        }
-        rows.truncate(limit);
-        Ok(rows)
+        // Items found by name come before those that have a place; no scope has both.
+        let first = match (direction, from) {
+            (Direction::Forward, Some(from)) => Key::at(table, scope, from),
+            _ => Key::named(table, scope, b""),
+        };
+        let last = match (direction, from) {
+            (Direction::Backward, Some(from)) => Key::at(table, scope, from),
+            _ => Key::at(table, scope, [u8::MAX; 128]),
+        };
+        let rows = self.0.range(first..=last).map(|(key, value)| match &key.item {
+            Item::Named(name) | Item::At(name) => (name.clone(), value.clone()),
+        });
+        Ok(match direction {
+            Direction::Forward => rows.take(limit).collect(),
+            Direction::Backward => rows.rev().take(limit).collect(),
+        })
     }
 }
 
