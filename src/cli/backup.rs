@@ -9,6 +9,11 @@ use std::{fs, path::PathBuf};
 use zeroize::Zeroizing;
 
 pub(super) async fn backup<R: Runtime>(session: &mut Session<'_, R>, file: PathBuf) -> Result<(), Stop> {
+    if file.as_os_str() == "-" {
+        // It has to be whole under its name or not there, which a pipe cannot be.
+        let error = ApiError::new(Reason::BadValue).with("given", "-").with("option", "FILE");
+        return Err(error.with("command", "moim backup").into());
+    }
     let passphrase = &session.passphrase;
     let written = session.runtime.backup(&session.home, &file, &|| passphrase.read()).await?;
     session.out.result(&written, |out| {

@@ -38,6 +38,8 @@ fn a_lost_account_goes_on_from_its_backup_in_every_conversation() {
     let (code, error) = mina.failure(&["backup", text(&file)]);
     assert_eq!((code, &error["code"]), (1, &Value::from("conflict")));
     assert_eq!(fs::read(&file).unwrap(), kept, "a backup replaces nothing");
+    let (code, error) = mina.failure(&["backup", "-"]);
+    assert_eq!((code, &error["reason"]), (2, &Value::from("bad-value")), "it is a file");
 
     // The device is lost, and somebody writes to it.
     mina_up.kill();

@@ -188,16 +188,21 @@ fn who_was_lost_before_it_was_backed_up_again_comes_back_twice() {
     assert_eq!((world.waiting(third), world.waiting(1)), (0, 0));
 }
 
-#[test]
-fn a_restored_member_is_back_in_its_group_without_help() {
+/// A group of three, of whom two know each other by it alone.
+pub(super) fn group_with_strangers() -> (World, OpId) {
     let mut world = World::strangers(3);
-    // Two of the three never meet: they know each other by the group alone.
     world.connect(0, 1);
     world.connect(0, 2);
     world.meet(0, 1);
     world.meet(0, 2);
     let group = world.group();
     world.connect(1, 2);
+    (world, group)
+}
+
+#[test]
+fn a_restored_member_is_back_in_its_group_without_help() {
+    let (mut world, group) = group_with_strangers();
     world.say(1, group, "from the one that will be lost");
     world.say(2, group, "from a stranger");
     world.pass(LATER);

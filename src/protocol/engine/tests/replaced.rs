@@ -1,7 +1,7 @@
 //! A device that another took the place of learns it, from whoever knows, and from nobody who lies.
 
 use super::{
-    backup::{HOUR, LATER, SOON},
+    backup::{HOUR, LATER, SOON, group_with_strangers},
     *,
 };
 use crate::protocol::{
@@ -93,13 +93,7 @@ fn of_two_made_of_one_backup_the_earlier_learns_it_from_one_that_never_met_it() 
 
 #[test]
 fn one_who_shares_only_a_group_tells_it_too() {
-    let mut world = World::strangers(3);
-    world.connect(0, 1);
-    world.connect(0, 2);
-    world.meet(0, 1);
-    world.meet(0, 2);
-    let group = world.group();
-    world.connect(1, 2);
+    let (mut world, group) = group_with_strangers();
     world.say(1, group, "hello");
     world.pass(LATER);
     let items = world.back_up(1);
