@@ -55,8 +55,13 @@ impl Partial {
         if beside.symlink_metadata().is_ok_and(|found| !found.is_file()) {
             return Err(exists(&beside));
         }
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&beside);
-        let file = file.map_err(failed)?;
+        let open = || OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&beside);
+        let mut file = open().map_err(failed)?;
+        if file.metadata().map_err(failed)?.nlink() > 1 {
+            // A whole backup whose writer was killed before it took this name away: it has another by now.
+            fs::remove_file(&beside).map_err(failed)?;
+            file = open().map_err(failed)?;
+        }
         // Who had the lock until now has taken the name away: then this file is none.
         let is_there = || -> io::Result<bool> { Ok(fs::symlink_metadata(&beside)?.ino() == file.metadata()?.ino()) };
         if file.try_lock().is_err() || !is_there().unwrap_or(false) {
@@ -109,6 +114,8 @@ impl Writer {
             let file = sealed.finish()?.into_inner().map_err(|error| error.into_error())?;
             file.sync_all()?;
             name(&partial.0, &path)?;
+            // While the lock is held: the next backup would write over what is still under this name too.
+            let _ = fs::remove_file(&partial.0);
             if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
                 File::open(dir)?.sync_all()?;
             }
@@ -329,6 +336,12 @@ mod tests {
         assert!(second.err().unwrap().is(Reason::BackupUnderWay));
         assert!(left.exists());
         drop(writing);
+        // A whole one that was killed between its name and the end of this one.
+        write(&path.with_extension("whole"), 3);
+        fs::hard_link(path.with_extension("whole"), &left).unwrap();
+        drop(Writer::create(&dir.path().join("other.age"), &words(1)).unwrap());
+        assert_eq!(read(&path.with_extension("whole"), &words(1)).unwrap(), 3);
+        fs::remove_file(path.with_extension("whole")).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         let nowhere = Writer::create(&dir.path().join("no/such/folder"), &words(1));
         assert!(nowhere.err().unwrap().is(Reason::File));

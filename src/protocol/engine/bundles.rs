@@ -32,14 +32,12 @@ impl Turn<'_> {
             }
             Intro::Group(group) => {
                 let Some(device) = self.device_of(peer)? else { return Ok(()) };
-                if !self.is_or_was_member_device(*group, device.device)? {
-                    return Ok(());
-                }
                 let own = self.own()?;
                 match self.is_member_device(*group, device.device)? {
                     true => own.bundle,
-                    // Who left is to hand over its last words, and does not learn where mail may be left.
-                    false => self.bundle_with_boxes(&own, Vec::new())?,
+                    // Who left is to hand over its last words, and learns nothing but how to begin.
+                    false if self.has_left_lately(*group, device.device)? => self.bare_bundle(&own)?,
+                    false => return Ok(()),
                 }
             }
             Intro::Closed => return Ok(()),

@@ -180,7 +180,7 @@ impl Turn<'_> {
         if is_own {
             self.give_chain_again(group, heard.device.device)?;
         }
-        if keys.is_empty() { Ok(()) } else { self.say_by_any_way(&heard.device, &Record::Keys(group, keys)) }
+        if keys.is_empty() { Ok(()) } else { self.say_by_any_way(group, &heard.device, &Record::Keys(group, keys)) }
     }
 }
 

@@ -28,6 +28,9 @@ const KEYS_ASKED_AT_ONCE: usize = 256;
 /// How long keys are waited for before their author is asked by mail: members who meet have mostly given them by then.
 const KEYS_BY_MAIL_AFTER: Duration = minutes(5);
 
+/// The wait doubles up to this one while nothing comes.
+const LONGEST_KEYS_WAIT: Duration = minutes(12 * 60);
+
 /// What is held of one group.
 #[derive(Debug, Default)]
 pub(super) struct HeldIndex {
@@ -152,26 +155,32 @@ impl Turn<'_> {
             .collect();
         for author in authors {
             let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(author))? else { continue };
-            let waits = self.group_parcels(group, author)?;
-            let is_asked = waits.iter().any(|(.., record)| matches!(record, Record::KeysWanted(..)));
-            if is_asked || self.mem.peers.contains_key(&row.transport) || !self.is_member_device(group, author)? {
+            let wait = match self.mem.keys_asked.get(&(group, author)) {
+                Some((next, _)) if *next > now => continue,
+                Some((_, wait)) => (*wait * 2).min(LONGEST_KEYS_WAIT),
+                None => KEYS_BY_MAIL_AFTER,
+            };
+            if self.mem.peers.contains_key(&row.transport) || !self.is_member_device(group, author)? {
                 continue;
             }
+            self.mem.keys_asked.insert((group, author), (now.plus(wait), wait));
             let mut lacking =
                 self.held_for(group, |waits| matches!(waits, Waits::Chain(device, _) if *device == author))?;
             lacking.truncate(KEYS_ASKED_AT_ONCE);
-            self.say_by_any_way(&row, &Record::KeysWanted(group, lacking))?;
+            self.say_by_any_way(group, &row, &Record::KeysWanted(group, lacking))?;
         }
         Ok(())
     }
 
-    /// Says a record to a device that is there, or leaves it at its mailboxes if it has any.
-    pub(super) fn say_by_any_way(&mut self, device: &DeviceRow, record: &Record) -> Step {
-        match self.mem.peers.contains_key(&device.transport) {
-            true => self.whisper(device.device, record),
-            false if device.boxes().is_empty() => Ok(()),
-            false => self.post(device.device, record),
+    /// Says a record of a group to a device that is there, or leaves it at its mailboxes if it has any. One such at a time:
+    /// who confirms nothing must not fill this disk with what it asks for.
+    pub(super) fn say_by_any_way(&mut self, group: OpId, device: &DeviceRow, record: &Record) -> Step {
+        if self.mem.peers.contains_key(&device.transport) {
+            return self.whisper(device.device, record);
         }
+        let is_such = |other: &Record| std::mem::discriminant(other) == std::mem::discriminant(record);
+        let waits = self.group_parcels(group, device.device)?.iter().any(|(.., other)| is_such(other));
+        if waits || device.boxes().is_empty() { Ok(()) } else { self.post(device.device, record) }
     }
 
     /// Lets go of what was held long enough.

@@ -201,6 +201,15 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// Whether a device left this group less than [`PARTING_KEPT`] ago.
+    pub(super) fn has_left_lately(&mut self, group: OpId, device: DeviceId) -> Step<bool> {
+        if !self.has_graph(group)? {
+            return Ok(false);
+        }
+        self.group(group)?;
+        Ok(self.leavers(group).contains(&device))
+    }
+
     /// Devices that left this group less than [`PARTING_KEPT`] ago, as far as its ops are in memory.
     fn leavers(&self, group: OpId) -> Vec<DeviceId> {
         let Some(memory) = self.mem.groups.get(&group) else { return Vec::new() };

@@ -19,7 +19,7 @@ use crate::protocol::{
     group::{Action, FrameContent, GossipKeys, GroupEvent, GroupMailbox, Membership, SignedOp},
     identity::bundle::{BoxId, MailboxBox},
     ids::{ChatId, DeviceId, EventId, OpId, TransportKey},
-    time::{Millis, minutes},
+    time::{Millis, days, minutes},
     view::{Direction, View},
     wire::limits::{MAIL_KEPT, MAX_DEPOSITS_UNDER_WAY, MAX_POSTS},
 };
@@ -31,6 +31,10 @@ const GRACE: Duration = Duration::from_secs(5);
 const AGAIN_AFTER: Duration = Duration::from_secs(20);
 /// …up to this one.
 const LONGEST_WAIT: Duration = minutes(10);
+/// How often what a maker of secrets does not hold is left again: it may make one at any time, and confirm nothing…
+const POSTED_ANEW_EVERY: Duration = days(1);
+/// …and how much, so that there is room for what is new.
+const MOST_POSTED_ANEW: usize = MAX_POSTS / 8;
 /// Posts looked at in one step.
 const PAGE: usize = 64;
 
@@ -95,13 +99,15 @@ impl Turn<'_> {
     /// A device made the gossip secret of now, perhaps since it holds none of those before: what it has not confirmed lies in
     /// logs that it may not know, and is left again under this one.
     pub(super) fn post_what_is_not_held_by(&mut self, group: OpId, device: DeviceId) -> Step {
-        if device == self.own()?.device || self.group(group)?.membership.meta.mailboxes.is_empty() {
+        let now = self.now;
+        let was_done = self.mem.posted_anew.get(&(group, device)).is_some_and(|at| now.since(*at) < POSTED_ANEW_EVERY);
+        if device == self.own()?.device || was_done || self.group(group)?.membership.meta.mailboxes.is_empty() {
             return Ok(());
         }
         let chat = ChatId::from(group);
         let waiting: Vec<Posted> = all::<PostRow>(self, group)?.into_iter().map(|row| row.what).collect();
         for author in self.own()?.authors() {
-            let newest = self.written_by(chat, author)?.into_iter().rev().take(MAX_POSTS);
+            let newest = self.written_by(chat, author)?.into_iter().rev().take(MOST_POSTED_ANEW);
             let mut lacking = Vec::new();
             for (no, id) in newest {
                 if self.was_delivered(chat, device, (author, no))? {
@@ -114,6 +120,7 @@ impl Turn<'_> {
                 lacking.push(Posted::Event(id));
             }
             for event in lacking.into_iter().rev().filter(|event| !waiting.contains(event)) {
+                self.mem.posted_anew.insert((group, device), now);
                 self.post_to_group(group, event, Vec::new())?;
             }
         }

@@ -428,6 +428,7 @@ impl Turn<'_> {
         if !self.is_or_was_member_device(group, heard.device.device)? {
             return Ok(());
         }
+        self.mem.keys_asked.remove(&(group, heard.device.device));
         for (id, key) in keys.into_iter().take(MAX_KEYS_PER_RECORD) {
             let Some(event) = self.held_event(group, id)? else { continue };
             if !matches!(self.waits(group, id)?, Some(Waits::Chain(..))) || event.open(&key).is_err() {

@@ -139,8 +139,14 @@ impl Turn<'_> {
             self.mem.mail.took.entry((peer, id)).or_default().push(place);
             return Ok(());
         }
+        let now = self.now;
+        self.mem.mail.unsettled.retain(|_, since| now.since(*since) < SEALED_ANEW_AFTER);
+        if self.mem.mail.unsettled.contains_key(&(peer, id, place)) {
+            return Ok(());
+        }
         let hearing = self.hear(None, blob)?;
         self.count_mail(peer, if matches!(hearing, Hearing::Nothing) { Use::None } else { Use::Some });
+        let stays_aside = matches!(hearing, Hearing::Heard(_) | Hearing::Again(..));
         let is_settled = match hearing {
             Hearing::Heard(heard) => self.settle(heard)?,
             // It came before.
@@ -166,6 +172,8 @@ impl Turn<'_> {
         if is_settled {
             self.mem.mail.took.entry((peer, id)).or_default().push(place);
             self.note_seen(blob);
+        } else if stays_aside {
+            self.mem.mail.unsettled.insert((peer, id, place), now);
         }
         Ok(())
     }

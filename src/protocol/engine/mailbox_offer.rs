@@ -51,12 +51,13 @@ impl Turn<'_> {
 
     /// A start that nobody answered may be under an intro that the other does not have, and this is one that it has: the next
     /// is made under this. The answer can still be read, should it come.
-    fn set_aside_start_under_other_intro(&mut self, mut device: DeviceRow, known: Tag) -> Step<DeviceRow> {
+    fn set_aside_start_under_other_intro(&mut self, mut device: DeviceRow) -> Step<DeviceRow> {
         let Some(sid) = device.sending else { return Ok(device) };
         let Some(row) = self.read::<SessionRow>(&SessionRow::key(sid))? else { return Ok(device) };
         let session = load(&row)?;
         let is_start = row.prekey.is_some() && row.origin == Origin::Contact && !session.answered();
-        if !is_start || row.intro_tag == known {
+        let known = self.mem.mail.offers.get(&device.device).map(|(_, tags)| tags.as_slice()).unwrap_or_default();
+        if !is_start || known.contains(&row.intro_tag) {
             return Ok(device);
         }
         device.sending = None;
@@ -179,13 +180,23 @@ impl Turn<'_> {
         }
         let Some(device) = self.learn_bundle(&bundle, &signed)? else { return Ok(Hearing::Nothing) };
         self.request_confirmed(account)?;
-        self.prefer_intro(account, &secret)?;
+        let tag = intro_tag(&secret).0;
+        // Under which intros this was offered: what a mailbox brings again changes nothing.
+        let (seq, heard) = self.mem.mail.offers.entry(id).or_default();
+        if *seq != bundle.seq {
+            (*seq, *heard) = (bundle.seq, Vec::new());
+        }
+        let is_news = !heard.contains(&tag);
+        if is_news {
+            heard.push(tag);
+            self.prefer_intro(account, &secret)?;
+        }
         // What is known may be a link's, whose prekey is gone.
         let device = if asks_by_link { device } else { self.keep_bundle(device, &signed) };
         // Under a link too: who shares this secret has heard what was asked by that, and takes no more by it.
         let of_contacts = |row: &SessionRow| row.origin == Origin::Contact;
         let device = self.leave_start_with_other_prekey(device, &bundle.prekey.id, of_contacts)?;
-        let device = self.set_aside_start_under_other_intro(device, intro_tag(&secret).0)?;
+        let device = if is_news { self.set_aside_start_under_other_intro(device)? } else { device };
         if is_new {
             self.meet_new_device(&device)?;
             // It may know no prekey of this one.

@@ -12,6 +12,7 @@ use super::{
     turn::{Answer, Step, Turn},
 };
 use crate::protocol::{
+    crypto::envelope::Tag,
     identity::{
         SignedBundle, Ticket,
         bundle::{Address, BoxId, MailboxBox, seal_bundle},
@@ -65,6 +66,10 @@ pub(super) struct MailMemory {
     /// Mailboxes whose mail was not read since this node came up, and when it did.
     pub(super) unread: BTreeSet<TransportKey>,
     pub(super) up_since: Option<Millis>,
+    /// Places of mail that stays there, since what it said is in memory alone, and since when.
+    pub(super) unsettled: BTreeMap<(TransportKey, BoxId, u64), Millis>,
+    /// The seq of the last bundle that a contact's device left outside sessions, and the intros it left it under.
+    pub(super) offers: BTreeMap<DeviceId, (u64, Vec<Tag>)>,
     /// Where connected peers were reached.
     pub(super) reached: BTreeMap<TransportKey, String>,
     // As a sender

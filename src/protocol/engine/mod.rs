@@ -89,6 +89,7 @@ use sessions::Heard;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 use talks::{Sought, Talk};
 use turn::{Step, Stop, Turn};
@@ -256,6 +257,10 @@ struct Memory {
     given: BTreeMap<(OpId, DeviceId), Answers>,
     /// When a gossip secret was handed over on request.
     secrets_handed: BTreeMap<(OpId, DeviceId, OpId), Millis>,
+    /// When authors that are away are asked again by mail for keys, and after which wait.
+    keys_asked: BTreeMap<(OpId, DeviceId), (Millis, Duration)>,
+    /// When it was last left again in a log what a device that made its secret does not hold.
+    posted_anew: BTreeMap<(OpId, DeviceId), Millis>,
     /// How many messages of a chat stand behind its index.
     loose: BTreeMap<ChatId, usize>,
     /// What is remembered of mailboxes.

@@ -257,7 +257,11 @@ impl Turn<'_> {
             lane.tries = lane.tries.saturating_add(1);
             self.send_again(device, &late)?;
         }
-        if dropped && let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? {
+        // With nothing to send and nobody who answers, receipts alone would begin sessions for ever.
+        if dropped
+            && let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))?
+            && (self.has_parcels(device)? || self.is_answered(&row)?)
+        {
             self.owe_all(&row)?;
             // What was said once may be among what was dropped.
             row.groups.iter().for_each(|group| self.ask_missing(*group, Some(device)));

@@ -138,6 +138,17 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// The newest prekey in a bundle that says nothing else, and that takes no other's place.
+    pub(super) fn bare_bundle(&self, own: &OwnRow) -> Step<Vec<u8>> {
+        let damaged = |_| ViewError::Damaged(Table::Own);
+        let Some((_, held)) = verified(&own.bundle) else { return Err(ViewError::Damaged(Table::Own)) };
+        let list: SignedList = decode(&own.list, "device list").map_err(damaged)?;
+        let cert: SignedCert = decode(&own.cert, "certificate").map_err(damaged)?;
+        let signed = SignedBundle::issue(&device_keys(own)?, list, cert, encode(&held.prekey), Reach::default(), 0)
+            .map_err(|_| ViewError::Damaged(Table::Own))?;
+        Ok(encode(&signed))
+    }
+
     /// The newest bundle with other boxes in it, for one listener.
     pub(super) fn bundle_with_boxes(&self, own: &OwnRow, boxes: Vec<MailboxBox>) -> Step<Vec<u8>> {
         let damaged = |_| ViewError::Damaged(Table::Own);

@@ -73,7 +73,8 @@ impl Turn<'_> {
             return Ok(Hearing::Nothing);
         };
         if let Some(sealed) = outer.offer() {
-            return self.hear_offer(row, sealed);
+            // Who is connected has a frame for that.
+            return if peer.is_none() { self.hear_offer(row, sealed) } else { Ok(Hearing::Nothing) };
         }
         if let Some(session) = self.read::<SessionRow>(&SessionRow::key(outer.sid()))? {
             return self.hear_in(session, &outer);
@@ -479,6 +480,12 @@ impl Turn<'_> {
         self.unseal(device.device, sid)?;
         self.put(DeviceRow::key(device.device), &device);
         Ok(device)
+    }
+
+    /// Whether the session that is sent on was answered by anything.
+    pub(super) fn is_answered(&self, device: &DeviceRow) -> Step<bool> {
+        let row = device.sending.map(|sid| self.read::<SessionRow>(&SessionRow::key(sid))).transpose()?.flatten();
+        Ok(row.map(|row| load(&row)).transpose()?.is_some_and(|session| session.answered()))
     }
 
     /// Ends a start that nobody answered for too long, so that the next record starts anew.

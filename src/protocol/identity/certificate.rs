@@ -175,6 +175,12 @@ impl SignedList {
         signed.verify().map(|_| signed)
     }
 
+    /// The account and seq it says it is of. Nothing is proven by that.
+    pub fn claimed(&self) -> Option<(AccountId, u64)> {
+        let list: DeviceList = decode(&self.body, "device list").ok()?;
+        Some((list.account, list.seq))
+    }
+
     /// The list, once AK was found to have signed it.
     pub fn verify(&self) -> Result<Verified<DeviceList>, CertError> {
         let mut list: DeviceList = decode(&self.body, "device list")?;
