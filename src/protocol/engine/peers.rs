@@ -14,7 +14,7 @@ use super::{
 use crate::protocol::{
     crypto::{envelope::Tag, start::intro_tag},
     identity::{
-        SignedBundle, SignedCert, SignedList,
+        Bundle, SignedBundle, SignedCert, SignedList,
         bundle::{MailboxBox, Reach},
         certificate::next_seq,
     },
@@ -140,23 +140,22 @@ impl Turn<'_> {
 
     /// The newest prekey in a bundle that says nothing else, and that takes no other's place.
     pub(super) fn bare_bundle(&self, own: &OwnRow) -> Step<Vec<u8>> {
-        let damaged = |_| ViewError::Damaged(Table::Own);
-        let Some((_, held)) = verified(&own.bundle) else { return Err(ViewError::Damaged(Table::Own)) };
-        let list: SignedList = decode(&own.list, "device list").map_err(damaged)?;
-        let cert: SignedCert = decode(&own.cert, "certificate").map_err(damaged)?;
-        let signed = SignedBundle::issue(&device_keys(own)?, list, cert, encode(&held.prekey), Reach::default(), 0)
-            .map_err(|_| ViewError::Damaged(Table::Own))?;
-        Ok(encode(&signed))
+        self.bundle_anew(own, 0, |_| Reach::default())
     }
 
     /// The newest bundle with other boxes in it, for one listener.
     pub(super) fn bundle_with_boxes(&self, own: &OwnRow, boxes: Vec<MailboxBox>) -> Step<Vec<u8>> {
+        self.bundle_anew(own, own.bundle_seq, |held| Reach { boxes, addresses: held.addresses.clone() })
+    }
+
+    /// The newest bundle's prekey under another number, saying something else of where this device is.
+    fn bundle_anew(&self, own: &OwnRow, seq: u64, reach: impl FnOnce(&Bundle) -> Reach) -> Step<Vec<u8>> {
         let damaged = |_| ViewError::Damaged(Table::Own);
         let Some((_, held)) = verified(&own.bundle) else { return Err(ViewError::Damaged(Table::Own)) };
         let list: SignedList = decode(&own.list, "device list").map_err(damaged)?;
         let cert: SignedCert = decode(&own.cert, "certificate").map_err(damaged)?;
-        let reach = Reach { boxes, addresses: held.addresses.clone() };
-        let signed = SignedBundle::issue(&device_keys(own)?, list, cert, encode(&held.prekey), reach, own.bundle_seq)
+        let prekey = encode(&held.prekey);
+        let signed = SignedBundle::issue(&device_keys(own)?, list, cert, prekey, reach(&held), seq)
             .map_err(|_| ViewError::Damaged(Table::Own))?;
         Ok(encode(&signed))
     }
