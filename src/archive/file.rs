@@ -55,17 +55,24 @@ impl Partial {
         if beside.symlink_metadata().is_ok_and(|found| !found.is_file()) {
             return Err(exists(&beside));
         }
-        let open = || OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&beside);
-        let mut file = open().map_err(failed)?;
-        if file.metadata().map_err(failed)?.nlink() > 1 {
+        let under_way = || ApiError::new(Reason::BackupUnderWay).with("path", path.display().to_string());
+        let locked = || {
+            let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&beside);
+            let file = file.map_err(failed)?;
+            file.try_lock().map_err(|_| under_way())?;
+            let found = file.metadata().map_err(failed)?;
+            // Who had the lock until now has taken the name away: then this file is none.
+            let is_there = fs::symlink_metadata(&beside).is_ok_and(|named| named.ino() == found.ino());
+            if is_there { Ok((file, found.nlink())) } else { Err(under_way()) }
+        };
+        let (mut file, mut names) = locked()?;
+        if names > 1 {
             // A whole backup whose writer was killed before it took this name away: it has another by now.
             fs::remove_file(&beside).map_err(failed)?;
-            file = open().map_err(failed)?;
+            (file, names) = locked()?;
         }
-        // Who had the lock until now has taken the name away: then this file is none.
-        let is_there = || -> io::Result<bool> { Ok(fs::symlink_metadata(&beside)?.ino() == file.metadata()?.ino()) };
-        if file.try_lock().is_err() || !is_there().unwrap_or(false) {
-            return Err(ApiError::new(Reason::BackupUnderWay).with("path", path.display().to_string()));
+        if names > 1 {
+            return Err(under_way());
         }
         let partial = Self(beside);
         file.set_permissions(fs::Permissions::from_mode(0o600)).and_then(|()| file.set_len(0)).map_err(failed)?;

@@ -26,5 +26,8 @@ impl Turn<'_> {
         self.mem.looked_over.clear();
         self.mem.given.clear();
         self.mem.secrets_handed.clear();
+        self.mem.keys_asked.clear();
+        self.mem.posted_anew.clear();
+        self.mem.mail.unsettled.clear();
     }
 }
