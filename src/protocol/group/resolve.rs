@@ -53,7 +53,7 @@ pub struct Member {
     pub devices: BTreeSet<DeviceId>,
     /// The op that let it in: Create, an Add, or a HandOver. Of several, the first by rank.
     pub joined: OpId,
-    /// All that let it in and that nothing has ended: two may have added it, neither knowing of the other.
+    /// All that let it in and that nothing has ended, by rank: two may have added it, neither knowing of the other.
     pub admissions: Vec<OpId>,
 }
 
@@ -337,14 +337,11 @@ impl<'a> Resolver<'a> {
     // State at a set of ops
 
     fn is_member(&self, account: &AccountId, past: &Bits) -> bool {
-        self.accounts.get(account).is_some_and(|record| self.admission(record, past).is_some())
+        self.accounts.get(account).is_some_and(|record| self.admissions(record, past).next().is_some())
     }
 
-    /// The first admission in that set which no removal or leave in it ends. One beside it ends it too.
-    fn admission(&self, record: &Record, past: &Bits) -> Option<usize> {
-        self.admissions(record, past).min_by_key(|join| self.rank(Class::Member, *join))
-    }
-
+    /// The admissions in that set which no removal or leave in it ends. One beside them ends them too. In no order: that
+    /// of places is the order of arrival.
     fn admissions<'s>(&'s self, record: &'s Record, past: &'s Bits) -> impl Iterator<Item = usize> + 's {
         let standing = record.admissions.iter().copied();
         standing.filter(|join| past.contains(*join) && !self.gone(record, *join, past, None))
@@ -410,9 +407,12 @@ impl<'a> Resolver<'a> {
     fn finish(self) -> Membership {
         let mut members = BTreeMap::new();
         for (account, record) in &self.accounts {
-            let Some(joined) = self.admission(record, self.scope) else { continue };
+            let mut admissions: Vec<usize> = self.admissions(record, self.scope).collect();
+            admissions.sort_by_key(|at| self.rank(Class::Member, *at));
+            let Some(joined) = admissions.first().copied() else { continue };
             let standing = record.tenures.iter().filter(|tenure| !self.ended(account, tenure, self.scope));
             let rank = standing.map(|tenure| tenure.rank).min().unwrap_or(self.rank(Class::Member, joined));
+            let admissions: Vec<OpId> = admissions.into_iter().map(|at| self.op(at).id()).collect();
             let role = match rank.class {
                 Class::Founder => Role::Founder,
                 Class::Former | Class::Admin => Role::Admin,
@@ -420,7 +420,6 @@ impl<'a> Resolver<'a> {
             };
             let list = self.newest_list(account, self.scope);
             let devices = list.map(|list| list.devices.iter().copied().collect()).unwrap_or_default();
-            let admissions = self.admissions(record, self.scope).map(|at| self.op(at).id()).collect();
             members.insert(*account, Member { role, rank, devices, joined: self.op(joined).id(), admissions });
         }
         Membership {
