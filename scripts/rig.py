@@ -95,7 +95,7 @@ class Side:
         self.log = self.folder / f"{name}.log"
         self.node, self.socket, self.traced = None, self.home / "api.sock", None
         self.passphrase_file = None
-        self.environment = None
+        self.environment, self.port = None, 0
         if passphrase is not None:
             self.passphrase_file = self.folder / f"{name}.passphrase"
             self.passphrase_file.write_text(passphrase + "\n")
@@ -105,7 +105,7 @@ class Side:
         return [self.moim, "--home", str(self.home), "--json", *closed, *words]
 
     def up_command(self):
-        return self.command("up", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0")
+        return self.command("up", "--no-mdns", "--listen", f"/ip4/127.0.0.1/tcp/{self.port}")
 
     def ask(self, *words):
         """Runs a command; its exit code, its JSON object (None where it printed none), its stderr."""

@@ -32,7 +32,7 @@ struct OfAuthor {
 /// What one device confirmed.
 struct Confirmed {
     held: Numbers,
-    read: u64,
+    seen: Numbers,
 }
 
 /// How far one message is.
@@ -52,8 +52,8 @@ impl Receipts {
             let scope = ReceiptRow::scope(chat, reading.own.side_of(*author).unwrap_or(Side::Theirs));
             let rows = reading.view.scan_each(Table::Receipt, &scope, None, Direction::Forward, usize::MAX)?;
             for row in rows.into_iter().filter_map(|(_, bytes)| rows::parse::<ReceiptRow>(&bytes?).ok()) {
-                let Ok(held) = row.numbers() else { continue };
-                of.of_accounts.entry(row.account).or_default().push(Confirmed { held, read: row.read });
+                let (Ok(held), Ok(seen)) = (row.numbers(), row.seen(row.read)) else { continue };
+                of.of_accounts.entry(row.account).or_default().push(Confirmed { held, seen });
             }
         }
         Ok(receipts)
@@ -143,7 +143,7 @@ impl Confirmed {
 
     /// Nothing is read that is not there.
     fn has_read(&self, no: u64) -> bool {
-        no <= self.read && self.holds(no)
+        self.seen.contains(no) && self.holds(no)
     }
 }
 

@@ -174,8 +174,15 @@ impl Home {
         held.iter().for_each(|no| {
             numbers.insert(*no);
         });
-        let row =
-            ReceiptRow { device: device_of(account), account, held: encode(&numbers), read, told: None, full: None };
+        let row = ReceiptRow {
+            device: device_of(account),
+            account,
+            held: encode(&numbers),
+            read,
+            told: None,
+            full: None,
+            seen: None,
+        };
         self.put(ReceiptRow::key(chat, Side::Theirs, row.device), &row);
     }
 

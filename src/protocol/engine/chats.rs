@@ -208,11 +208,7 @@ impl Turn<'_> {
             own,
             outbox: Vec::new(),
             key: new.key,
-            // What stands where was read already counts as read.
-            ends: self.ends_of(
-                &new.content,
-                own || chat.read.as_ref().is_some_and(|read| read.as_slice() >= place.as_slice()),
-            ),
+            ends: self.ends_of(&new.content, own),
             kept: None,
         };
         self.put(EventRow::key(new.id), &row);
@@ -303,11 +299,16 @@ impl Turn<'_> {
             None => row.last.as_ref().map(|last| last.to_vec()),
         };
         let Some(to) = to else { return Ok(Reply::Done) };
-        if row.read.as_ref().is_some_and(|read| read.as_slice() >= to.as_slice()) {
+        let before = row.read.as_ref().map(|read| read.to_vec());
+        let is_behind = before.as_ref().is_some_and(|read| *read > to);
+        if row.unread == 0 && before.as_ref().is_some_and(|read| *read >= to) {
             return Ok(Reply::Done);
         }
-        row.unread = self.unread_after(&row, &to)?;
-        row.read = Some(to.clone().into());
+        // What came late stands before what was read: how much of it is behind this place is not counted.
+        if !is_behind {
+            row.unread = self.unread_after(&row, &to)?;
+            row.read = Some(to.clone().into());
+        }
         self.put(ChatRow::key(chat), &row);
         self.begin_to_end(chat, &to)?;
         for receipts in all::<ReceiptRow>(self, ReceiptRow::scope(chat, Side::Ours))? {
@@ -406,12 +407,19 @@ impl Turn<'_> {
     fn note_read(&mut self, chat: &ChatRow, device: DeviceId, highest: u64) -> Step {
         let key = ReceiptRow::key(chat.chat, Side::Ours, device);
         let Some(mut row) = self.read::<ReceiptRow>(&key)? else { return Ok(()) };
-        if row.read >= highest {
+        let told = self.told_of(&row).unwrap_or(0);
+        let seen_before = row.seen(told)?;
+        let tells = chat.tells_read.unwrap_or(self.settings.read_receipts);
+        let mut seen = seen_before.clone();
+        if tells {
+            seen.merge(&row.numbers()?.up_to(highest));
+        }
+        if seen == seen_before && row.read >= highest {
             return Ok(());
         }
-        row.read = highest;
-        let tells = chat.tells_read.unwrap_or(self.settings.read_receipts);
-        row.told = Some(if tells { highest } else { row.told.unwrap_or(0) });
+        row.read = row.read.max(highest);
+        row.told = Some(if tells { told.max(highest) } else { row.told.unwrap_or(0) });
+        row.seen = Some(encode(&seen).into());
         self.put(key, &row);
         if !tells {
             return Ok(());

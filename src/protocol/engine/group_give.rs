@@ -56,7 +56,8 @@ impl Turn<'_> {
         // What it says it has of ours is a receipt: one that was lost comes again with the next comparison.
         let own = self.own()?.device;
         if let Some(held) = &have.held {
-            let receipt = ChatReceipt { chat: ChatId::from(group), author: own, held: held.to_vec(), read: None };
+            let receipt =
+                ChatReceipt { chat: ChatId::from(group), author: own, held: held.to_vec(), read: None, seen: None };
             self.chat_receipt(&heard.device, &receipt)?;
         }
         let Some(mut left) = self.begin_answer(group, device) else { return Ok(()) };

@@ -419,7 +419,10 @@ impl Turn<'_> {
             self.in_memory |= self.hears_of_members(group)?;
             return Ok(());
         }
+        self.no_room = false;
         events.iter().try_for_each(|bytes| self.group_event_came(group, bytes).map(|_| ()))?;
+        // Its author may be asked by nobody: what found no room, or came before this device is a member, is to come again.
+        self.in_memory |= self.no_room || (!self.is_joined(group)? && self.hears_of_members(group)?);
         self.ask_author_for_keys(group, heard.device.device).map(drop)
     }
 

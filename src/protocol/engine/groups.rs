@@ -233,13 +233,13 @@ impl Turn<'_> {
         // Published before it takes effect here, under the secret that it ends; and to every member's outbox, since
         // nobody may be there to hear it now.
         let before = memory.graph.len().saturating_sub(PARTING_OPS);
-        let parting = ops_records(group, memory.graph.ops().skip(before).chain([&op]));
+        let known = ops_records(group, memory.graph.ops().skip(before));
+        let parting = ops_records(group, [&op].into_iter());
         for device in member_devices(&memory.membership).filter(|device| *device != own.device) {
-            // Nobody asks a former member what it said last, so it is said now. Its key waits in the same outbox.
-            for record in self.unconfirmed_events(group, device)? {
-                self.post(device, &record)?;
-            }
-            for record in &parting {
+            // Nobody asks a former member what it said last, so it is said now, after the ops that it rests on and before
+            // the one that makes a former member of who said it. Its key waits in the same outbox.
+            let said = self.unconfirmed_events(group, device)?;
+            for record in known.iter().chain(&said).chain(&parting) {
                 self.post(device, record)?;
             }
         }

@@ -451,15 +451,24 @@ impl Turn<'_> {
         };
         let key = ReceiptRow::key(told.chat, side, device.device);
         let known = self.read::<ReceiptRow>(&key)?;
-        let (before, read_before) = match &known {
-            Some(row) => (decode::<Numbers>(&row.held, "receipt").unwrap_or_else(|_| Numbers::from_base(1)), row.read),
-            None => (Numbers::from_base(1), 0),
+        let none = || Numbers::from_base(1);
+        let (before, seen_before, read_before) = match &known {
+            Some(row) => {
+                (row.numbers().unwrap_or_else(|_| none()), row.seen(row.read).unwrap_or_else(|_| none()), row.read)
+            }
+            None => (none(), none(), 0),
         };
         let mut after = before.clone();
         after.merge(&held.up_to(written));
         let fresh: Vec<u64> = after.news_over(&before).collect();
         let read = told.read.unwrap_or(0).min(written).max(read_before);
-        if fresh.is_empty() && read == read_before {
+        let told_seen = match &told.seen {
+            Some(seen) => decode::<Numbers>(seen, "receipt").unwrap_or_else(|_| none()),
+            None => held.clone(),
+        };
+        let mut seen = seen_before.clone();
+        seen.merge(&told_seen.up_to(told.read.unwrap_or(0).min(written)));
+        if fresh.is_empty() && seen == seen_before && read == read_before {
             return Ok(false);
         }
         let row = ReceiptRow {
@@ -469,15 +478,16 @@ impl Turn<'_> {
             read,
             told: None,
             full: None,
+            seen: Some(encode(&seen).into()),
         };
         self.put(key, &row);
         let delivered = self.confirm_events(device, told, &fresh)?;
         self.tell_receipt(device, told.chat, Progress::Delivered, delivered)?;
-        let mut seen = Vec::new();
-        for no in (read_before + 1..=read).filter(|no| after.contains(*no)) {
-            seen.extend(self.read::<AuthorRow>(&AuthorRow::key(told.chat, told.author, no))?.map(|row| row.0));
+        let mut read = Vec::new();
+        for no in seen.news_over(&seen_before).filter(|no| after.contains(*no)) {
+            read.extend(self.read::<AuthorRow>(&AuthorRow::key(told.chat, told.author, no))?.map(|row| row.0));
         }
-        self.tell_receipt(device, told.chat, Progress::Read, seen)?;
+        self.tell_receipt(device, told.chat, Progress::Read, read)?;
         Ok(true)
     }
 

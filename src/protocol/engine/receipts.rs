@@ -179,9 +179,17 @@ impl Turn<'_> {
 
     pub(super) fn chat_receipt_for(&self, author: DeviceId, chat: ChatId) -> Step<Option<ChatReceipt>> {
         let Some(row) = self.read::<ReceiptRow>(&ReceiptRow::key(chat, Side::Ours, author))? else { return Ok(None) };
-        // A row from before there was a choice for each chat told what the settings said.
-        let read = row.told.or(self.settings.read_receipts.then_some(row.read));
-        Ok(Some(ChatReceipt { chat, author, held: row.held, read }))
+        let read = self.told_of(&row);
+        let seen = row.seen(read.unwrap_or(0))?;
+        let has_gaps = read.is_some() && seen != row.numbers()?.up_to(read.unwrap_or(0));
+        let seen = has_gaps.then(|| encode(&seen).into());
+        Ok(Some(ChatReceipt { chat, author, held: row.held, read, seen }))
+    }
+
+    /// The highest number that its author may know as read. A row from before there was a choice for each chat told what the
+    /// settings said.
+    pub(super) fn told_of(&self, row: &ReceiptRow) -> Option<u64> {
+        row.told.or(self.settings.read_receipts.then_some(row.read))
     }
 
     /// A device has just connected: what it may have missed of receipts is told once, in one record.
@@ -213,7 +221,10 @@ impl Turn<'_> {
             read: 0,
             told: None,
             full: None,
+            seen: None,
         });
+        // What comes now is not read, wherever it stands.
+        row.seen = Some(encode(&row.seen(self.told_of(&row).unwrap_or(0))?).into());
         let mut held = row.numbers()?;
         let before = held.through();
         let noted = held.insert(no);

@@ -137,6 +137,9 @@ pub struct ChatReceipt {
     /// The highest number read here, if the reader tells.
     #[n(3)]
     pub read: Option<u64>,
+    /// Encoded `Numbers` of what was read, where that is not all of `held` up to `read`.
+    #[n(4)]
+    pub seen: Option<ByteVec>,
 }
 
 /// A position of a session.

@@ -100,7 +100,15 @@ impl World {
             }
         }
         let theirs = rows::read::<ReceiptRow>(&other.store, &ReceiptRow::key(chat, rows::Side::Ours, author));
-        let read = theirs.ok().flatten().map_or(0, |row| row.read);
+        let theirs = theirs.ok().flatten();
+        let seen = theirs.as_ref().and_then(|row| row.seen(row.told.unwrap_or(row.read)).ok());
+        for no in row.seen(row.read).map_err(|error| error.to_string())?.descending() {
+            if !seen.as_ref().is_some_and(|seen| seen.contains(no)) {
+                let (own, other) = (self.devices[who].name, other.name);
+                return Err(format!("{own} believes that {other} read its event {no}, which it did not"));
+            }
+        }
+        let read = theirs.map_or(0, |row| row.read);
         if row.read > read {
             let (own, other) = (self.devices[who].name, other.name);
             return Err(format!("{own} believes that {other} read up to {}, and it read up to {read}", row.read));

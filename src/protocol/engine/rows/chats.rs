@@ -411,6 +411,10 @@ pub struct ReceiptRow {
     /// Whether more is here than the numbers have room for.
     #[n(5)]
     pub full: Option<bool>,
+    /// Encoded `Numbers` of what is known to the author as read; in a row from before there was this, all held up to
+    /// the highest. What comes late stands below that number and is not among these until it is read.
+    #[n(6)]
+    pub seen: Option<ByteVec>,
 }
 
 /// Whose knowledge a receipt row is.
@@ -432,6 +436,14 @@ impl ReceiptRow {
     /// The numbers, parsed.
     pub fn numbers(&self) -> Result<Numbers, ViewError> {
         wire::decode(&self.held, "numbers").map_err(|_| ViewError::Damaged(Self::TABLE))
+    }
+
+    /// What its author knows as read, where `told` is the highest number that a row from before this was kept tells of.
+    pub fn seen(&self, told: u64) -> Result<Numbers, ViewError> {
+        match &self.seen {
+            Some(seen) => wire::decode(seen, "numbers").map_err(|_| ViewError::Damaged(Self::TABLE)),
+            None => Ok(self.numbers()?.up_to(told)),
+        }
     }
 
     /// By chat, side and device.

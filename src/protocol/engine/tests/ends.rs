@@ -88,6 +88,25 @@ fn what_is_not_read_waits_on_when_what_came_before_it_ends() {
 }
 
 #[test]
+fn what_crossed_what_was_read_waits_to_be_read_itself() {
+    let mut world = World::new(2);
+    let chat = ChatId::direct(world.account(0), world.account(1));
+    world.command(0, Command::SetTimer(chat, Some(MINUTE))).unwrap();
+    world.part(0, 1);
+    say(&mut world, 0, chat, "planted");
+    world.pass(10 * MINUTE);
+    say(&mut world, 1, chat, "hi");
+    read(&mut world, 1, chat, None);
+    world.connect(0, 1);
+    world.pass(HOUR);
+    assert_eq!(world.texts_of(1, chat), ["planted", "hi"]);
+    read(&mut world, 1, chat, None);
+    world.pass(2 * MINUTE);
+    assert_eq!(world.texts_of(1, chat), ["hi"]);
+    assert!(!holds(&world, 1, "planted"));
+}
+
+#[test]
 fn a_message_that_is_over_before_it_was_delivered_is_delivered_first() {
     let mut world = World::new(2);
     let chat = ChatId::direct(world.account(0), world.account(1));

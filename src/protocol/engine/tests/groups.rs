@@ -81,6 +81,25 @@ fn a_leaving_reaches_who_was_away_and_who_left_can_come_back() {
 }
 
 #[test]
+fn who_leaves_after_a_long_speech_and_a_new_name_is_heard_out() {
+    for (texts, length) in [(300, 10), (90, 50_000)] {
+        let mut world = World::new(2);
+        let group = world.group();
+        world.pass(LATER);
+        world.part(0, 1);
+        world.command(0, Command::RenameGroup(group, "last words".into())).unwrap();
+        for n in 0..texts {
+            world.say(0, group, &format!("{n} {}", "a".repeat(length)));
+        }
+        world.command(0, Command::LeaveGroup(group)).unwrap();
+        world.pass(SOON);
+        world.connect(0, 1);
+        world.pass(Duration::from_secs(3_600));
+        assert_eq!(world.texts(1, group).len(), texts);
+    }
+}
+
+#[test]
 fn a_newcomer_counts_for_what_was_written_after_it_came() {
     let mut world = World::new(4);
     let group = world.group_with(&[1, 3]);

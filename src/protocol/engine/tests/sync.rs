@@ -308,50 +308,45 @@ fn others_learn_what_was_read_only_where_that_is_wanted_and_never_unlearn_it() {
     assert_eq!(world.confirmed(0, 1, chat), (4, 4));
 }
 
-/// Figures for the manual: `cargo test --lib -- --ignored --nocapture ten_thousand`.
 #[test]
-#[ignore = "takes minutes and prints figures"]
-fn ten_thousand_events_on_each_side_of_a_partition_come_in_one_meeting() {
-    let each = std::env::var("MOIM_EACH_SIDE").map_or(10_000, |count| count.parse().unwrap());
+fn what_comes_late_is_unread_until_it_is_read() {
     let mut world = World::new(2);
     let group = world.group();
+    let chat = ChatId::from(group);
+    world.say(0, group, "hello");
     world.pass(LATER);
-    world.part(0, 1);
-    for n in 0..each {
-        for at in 0..2 {
-            world.say(at, group, &format!("message {n} of {at}"));
-        }
-        world.now = world.now.plus(Duration::from_millis(700));
-    }
-    let raw = |world: &World, at: usize| -> usize {
-        let rows = world.nodes[at].shelf.0.iter().filter(|(key, _)| key.table == Table::Held && key.scope == b"raw");
-        rows.map(|(_, bytes)| bytes.len()).sum()
+    // Lost on the way, as gossip may be.
+    world.apart.insert((0, 1));
+    world.say(0, group, "first");
+    world.apart.remove(&(0, 1));
+    world.say(0, group, "second");
+    let read = |world: &mut World| {
+        world.command(1, Command::MarkRead { chat, up_to: None }).unwrap();
+        world.pass(Duration::from_millis(300));
     };
-    let shown = |world: &World, at: usize| {
-        let of_chat = |key: &&Key| key.table == Table::Timeline && key.scope == group.0;
-        world.nodes[at].shelf.0.keys().filter(of_chat).count()
+    let known_as_read = |world: &World| {
+        let key = ReceiptRow::key(chat, Side::Theirs, world.device(1));
+        let Some(row) = world.row::<ReceiptRow>(0, &key) else { return 0 };
+        let (held, seen) = (row.numbers().unwrap(), row.seen(row.read).unwrap());
+        seen.descending().filter(|no| held.contains(*no)).count()
     };
-    let missing = 2 * each;
-    let floor = 32 * missing + raw(&world, 0) + raw(&world, 1);
-    world.sent.fill(0);
-    let began = world.now;
-    world.connect(0, 1);
-    while (shown(&world, 0), shown(&world, 1)) != (missing, missing) {
-        assert!(world.now.since(began) < Duration::from_secs(120), "{} {}", shown(&world, 0), shown(&world, 1));
-        world.pass(Duration::from_millis(200));
-    }
-    let (took, sent) = (world.now.since(began), world.sent.iter().sum::<usize>());
-    assert_eq!(world.texts(0, group), world.texts(1, group));
+    let unread = |world: &World| world.row::<ChatRow>(1, &ChatRow::key(chat)).unwrap().unread;
+    world.pass(Duration::from_millis(300));
+    let before = known_as_read(&world);
+    read(&mut world);
+    assert_eq!((world.texts(1, group), unread(&world)), (vec!["hello".into(), "second".into()], 0));
+    let then = known_as_read(&world);
+    assert!(then > before, "the second was read");
     world.pass(LATER);
-    world.part(0, 1);
-    world.sent.fill(0);
-    world.connect(0, 1);
-    world.pass(Duration::from_secs(20));
-    println!(
-        "{each} events on each side: {sent} bytes on the wire, {:.3} of the floor of {floor}; one in {took:?} of timers; \
-         {} bytes when equal",
-        sent as f64 / floor as f64,
-        world.sent.iter().sum::<usize>()
+    assert_eq!(world.texts(1, group), ["hello", "first", "second"]);
+    assert_eq!(
+        (unread(&world), known_as_read(&world)),
+        (1, then),
+        "it stands before what was read, and nobody read it"
     );
-    assert!(sent < floor * 3 / 2);
+    world.restart(1);
+    world.pass(SOON);
+    assert_eq!(known_as_read(&world), then);
+    read(&mut world);
+    assert_eq!((unread(&world), known_as_read(&world)), (0, then + 1));
 }
