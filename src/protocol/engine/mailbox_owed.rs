@@ -6,7 +6,7 @@
 use super::{
     mailbox_send::LeftWhat,
     receipts::Owed,
-    record::{Position, Receipt, Record},
+    record::{Receipt, Record},
     rows::{DeviceRow, OutboxRow, OwedRow, OwedWire, ReceiptRow, Row, Side, ToldRow, parse},
     turn::{Step, Turn},
 };
@@ -16,7 +16,7 @@ use crate::protocol::{
     time::minutes,
     view::{Direction, View},
     wire::{
-        limits::{MAIL_COPIES, MAX_UNKNOWN_TAGS},
+        limits::{MAIL_COPIES, MAX_ENVELOPE, MAX_UNKNOWN_TAGS},
         mailbox::{BlobId, blob_id},
     },
 };
@@ -32,8 +32,24 @@ const LEFT_AGAIN_EVERY: Duration = minutes(60);
 const MOST_LEFT_AGAIN: usize = 2_048;
 /// Positions in one receipt, as in one that is told.
 const MAX_POSITIONS: usize = 1_000;
-/// Positions owed to one device: the mail of two full boxes.
+/// Conversations in one receipt, as in one that is told.
+const MAX_CHATS: usize = 64;
+/// Positions owed to one device, the lost among them: the mail of two full boxes.
 const MAX_OWED: usize = 8_192;
+/// Conversations whose receipt is owed to one device.
+const MAX_OWED_CHATS: usize = 1_024;
+/// Wires that lie nowhere are no more than so many at a time…
+const MAX_SEALED: usize = 16;
+/// …and no longer together: with all that is owed they fit into one row of the store. The rest is sealed as they go.
+const MAX_SEALED_BYTES: usize = 2 * MAX_ENVELOPE;
+
+impl OwedRow {
+    /// Whether one more wire, however long, may be kept.
+    fn has_room(&self) -> bool {
+        let bytes: usize = self.sealed.iter().map(|owed| owed.wire.len()).sum();
+        self.sealed.len() < MAX_SEALED && bytes + MAX_ENVELOPE <= MAX_SEALED_BYTES
+    }
+}
 
 impl Turn<'_> {
     /// Keeps what a device that is away is owed.
@@ -51,12 +67,11 @@ impl Turn<'_> {
             return Ok(());
         }
         let mut row = self.owed_row(device.device)?;
-        row.positions = merged(row.positions, owed.positions);
-        row.lost = merged(row.lost, owed.lost);
+        row.positions = merged(row.positions, owed.positions, MAX_OWED);
+        row.lost = merged(row.lost, owed.lost, MAX_OWED - row.positions.len());
         let of_replaced = owed.of_replaced.into_iter().map(|(chat, _)| chat);
-        row.chats = merged(row.chats, owed.chats.into_iter().chain(of_replaced).collect());
-        row.unknown = merged(row.unknown, owed.unknown);
-        row.unknown.truncate(MAX_UNKNOWN_TAGS);
+        row.chats = merged(row.chats, owed.chats.into_iter().chain(of_replaced).collect(), MAX_OWED_CHATS);
+        row.unknown = merged(row.unknown, owed.unknown, MAX_UNKNOWN_TAGS);
         self.put(OwedRow::key(device.device), &row);
         self.leave_mail_soon(device, GATHER);
         Ok(())
@@ -119,7 +134,13 @@ impl Turn<'_> {
             return Ok(false);
         }
         if row.is_unsealed() && mailboxes.iter().any(|mailbox| self.mem.peers.contains_key(&mailbox.node)) {
-            for record in self.owed_records(&mut row)? {
+            if !row.has_room() {
+                // A second copy matters less than a first one.
+                row.sealed.retain(|owed| owed.left.is_empty());
+            }
+            while row.has_room()
+                && let Some(record) = self.next_owed(&mut row)?
+            {
                 let Some(sealed) = self.seal_for(device, &record.to_bytes())? else { return Ok(true) };
                 row.sealed.push(OwedWire { wire: sealed.wire, left: Vec::new(), since: self.now });
             }
@@ -168,36 +189,28 @@ impl Turn<'_> {
         Ok(row)
     }
 
-    /// What is owed as records, taken out of the row.
-    fn owed_records(&mut self, row: &mut OwedRow) -> Step<Vec<Record>> {
+    /// The next of what is owed as a record, taken out of the row.
+    fn next_owed(&self, row: &mut OwedRow) -> Step<Option<Record>> {
+        if !row.is_unsealed() {
+            return Ok(None);
+        }
+        let positions = taken(&mut row.positions, MAX_POSITIONS);
+        let lost = taken(&mut row.lost, MAX_POSITIONS - positions.len());
+        let owed_chats = taken(&mut row.chats, MAX_CHATS);
+        let unknown = Some(std::mem::take(&mut row.unknown)).filter(|tags| !tags.is_empty());
+        if positions.is_empty() && lost.is_empty() && owed_chats.is_empty() && unknown.is_none() {
+            row.bundle = false;
+            return Ok(Some(Record::Bundle(self.own()?.bundle)));
+        }
         let replaced = self.read::<DeviceRow>(&DeviceRow::key(row.device))?.map(|to| to.replaced).unwrap_or_default();
         let mut chats = Vec::new();
-        for chat in std::mem::take(&mut row.chats) {
+        for chat in owed_chats {
             chats.extend(self.chat_receipt_for(row.device, chat)?);
             for author in &replaced {
                 chats.extend(self.chat_receipt_for(*author, chat)?);
             }
         }
-        let (positions, lost) = (std::mem::take(&mut row.positions), std::mem::take(&mut row.lost));
-        let mut unknown = Some(std::mem::take(&mut row.unknown)).filter(|tags| !tags.is_empty());
-        let mut records = Vec::new();
-        let mut receipt = |chats, positions: &[Position], lost: &[Position]| {
-            let unknown = unknown.take();
-            records.push(Record::Receipt(Receipt {
-                chats,
-                positions: positions.to_vec(),
-                lost: lost.to_vec(),
-                unknown,
-            }));
-        };
-        let mut parts = positions.chunks(MAX_POSITIONS);
-        receipt(chats, parts.next().unwrap_or_default(), &[]);
-        parts.for_each(|positions| receipt(Vec::new(), positions, &[]));
-        lost.chunks(MAX_POSITIONS).for_each(|lost| receipt(Vec::new(), &[], lost));
-        if std::mem::take(&mut row.bundle) {
-            records.push(Record::Bundle(self.own()?.bundle));
-        }
-        Ok(records)
+        Ok(Some(Record::Receipt(Receipt { chats, positions, lost, unknown })))
     }
 
     pub(super) fn note_owed_left(&mut self, device: DeviceId, node: TransportKey, name: BlobId) -> Step {
@@ -239,9 +252,14 @@ impl Turn<'_> {
     }
 }
 
-/// Both together, no more than [`MAX_OWED`]; what finds no room is owed again when its sender asks.
-fn merged<T: Ord + Clone>(old: Vec<T>, new: BTreeSet<T>) -> Vec<T> {
+/// Both together, no more than so many; what finds no room is owed again when its sender asks.
+fn merged<T: Ord>(old: Vec<T>, new: BTreeSet<T>, most: usize) -> Vec<T> {
     let mut all: BTreeSet<T> = old.into_iter().collect();
     all.extend(new);
-    all.into_iter().take(MAX_OWED).collect()
+    all.into_iter().take(most).collect()
+}
+
+/// The first of these, no more than so many.
+fn taken<T>(from: &mut Vec<T>, most: usize) -> Vec<T> {
+    from.drain(..most.min(from.len())).collect()
 }

@@ -5,6 +5,7 @@ use crate::protocol::{
     engine::{
         Command, Input,
         command::{MailboxAt, Serving},
+        record::Position,
         rows::{BoxRow, ContactRow, ContactState, EventRow, MailRow, OutboxRow, Row},
     },
     identity::bundle::BoxId,
@@ -124,6 +125,40 @@ fn what_may_be_lost_with_a_connection_is_told_again_by_mail() {
     world.command(SENDER, Command::AddMailbox(MailboxAt::Contact(mailbox))).unwrap();
     world.part(SENDER, READER);
     assert!(owed(&world).is_some_and(|positions| positions > 0));
+}
+
+#[test]
+fn much_that_is_owed_goes_out_in_rows_that_a_store_takes() {
+    let mut world = world();
+    let sender = world.device(SENDER);
+    world.part(READER, MAILBOX);
+    world.part(SENDER, MAILBOX);
+    let at = |index| Position { sid: [u8::MAX; 16], epoch: u32::MAX, index: u32::MAX - index };
+    world.nodes[READER].engine.mem.owed.entry(sender).or_default().positions = (0..8_000).map(at).collect();
+    world.input(READER, Input::Tick);
+    world.pass(seconds(30));
+    let owed = |world: &World| world.row::<rows::OwedRow>(READER, &rows::OwedRow::key(sender));
+    assert_eq!(owed(&world).map(|row| row.positions.len()), Some(8_000));
+    world.connect(READER, MAILBOX);
+    world.pass(seconds(30));
+    assert!(owed(&world).is_none());
+    assert_eq!(mail(&world), 8);
+}
+
+#[test]
+fn what_a_silent_mailbox_does_not_take_is_not_sealed_without_end() {
+    let mut world = world();
+    let sender = world.device(SENDER);
+    world.part(SENDER, MAILBOX);
+    world.apart.insert((READER, MAILBOX));
+    for round in 0..120 {
+        let at = |index| Position { sid: [u8::MAX; 16], epoch: round, index: u32::MAX - index };
+        world.nodes[READER].engine.mem.owed.entry(sender).or_default().positions = (0..100).map(at).collect();
+        world.input(READER, Input::Tick);
+        world.pass(seconds(70));
+    }
+    let row: rows::OwedRow = world.row(READER, &rows::OwedRow::key(sender)).unwrap();
+    assert!(!row.sealed.is_empty() && row.sealed.len() <= 16 && row.positions.len() == 8_192, "{}", row.sealed.len());
 }
 
 #[test]

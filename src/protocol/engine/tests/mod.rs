@@ -33,6 +33,7 @@ use crate::protocol::{
     view::{Cell, Direction, Item, Key, Rows, Table, View, ViewError, Write},
     wire::frame::Frame,
 };
+use crate::store::MAX_ROW;
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -45,6 +46,9 @@ struct Shelf(BTreeMap<Key, Vec<u8>>, BTreeMap<Key, Cell>);
 
 impl Shelf {
     fn take(&mut self, write: Write) {
+        if let Some((key, value)) = write.row() {
+            assert!(value.len() <= MAX_ROW, "no store takes this row of {:?}", key.table);
+        }
         match write {
             Write::Put(key, value) => {
                 self.1.remove(&key);
