@@ -263,34 +263,47 @@ impl Turn<'_> {
             return Ok(Verdict::Closed);
         }
         let name = blob_id(&blob);
-        if let Some(MailPlaceRow(place)) = self.read(&MailPlaceRow::key(id, name))? {
-            let held: Option<MailRow> = self.read(&MailRow::key(id, place))?;
-            if held.is_some_and(|held| self.now.since(held.since) < LEFT_ANEW_AFTER) {
-                return Ok(Verdict::Done);
-            }
-            self.remove_mail(&mut row, &mut serving, place)?;
+        let old = match self.read(&MailPlaceRow::key(id, name))? {
+            Some(MailPlaceRow(place)) => self.read::<MailRow>(&MailRow::key(id, place))?.map(|held| (place, held)),
+            None => None,
+        };
+        if old.as_ref().is_some_and(|(_, held)| self.now.since(held.since) < LEFT_ANEW_AFTER) {
+            return Ok(Verdict::Done);
         }
         let sender = SenderRow::key(peer, row.size());
-        let mut of_sender: SenderRow = self.read(&sender)?.unwrap_or_default();
-        let verdict = judge_deposit(blob.len(), row.size(), row.kept, of_sender.0, serving.kept);
-        if verdict == Verdict::Done {
-            row.last += 1;
-            row.kept.add(blob.len());
-            of_sender.0.add(blob.len());
-            serving.kept.add(blob.len());
-            self.put(sender, &of_sender);
-            self.put(MailPlaceRow::key(id, name), &MailPlaceRow(row.last));
-            self.put(MailRow::key(id, row.last), &MailRow { blob, sender: peer, since: self.now });
-            if row.right == BoxRight::Log {
-                row.seen = self.now;
-                self.tell_readers(id, peer);
-            } else if self.mem.peers.contains_key(&row.owner) && self.mem.mail.told.insert(id) {
-                self.answer_mail(row.owner, Say::Waiting(id));
+        // An older copy makes room for this one, and stays if there is none all the same.
+        let mut of_sender = self.read::<SenderRow>(&sender)?.unwrap_or_default().0;
+        let (mut of_box, mut of_all) = (row.kept, serving.kept);
+        if let Some((_, held)) = &old {
+            of_box.remove(held.blob.len());
+            of_all.remove(held.blob.len());
+            if held.sender == peer {
+                of_sender.remove(held.blob.len());
             }
+        }
+        let verdict = judge_deposit(blob.len(), row.size(), of_box, of_sender, of_all);
+        if verdict != Verdict::Done {
+            return Ok(verdict);
+        }
+        if let Some((place, _)) = old {
+            self.remove_mail(&mut row, &mut serving, place)?;
+        }
+        row.last += 1;
+        row.kept.add(blob.len());
+        of_sender.add(blob.len());
+        serving.kept.add(blob.len());
+        self.put(sender, &SenderRow(of_sender));
+        self.put(MailPlaceRow::key(id, name), &MailPlaceRow(row.last));
+        self.put(MailRow::key(id, row.last), &MailRow { blob, sender: peer, since: self.now });
+        if row.right == BoxRight::Log {
+            row.seen = self.now;
+            self.tell_readers(id, peer);
+        } else if self.mem.peers.contains_key(&row.owner) && self.mem.mail.told.insert(id) {
+            self.answer_mail(row.owner, Say::Waiting(id));
         }
         self.put(ServingRow::key(), &serving);
         self.put(BoxRow::key(id), &row);
-        Ok(verdict)
+        Ok(Verdict::Done)
     }
 
     fn give_mail(&mut self, peer: TransportKey, id: BoxId, after: u64) -> Step {

@@ -346,6 +346,47 @@ fn who_is_full_says_so_and_what_is_fetched_makes_room() {
     assert_eq!(boxes(&world).iter().find(|row| row.id == of_reader.id).map(|row| row.kept.blobs), Some(0));
 }
 
+/// What a mailbox says to a stranger who asks it something.
+fn ask(world: &mut World, stranger: u8, ask: Ask) -> Vec<Frame> {
+    world.to_strangers.clear();
+    world.input(MAILBOX, Input::Frame(TransportKey([stranger; 32]), Frame::Ask(ask).to_bytes()));
+    world.to_strangers.clone()
+}
+
+#[test]
+fn what_lies_there_stays_where_one_with_no_room_leaves_it_again() {
+    let mut world = world();
+    world.part(READER, MAILBOX);
+    let of_reader = boxes(&world).into_iter().find(|row| row.owner == world.nodes[READER].transport).unwrap().id;
+    let deposit = |world: &mut World, stranger: u8, blob: &[u8]| {
+        let said = ask(world, stranger, Ask::Deposit(of_reader, blob.to_vec()));
+        let [Frame::Say(Say::Deposited(_, _, verdict))] = said[..] else { panic!("one answer") };
+        verdict
+    };
+    let copied = vec![1; 600];
+    assert_eq!(deposit(&mut world, 8, &copied), Verdict::Done);
+    world.pass(seconds(25 * 3600));
+    let mut n = 0u64;
+    let refused = loop {
+        n += 1;
+        if n % 500 == 0 {
+            world.pass(seconds(2));
+        }
+        match deposit(&mut world, 9, &[&n.to_be_bytes()[..], &[0; 561]].concat()) {
+            Verdict::Done => {}
+            refused => break refused,
+        }
+    };
+    assert_eq!(refused, Verdict::Full);
+    assert_eq!(deposit(&mut world, 9, &copied), Verdict::Full);
+    let shelf = &world.nodes[MAILBOX].shelf;
+    let first = shelf.scan(MailRow::TABLE, &of_reader.0, None, Direction::Forward, 1).unwrap();
+    assert_eq!(rows::parse::<MailRow>(&first[0].1).unwrap().blob, copied, "it can still be fetched");
+    // Whose it is may leave it again, though the box is fuller than it was.
+    assert_eq!(deposit(&mut world, 8, &copied), Verdict::Done);
+    assert_eq!(mail(&world) as u64, n, "each once");
+}
+
 #[test]
 fn a_mailbox_that_invents_mail_is_left_alone_and_changes_nothing() {
     let mut world = world();
