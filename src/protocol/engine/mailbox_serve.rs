@@ -126,14 +126,23 @@ impl Turn<'_> {
 
     /// Lets go of mail and boxes whose time is over.
     pub(super) fn expire_mail(&mut self) -> Step {
+        let mut guests = 0;
         for row in all::<BoxRow>(self, b"")? {
             let ended = row.until.is_some_and(|until| until <= self.now);
             let unseen = self.now.since(row.seen) >= BOX_KEPT_UNSEEN;
             if ended || unseen {
                 self.drop_box(row)?;
-            } else if row.kept.blobs > 0 {
+                continue;
+            }
+            guests += u64::from(row.right == BoxRight::Guest);
+            if row.kept.blobs > 0 {
                 self.expire_box(row)?;
             }
+        }
+        // Guests that closed their boxes were counted for ever once.
+        let serving = self.serving()?;
+        if serving.guests != guests {
+            self.put(ServingRow::key(), &ServingRow { guests, ..serving });
         }
         for link in all::<MailboxLinkRow>(self, MailboxLinkRow::SCOPE)? {
             if link.expires <= self.now {
@@ -391,10 +400,11 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Empties a box for good. Who asks for it learns that it is closed, until the time its owner named.
+    /// Empties a box for good. Who asks for it learns that it is closed, until the time its owner named. A guest's is
+    /// forgotten at once: no link leads to it, and there is not room for many.
     fn close_box(&mut self, peer: TransportKey, id: BoxId, until: Millis) -> Step {
         let Some(row) = self.box_row(id)?.filter(|row| row.is_of(peer)) else { return Ok(()) };
-        if until <= self.now {
+        if until <= self.now || row.right == BoxRight::Guest {
             return self.drop_box(row);
         }
         let mut row = self.empty_box(row)?;
@@ -434,6 +444,7 @@ impl Turn<'_> {
         }
         self.put(ServingRow::key(), &serving);
         self.delete(PinnedRow::key(row.id));
+        self.mem.mail.told.remove(&row.id);
         Ok(row)
     }
 

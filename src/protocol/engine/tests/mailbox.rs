@@ -388,6 +388,51 @@ fn what_lies_there_stays_where_one_with_no_room_leaves_it_again() {
 }
 
 #[test]
+fn guests_that_close_their_boxes_make_room_for_others() {
+    let mut world = world();
+    world.link(SENDER);
+    let ticket = boxes(&world).into_iter().find(|row| row.is_small()).expect("a link has a box").id;
+    for n in 0..300u16 {
+        let [low, high] = n.to_be_bytes();
+        let id = BoxId([[low, high]; 8].concat().try_into().unwrap());
+        let peer = TransportKey([[low, high]; 16].concat().try_into().unwrap());
+        let opening = Opening { guest_of: Some(ticket), ..Opening::default() };
+        world.input(MAILBOX, Input::Frame(peer, Frame::Ask(Ask::Open(id, opening)).to_bytes()));
+        let until = world.now.plus(seconds(3600));
+        world.input(MAILBOX, Input::Frame(peer, Frame::Ask(Ask::Close(id, until)).to_bytes()));
+    }
+    world.pass(seconds(2 * 3600));
+    // A new link, since the first is over.
+    world.link(SENDER);
+    let ticket = boxes(&world).into_iter().find(|row| row.is_small()).expect("a link has a box").id;
+    let opening = Opening { guest_of: Some(ticket), ..Opening::default() };
+    let id = BoxId([250; 16]);
+    assert_eq!(ask(&mut world, 9, Ask::Open(id, opening)), [Frame::Say(Say::Opened(id, Verdict::Done))]);
+}
+
+#[test]
+fn of_boxes_that_are_gone_nothing_is_remembered() {
+    let mut world = world();
+    let peer = world.nodes[READER].transport;
+    let told = world.nodes[MAILBOX].engine.mem.mail.told.len();
+    for n in 0..1_000u16 {
+        let [low, high] = n.to_be_bytes();
+        let id = BoxId([[low, high]; 8].concat().try_into().unwrap());
+        for ask in [
+            Ask::Open(id, Opening::default()),
+            Ask::Deposit(id, vec![1; 600]),
+            Ask::Close(id, crate::protocol::time::Millis(0)),
+        ] {
+            world.input(MAILBOX, Input::Frame(peer, Frame::Ask(ask).to_bytes()));
+        }
+        if n % 100 == 0 {
+            world.pass(seconds(2));
+        }
+    }
+    assert_eq!(world.nodes[MAILBOX].engine.mem.mail.told.len(), told);
+}
+
+#[test]
 fn a_mailbox_that_invents_mail_is_left_alone_and_changes_nothing() {
     let mut world = world();
     world.apart.insert((READER, MAILBOX));
