@@ -122,14 +122,16 @@ impl OfAuthor {
     }
 }
 
-/// Whether a message lies in a mailbox of a device it is for, or of its group.
+/// Whether a message lies in a mailbox of a device it is for, or of its group. No mailbox keeps it for ever: one that is
+/// not reached to leave it again may have it no more.
 fn is_in_mailbox(reading: &Reading, event: &EventRow) -> Result<bool, ViewError> {
-    if event.kept.is_some() {
+    let now = crate::node::now();
+    if event.is_in_mailbox(now) {
         return Ok(true);
     }
     for (device, place) in &event.outbox {
         let row: Option<OutboxRow> = rows::read(reading.view, &OutboxRow::key(*device, *place))?;
-        if row.is_some_and(|row| row.left.is_some_and(|left| !left.is_empty())) {
+        if row.is_some_and(|row| row.is_in_mailbox(now)) {
             return Ok(true);
         }
     }

@@ -1,5 +1,6 @@
 //! Answers over rows that are written by hand.
 
+mod mailbox;
 mod pages;
 
 use super::Dispatcher;
@@ -160,12 +161,19 @@ impl Home {
 
     /// Has what was said end.
     fn end(&mut self, id: EventId, ends: Ends) {
+        self.change(id, |event| event.ends = Some(ends));
+    }
+
+    /// Changes what is held of something that was said.
+    fn change(&mut self, id: EventId, change: impl FnOnce(&mut EventRow)) {
         let key = EventRow::key(id);
         let said = self.0.iter().find_map(|write| match write {
             Write::Put(at, bytes) if *at == key => parse::<EventRow>(bytes).ok(),
             _ => None,
         });
-        self.put(key, &EventRow { ends: Some(ends), ..said.unwrap() });
+        let mut row = said.unwrap();
+        change(&mut row);
+        self.put(key, &row);
     }
 
     /// A device of `account` holds what is numbered so, and has read up to `read`.

@@ -299,7 +299,7 @@ impl Turn<'_> {
         &mut self,
         device: &mut DeviceRow,
         place: u64,
-        mut row: OutboxRow,
+        row: OutboxRow,
         mailboxes: &[MailboxBox],
     ) -> Step<Leaving> {
         let what = LeftWhat::Parcel(device.device, place);
@@ -326,9 +326,6 @@ impl Turn<'_> {
         }
         if here.is_empty() {
             return Ok(Leaving::Waits);
-        }
-        if let Some(left) = &mut row.left {
-            left.retain(|left| self.now.since(left.at) < MAIL_KEPT);
         }
         let wire = match self.sealed_parcel(device, place, row)? {
             Sealing::Sealed(sealed) => sealed.wire,
@@ -474,6 +471,7 @@ impl Turn<'_> {
             return Ok(());
         }
         let mut left = row.left.take().unwrap_or_default();
+        left.retain(|other| self.now.since(other.at) < MAIL_KEPT);
         let first = left.is_empty();
         left.retain(|other| other.node != node);
         left.push(LeftAt { node, id, at: self.now });

@@ -7,7 +7,7 @@ use crate::protocol::{
     ids::{AccountId, ChatId, DeviceId, EventId, OpId},
     time::Millis,
     view::{Cell, Key, Table, ViewError},
-    wire,
+    wire::{self, limits::MAIL_KEPT},
 };
 use minicbor::{Decode, Encode, bytes::ByteVec};
 
@@ -188,6 +188,11 @@ impl EventRow {
     /// Whether what was said is here for others alone.
     pub fn is_kept_unseen(&self) -> bool {
         matches!(self.ends, Some(Ends::Over(_)))
+    }
+
+    /// Whether a mailbox of its group that said it has it still keeps it at this time.
+    pub fn is_in_mailbox(&self, now: Millis) -> bool {
+        self.kept.is_some_and(|kept| now.since(kept) < MAIL_KEPT)
     }
 
     /// What is left of a group's event whose body is not here, encoded `Stub`.

@@ -7,6 +7,7 @@ use crate::protocol::{
     ids::{ChatId, DeviceId, EventId, TransportKey},
     time::Millis,
     view::{Key, Table},
+    wire::limits::MAIL_KEPT,
 };
 use minicbor::{Decode, Encode};
 
@@ -81,6 +82,11 @@ impl OutboxRow {
     /// By device and place.
     pub fn key(device: DeviceId, place: u64) -> Key {
         Key::at(Self::TABLE, device, place.to_be_bytes())
+    }
+
+    /// Whether a mailbox that said it has a copy still keeps it at this time.
+    pub fn is_in_mailbox(&self, now: Millis) -> bool {
+        self.left.iter().flatten().any(|left| now.since(left.at) < MAIL_KEPT)
     }
 }
 

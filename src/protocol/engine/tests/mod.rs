@@ -9,6 +9,7 @@ mod ends;
 mod group_mailbox;
 mod groups;
 mod mailbox;
+mod mailbox_state;
 mod names;
 mod never_met;
 mod offers;
