@@ -16,7 +16,7 @@ use crate::protocol::{
     time::minutes,
     view::{Direction, View},
     wire::{
-        limits::{MAIL_COPIES, MAX_ENVELOPE, MAX_UNKNOWN_TAGS},
+        limits::{DEPOSIT_AGAIN_AFTER, MAIL_COPIES, MAX_ENVELOPE, MAX_UNKNOWN_TAGS},
         mailbox::{BlobId, blob_id},
     },
 };
@@ -235,7 +235,13 @@ impl Turn<'_> {
         for (place, bytes) in self.scan(OutboxRow::TABLE, scope.as_ref(), None, Direction::Forward, MOST_LEFT_AGAIN)? {
             let Ok(place) = place.try_into().map(u64::from_be_bytes) else { continue };
             let mut row: OutboxRow = parse(&bytes)?;
-            if row.left.as_mut().is_some_and(|left| !std::mem::take(left).is_empty()) {
+            // The copies may well lie there or have been read: they are no more than old.
+            let old = self.now.minus(DEPOSIT_AGAIN_AFTER);
+            let mut any = false;
+            for left in row.left.iter_mut().flatten().filter(|left| left.at > old) {
+                (left.at, any) = (old, true);
+            }
+            if any {
                 self.put(OutboxRow::key(scope, place), &row);
             }
         }

@@ -83,8 +83,9 @@ pub(super) struct Sought {
 }
 
 impl OutboxRow {
-    /// Forgets the envelope, and with it where copies of it lie.
+    /// Forgets the envelope, and with it where copies of it lie, but not that there may be some.
     pub(super) fn unseal(&mut self) {
+        self.was_left = self.may_be_read();
         self.sealed = None;
         self.left = None;
     }

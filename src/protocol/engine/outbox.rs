@@ -120,7 +120,7 @@ impl Turn<'_> {
         self.put(ControlRow::key(device.device, &id), &ControlRow(place));
         let at = Position { sid: sealed.sid.0, epoch: sealed.epoch, index: sealed.index };
         let sealed = Some(SealedAt { at, wire: sealed.wire, sealed: self.now });
-        let row = OutboxRow { what: Parcel::Control(id, bytes), since: self.now, sealed, left: None };
+        let row = OutboxRow { what: Parcel::Control(id, bytes), since: self.now, sealed, left: None, was_left: false };
         self.put(OutboxRow::key(device.device, place), &row);
         if self.mem.peers.contains_key(&device.transport) {
             self.send_parcel(device, place, row)?;
@@ -157,7 +157,7 @@ impl Turn<'_> {
         let mut counters = self.counters()?;
         counters.outbox += 1;
         self.put(CounterRow::key(), &counters);
-        let row = OutboxRow { what, since: self.now, sealed: None, left: None };
+        let row = OutboxRow { what, since: self.now, sealed: None, left: None, was_left: false };
         self.put(OutboxRow::key(device, counters.outbox), &row);
         Ok(counters.outbox)
     }

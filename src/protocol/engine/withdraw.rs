@@ -6,7 +6,7 @@
 use super::{
     chats::NewEvent,
     command::{Refusal, Reply},
-    rows::{ChatKind, ChatRow, DeviceRow, EventRow, FollowerRow, LeftAt, OutboxRow, Parcel, RawRow, Row, TimelineRow},
+    rows::{ChatKind, ChatRow, DeviceRow, EventRow, FollowerRow, OutboxRow, Parcel, RawRow, Row, Side, TimelineRow},
     turn::{Answer, Step, Turn},
 };
 use crate::protocol::{
@@ -22,19 +22,18 @@ impl Turn<'_> {
     pub(super) fn withdraw(&mut self, id: EventId) -> Answer {
         let own = self.own()?;
         let event = self.event(id)?.filter(|event| event.device == own.device).ok_or(Refusal::NoSuchMessage)?;
-        let account = match self.chat(event.chat)?.map(|row| row.kind) {
-            Some(ChatKind::Direct(account)) => account,
-            _ => return Err(Refusal::NotWithdrawable.into()),
-        };
-        let devices = self.contact(account)?.map(|contact| contact.devices).unwrap_or_default();
-        let (mut delivered, mut mailbox, mut under_way) = (0, 0, 0);
-        for device in devices {
-            delivered += u32::from(self.was_delivered(event.chat, device, (event.device, event.no))?);
+        if !self.chat(event.chat)?.is_some_and(|row| matches!(row.kind, ChatKind::Direct(_))) {
+            return Err(Refusal::NotWithdrawable.into());
         }
+        // Devices that are gone had it too.
+        let confirmed = self.confirmed_by_any(event.chat, Side::Theirs)?;
+        let delivered = confirmed.iter().filter(|held| held.contains(event.no)).count();
+        let delivered = u32::try_from(delivered).unwrap_or(u32::MAX);
+        let (mut mailbox, mut under_way) = (0, 0);
         for (device, place) in &event.outbox {
             let Some(row) = self.read::<OutboxRow>(&OutboxRow::key(*device, *place))? else { continue };
-            mailbox += u32::from(row.left.as_deref().is_some_and(|left: &[LeftAt]| !left.is_empty()));
-            under_way += u32::from(row.sealed.is_some() && row.left.is_none());
+            mailbox += u32::from(row.may_be_read());
+            under_way += u32::from(row.sealed.is_some() && !row.may_be_read());
         }
         if delivered + mailbox > 0 {
             return Ok(Reply::Withdrawn { withdrawn: 0, under_way: 0, mailbox, delivered });

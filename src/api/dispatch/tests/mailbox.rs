@@ -8,7 +8,7 @@ use crate::{
 
 /// What is said of the state of a message that two mailboxes have had for so many days.
 async fn state_after(days_there: u64) -> (Value, Value) {
-    let at = Millis(node::now().0 - days(days_there).as_millis() as u64);
+    let at = node::now().minus(days(days_there));
     let mut home = Home::new();
     home.contact(MINA, "mina", ContactState::Connected);
     let direct = ChatId::direct(ME, MINA);
@@ -16,7 +16,7 @@ async fn state_after(days_there: u64) -> (Value, Value) {
     let id = home.say(direct, ME, 1, "to one");
     let left = |n| LeftAt { node: TransportKey([n; 32]), id: BoxId([n; 16]), at };
     let what = Parcel::Event(direct, id);
-    let row = OutboxRow { what, since: at, sealed: None, left: Some(vec![left(1), left(2)]) };
+    let row = OutboxRow { what, since: at, sealed: None, left: Some(vec![left(1), left(2)]), was_left: false };
     home.put(OutboxRow::key(device_of(MINA), 1), &row);
     home.change(id, |event| event.outbox = vec![(device_of(MINA), 1)]);
 

@@ -27,6 +27,9 @@ pub struct OutboxRow {
     /// Where copies of that envelope are durable.
     #[n(3)]
     pub left: Option<Vec<LeftAt>>,
+    /// Whether copies of an earlier envelope were left too: they may still be read.
+    #[cbor(n(4), default)]
+    pub was_left: bool,
 }
 
 /// A copy of an envelope at a mailbox.
@@ -82,6 +85,11 @@ impl OutboxRow {
     /// By device and place.
     pub fn key(device: DeviceId, place: u64) -> Key {
         Key::at(Self::TABLE, device, place.to_be_bytes())
+    }
+
+    /// Whether a copy may lie at a mailbox, or was taken from there by one whose receipt is still to come.
+    pub fn may_be_read(&self) -> bool {
+        self.was_left || self.left.as_ref().is_some_and(|left| !left.is_empty())
     }
 
     /// Whether a mailbox that said it has a copy still keeps it at this time.

@@ -1,15 +1,18 @@
-//! Where mail lies, as its sender knows it: what is shown of it.
+//! Where mail lies, as its sender knows it: what is shown, and what can be taken back.
 
 use super::World;
 use crate::protocol::{
+    crypto::envelope::peek,
     engine::{
-        Command, Reply,
+        Command, Reply, Settings,
         command::{MailboxAt, Serving},
         feed::{FeedEntry, Progress},
-        rows::{EventRow, OutboxRow},
+        rows::{ContactRow, DeviceRow, EventRow, OutboxRow},
+        turn::{Step, Turn},
     },
     ids::EventId,
     time::days,
+    wire::encode,
 };
 use std::time::Duration;
 
@@ -57,6 +60,14 @@ fn times_told(world: &World, id: EventId) -> usize {
     world.feed(SENDER).iter().filter(is_of).count()
 }
 
+/// Withdraws a message; for how many it was taken back, of how many it lies in a mailbox, and how many have it.
+fn withdraw(world: &mut World, id: EventId) -> (u32, u32, u32) {
+    match world.command(SENDER, Command::Withdraw(id)).unwrap() {
+        Reply::Withdrawn { withdrawn, mailbox, delivered, .. } => (withdrawn, mailbox, delivered),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn what_no_mailbox_keeps_any_more_is_told_when_it_is_left_anew() {
     let mut world = world();
@@ -69,4 +80,52 @@ fn what_no_mailbox_keeps_any_more_is_told_when_it_is_left_anew() {
     world.pass(seconds(3600));
     assert!(waiting(&world, id).is_in_mailbox(world.now));
     assert_eq!(times_told(&world, id), 2);
+}
+
+/// What the sender's engine does on its own.
+fn turn(world: &mut World, does: impl FnOnce(&mut Turn) -> Step) {
+    let node = &mut world.nodes[SENDER];
+    let mut turn = Turn::new(&mut node.engine.mem, Settings::default(), world.now, &mut node.rng, &node.shelf);
+    does(&mut turn).unwrap();
+    for write in turn.into_writes() {
+        node.shelf.take(write);
+    }
+}
+
+#[test]
+fn what_is_to_be_left_again_lies_there_all_the_same() {
+    let mut world = world();
+    let id = left(&mut world);
+    let before = waiting(&world, id).left.unwrap();
+    let reader: DeviceRow = world.row(SENDER, &DeviceRow::key(world.device(READER))).unwrap();
+    // Mail of the reader's could not be read.
+    turn(&mut world, |turn| turn.leave_all_again(&reader));
+    assert!(waiting(&world, id).is_in_mailbox(world.now));
+    assert_eq!(withdraw(&mut world, id), (0, 1, 0));
+    world.pass(seconds(30));
+    assert!(waiting(&world, id).left.unwrap()[0].at > before[0].at, "and is left again");
+}
+
+#[test]
+fn what_was_left_is_not_taken_back_while_it_is_sealed_anew() {
+    let mut world = world();
+    let id = left(&mut world);
+    let tag = peek(&waiting(&world, id).sealed.unwrap().wire).unwrap();
+    let reader = world.device(READER);
+    // The reader's word that it knows no session for it; an earlier copy under another tag it may know.
+    turn(&mut world, |turn| turn.unknown_by_mail(reader, tag));
+    assert!(waiting(&world, id).sealed.is_none());
+    assert_eq!(withdraw(&mut world, id), (0, 1, 0));
+    assert!(!waiting(&world, id).is_in_mailbox(world.now), "no mailbox has the envelope that is to be made");
+}
+
+#[test]
+fn what_a_device_had_that_is_gone_is_not_taken_back() {
+    let mut world = World::new(2);
+    let chat = world.direct(SENDER, READER);
+    let Ok(Reply::Sent { id, .. }) = world.write(SENDER, chat, "for the reader") else { panic!("not sent") };
+    world.pass(seconds(5));
+    let contact = ContactRow { devices: Vec::new(), ..world.contact(SENDER, READER) };
+    world.nodes[SENDER].shelf.0.insert(ContactRow::key(contact.account), encode(&contact));
+    assert_eq!(withdraw(&mut world, id), (0, 0, 1));
 }
