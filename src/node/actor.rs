@@ -207,7 +207,7 @@ impl<C: Core, S: Store, O: Outside> Actor<C, S, O> {
     /// Lets the store do what it wants to do by itself, a piece at a time.
     fn do_chores(&mut self) {
         let now = (self.clock)();
-        if self.heart.next_chore().is_some_and(|at| at <= now)
+        if self.heart.next_chore(now).is_some_and(|at| at <= now)
             && let Err(error) = self.heart.chore(now)
         {
             tracing::warn!(%error, "old keys are thrown away later");
@@ -219,7 +219,8 @@ impl<C: Core, S: Store, O: Outside> Actor<C, S, O> {
         let rest = self.net_rests_until.map(|until| until.saturating_duration_since(Instant::now()));
         let listens = rest.is_none_or(|rest| rest.is_zero());
         let until_wake = self.heart.next_wake().filter(|_| listens).map(|at| at.since((self.clock)()));
-        let until_chore = self.heart.next_chore().map_or(LONGEST_SLEEP, |at| at.since((self.clock)()));
+        let now = (self.clock)();
+        let until_chore = self.heart.next_chore(now).map_or(LONGEST_SLEEP, |at| at.since(now));
         let sleep = until_wake.or(rest.filter(|_| !listens)).unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP);
         let sleep = sleep.min(until_chore);
         if self.stop.is_cancelled() {

@@ -171,8 +171,8 @@ impl<C: Core, S: Store> Heart<C, S> {
     }
 
     /// When the store wants to do something by itself.
-    pub(super) fn next_chore(&self) -> Option<Millis> {
-        self.store.next_chore()
+    pub(super) fn next_chore(&self, now: Millis) -> Option<Millis> {
+        self.store.next_chore(now)
     }
 
     /// Lets the store do a piece of that. Between drains only.

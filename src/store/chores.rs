@@ -59,6 +59,8 @@ pub(super) struct Chores {
     /// From when erasures are gathered.
     gathered_since: Option<Millis>,
     next: Option<Millis>,
+    /// By the clock of when that was planned.
+    planned: Millis,
 }
 
 /// A walk over tables, and where it is.
@@ -105,11 +107,14 @@ impl Chores {
             moves: true,
             gathered_since: None,
             next: Some(Millis(0)),
+            planned: Millis(0),
         }
     }
 
-    pub(super) fn next(&self) -> Option<Millis> {
-        self.next
+    /// When the next call is wanted: at once where the clock was set back since that was planned, for it would have to come
+    /// to a time of the clock before.
+    pub(super) fn next(&self, now: Millis) -> Option<Millis> {
+        self.next.map(|at| if now < self.planned { now } else { at })
     }
 
     /// Something was committed.
@@ -136,6 +141,7 @@ impl Chores {
 impl SledStore {
     /// One piece of work, if any is due.
     pub(super) fn chore(&mut self, now: Millis) -> Result<(), StoreError> {
+        self.chores.planned = now;
         self.chores.next = Some(now.plus(LATER));
         if !self.shared.shared().is_open() {
             return Ok(());

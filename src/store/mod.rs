@@ -94,7 +94,7 @@ pub trait Store: View {
     }
 
     /// When [`Store::do_chore`] is wanted, if it is.
-    fn next_chore(&self) -> Option<Millis> {
+    fn next_chore(&self, _now: Millis) -> Option<Millis> {
         None
     }
 

@@ -250,8 +250,8 @@ impl Store for SledStore {
         self.rolled_back
     }
 
-    fn next_chore(&self) -> Option<Millis> {
-        self.chores.next()
+    fn next_chore(&self, now: Millis) -> Option<Millis> {
+        self.chores.next(now)
     }
 
     fn do_chore(&mut self, now: Millis) -> Result<(), StoreError> {

@@ -67,7 +67,7 @@ fn rest(store: &mut SledStore) {
     for now in 0..400u64 {
         store.do_chore(Millis(1 + now * 240_000)).unwrap();
     }
-    assert!(store.next_chore().is_none(), "it comes to an end");
+    assert!(store.next_chore(Millis(1 + 400 * 240_000)).is_none(), "it comes to an end");
 }
 
 fn rings(dir: &Path) -> (Ring, Ring) {
@@ -189,6 +189,33 @@ fn an_erased_cell_cannot_be_read_on_the_disk_of_before_with_the_keys_of_now() {
     assert!(thief.rolled_back());
     drop(store);
     assert_eq!(found(&open(dir.path()), event), [3]);
+}
+
+/// Lets the store do what it asks for, as the node does, until a second by its clock has passed without.
+fn as_the_node_does(store: &mut SledStore, mut now: Millis) {
+    let end = now.plus(Duration::from_secs(60));
+    while now < end {
+        if store.next_chore(now).is_some_and(|at| at <= now) {
+            store.do_chore(now).unwrap();
+        }
+        now = now.plus(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_puts_no_erasure_off() {
+    const YEAR: u64 = 365 * 24 * 3_600_000;
+    let (dir, mut store) = new_home();
+    let cell = Cell::until(b"chat", 7);
+    commit(&mut store, said(&cell));
+    commit(&mut store, secrets());
+    as_the_node_does(&mut store, Millis(70 * YEAR));
+    assert!(store.next_chore(Millis(70 * YEAR)).is_some(), "the turn of the hour is planned");
+    let before = copy_of(dir.path());
+    commit(&mut store, vec![Write::EraseCell(cell)]);
+    as_the_node_does(&mut store, Millis(56 * YEAR));
+    let (_there, thief) = with_disk_of(before.path(), dir.path());
+    assert_eq!(found(&thief, event), [0; 0]);
 }
 
 #[test]
