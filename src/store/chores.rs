@@ -128,6 +128,11 @@ impl Chores {
             // It is planned with the clock that the next call brings.
             self.next = self.next.or(Some(Millis(0)));
         }
+        let begins_to_gather = self.pass.is_none() && self.gathered_since.is_none();
+        if begins_to_gather && (after.cells_erased || after.cells_retired) {
+            // The turn of the hour may be what is planned, and erasures do not wait for that.
+            self.next = Some(Millis(0));
+        }
     }
 
     /// When the next call is wanted, where nothing is under way.

@@ -203,6 +203,21 @@ fn as_the_node_does(store: &mut SledStore, mut now: Millis) {
 }
 
 #[test]
+fn an_erasure_does_not_wait_for_the_turn_of_the_hour() {
+    let (dir, mut store) = new_home();
+    let cell = Cell::until(b"chat", 7);
+    commit(&mut store, said(&cell));
+    commit(&mut store, secrets());
+    as_the_node_does(&mut store, Millis(1_000_000));
+    assert!(store.next_chore(Millis(1_060_000)).is_some_and(|at| at > Millis(4_000_000)));
+    let before = copy_of(dir.path());
+    commit(&mut store, vec![Write::EraseCell(cell)]);
+    as_the_node_does(&mut store, Millis(1_060_000));
+    let (_there, thief) = with_disk_of(before.path(), dir.path());
+    assert_eq!(found(&thief, event), [0; 0]);
+}
+
+#[test]
 fn a_clock_that_is_set_back_puts_no_erasure_off() {
     const YEAR: u64 = 365 * 24 * 3_600_000;
     let (dir, mut store) = new_home();
