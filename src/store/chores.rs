@@ -103,7 +103,8 @@ impl Chores {
             changed_here: false,
             state_since: None,
             owed,
-            owed_again: false,
+            // A turn that did not end may have begun before what is owed was erased: only another one is sure to serve it.
+            owed_again: owed,
             moves: true,
             gathered_since: None,
             next: Some(Millis(0)),

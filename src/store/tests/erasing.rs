@@ -191,6 +191,27 @@ fn an_erased_cell_cannot_be_read_on_the_disk_of_before_with_the_keys_of_now() {
     assert_eq!(found(&open(dir.path()), event), [3]);
 }
 
+#[test]
+fn a_cell_erased_during_a_turn_that_did_not_end_cannot_be_read_either() {
+    let (dir, mut store) = new_home();
+    let (first, second) = (Cell::until(b"chat", 7), Cell::until(b"chat", 8));
+    commit(&mut store, said(&second));
+    commit(&mut store, vec![Write::PutIn(first.clone(), event(0), value(0))]);
+    commit(&mut store, vec![Write::EraseCell(first)]);
+    store.turn(Purpose::Cells).unwrap();
+    // Its key lies under the new key of the ring now.
+    while store.go_on_alone().unwrap() {}
+    let before = copy_of(dir.path());
+    commit(&mut store, vec![Write::EraseCell(second)]);
+    // As after a kill.
+    drop(store);
+
+    let mut store = open(dir.path());
+    rest(&mut store);
+    let (_there, thief) = with_disk_of(before.path(), dir.path());
+    assert_eq!(found(&thief, event), [0; 0]);
+}
+
 /// Lets the store do what it asks for, as the node does, until a second by its clock has passed without.
 fn as_the_node_does(store: &mut SledStore, mut now: Millis) {
     let end = now.plus(Duration::from_secs(60));
