@@ -6,14 +6,14 @@
 
 use super::{
     index::PLACE_KEPT,
-    rows::{self, EventRow, IndexPart, IndexRow, Row, SegmentRow, SegmentSize, StrayRow, TimelineRow},
+    rows::{self, EventRow, IndexPart, IndexRow, Row, SegmentRow, StrayRow, TimelineRow},
 };
 use crate::protocol::{
     event::{Content, Place},
     ids::ChatId,
     search::{
         Needle,
-        postings::{self, Having, Spread},
+        postings::{self, Having},
     },
     view::{Direction, View, ViewError},
 };
@@ -201,13 +201,9 @@ impl Finding<'_> {
 
     /// The places of a segment at which all grams may be.
     fn of_segment(&self, segment: &SegmentRow, grams: &[u32]) -> Result<Vec<Candidate>, ViewError> {
-        let spread = match segment.size {
-            SegmentSize::Block => Spread::Small,
-            SegmentSize::Large => Spread::Large,
-        };
         let mut common: Option<BTreeSet<u16>> = None;
         for gram in grams {
-            let key = IndexPart::bucket(self.chat, segment.no, spread.bucket(*gram));
+            let key = IndexPart::bucket(self.chat, segment.no, segment.spread().bucket(*gram));
             let Some(IndexPart(bucket)) = rows::read(self.view, &key)? else { return Ok(Vec::new()) };
             let having = postings::having(&bucket, *gram).map_err(|_| ViewError::Damaged(IndexPart::TABLE))?;
             let Having::These(these) = having else { continue };

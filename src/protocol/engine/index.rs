@@ -6,7 +6,7 @@
 use super::{
     Timer,
     command::Reply,
-    rows::{IndexPart, IndexRow, Merging, Row, SegmentRow, SegmentSize, StrayRow, TimelineRow, parse},
+    rows::{EventRow, IndexPart, IndexRow, Merging, Row, SegmentRow, SegmentSize, StrayRow, TimelineRow, parse},
     turn::{Answer, Step, Turn},
 };
 use crate::protocol::{
@@ -18,7 +18,7 @@ use crate::protocol::{
     },
     view::{Cell, Direction, View, ViewError},
 };
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// Messages of a block: its numbers are bytes, its places a row of 3 KiB. Tests have small ones, to see many.
 const BLOCK: usize = if cfg!(test) { 4 } else { 256 };
@@ -147,6 +147,58 @@ impl Turn<'_> {
         Ok(true)
     }
 
+    /// Takes what the index knows of a text out of it, which is nearly the text: the caller renews the cell they share.
+    pub(super) fn unindex(&mut self, event: &EventRow) -> Step {
+        let (key, chat) = (IndexRow::key(event.chat), event.chat);
+        let Some(mut index) = self.read::<IndexRow>(&key)? else { return Ok(()) };
+        let Ok(Content::Text(text)) = Content::parse(&event.content) else { return Ok(()) };
+        // A large segment that is not whole is made anew, from blocks that do not know it.
+        if let Some(Merging { into, .. }) = index.merging.take() {
+            self.drop_parts(chat, into);
+            self.put(key, &index);
+        }
+        let grams = grams(index.secret, &normalise(text.as_str()));
+        for segment in self.segments(chat)? {
+            let numbers = self.numbers_of(event, &segment)?;
+            if numbers.is_empty() {
+                continue;
+            }
+            for bucket in grams.iter().map(|gram| segment.spread().bucket(*gram)).collect::<BTreeSet<_>>() {
+                let key = IndexPart::bucket(chat, segment.no, bucket);
+                let left = match self.read::<IndexPart>(&key) {
+                    Ok(Some(IndexPart(bytes))) => postings::without(&bytes, &numbers).ok(),
+                    Ok(None) => continue,
+                    Err(ViewError::Damaged(_)) => None,
+                    Err(error) => return Err(error),
+                };
+                // What is damaged may know it too.
+                let left = left.unwrap_or_else(postings::too_full);
+                self.put_in(Some(Cell::lasting(chat)), key, &IndexPart(left));
+            }
+        }
+        Ok(())
+    }
+
+    /// By which numbers a segment knows an event: it may have moved since it was taken in, and was taken in again.
+    fn numbers_of(&self, event: &EventRow, segment: &SegmentRow) -> Step<BTreeSet<u16>> {
+        let place = Place::from_key(&event.place).ok_or(ViewError::Damaged(EventRow::TABLE))?;
+        let clocks = event.clock.0..=place.effective.0;
+        let mut numbers = BTreeSet::new();
+        if segment.from > *clocks.end() || segment.to < *clocks.start() {
+            return Ok(numbers);
+        }
+        for block in 0..segment.blocks() {
+            let Some(IndexPart(kept)) = self.read(&IndexPart::places(event.chat, segment.no, block))? else { continue };
+            for (at, kept) in kept.chunks_exact(PLACE_KEPT).enumerate() {
+                let Some((clock, id)) = kept.split_first_chunk() else { continue };
+                if clocks.contains(&u64::from_be_bytes(*clock)) && event.id.0.starts_with(id) {
+                    numbers.insert(block << 8 | at as u16);
+                }
+            }
+        }
+        Ok(numbers)
+    }
+
     fn drop_parts(&mut self, chat: ChatId, segment: u64) {
         (0..Spread::Large.buckets()).for_each(|bucket| self.delete(IndexPart::bucket(chat, segment, bucket)));
         (0..MERGED as u16).for_each(|block| self.delete(IndexPart::places(chat, segment, block)));
@@ -266,17 +318,34 @@ impl Turn<'_> {
 
     /// The blocks that were made first: the same ones until they are merged.
     fn oldest_blocks(&self, chat: ChatId) -> Step<Vec<SegmentRow>> {
-        // One row for each 16,384 messages, and the blocks.
-        let rows = self.scan(SegmentRow::TABLE, chat.as_ref(), None, Direction::Forward, usize::MAX)?;
-        let mut blocks = Vec::new();
-        for (_, bytes) in rows {
-            let segment: SegmentRow = parse(&bytes)?;
-            if segment.size == SegmentSize::Block {
-                blocks.push(segment);
-            }
-        }
+        let mut blocks = self.segments(chat)?;
+        blocks.retain(|segment| segment.size == SegmentSize::Block);
         blocks.sort_unstable_by_key(|block| block.no);
         blocks.truncate(MERGED);
         Ok(blocks)
+    }
+
+    /// One row for each 16,384 messages, and the blocks.
+    fn segments(&self, chat: ChatId) -> Step<Vec<SegmentRow>> {
+        let rows = self.scan(SegmentRow::TABLE, chat.as_ref(), None, Direction::Forward, usize::MAX)?;
+        rows.iter().map(|(_, bytes)| parse(bytes)).collect()
+    }
+}
+
+impl SegmentRow {
+    /// Into how many buckets its grams are spread.
+    pub(super) fn spread(&self) -> Spread {
+        match self.size {
+            SegmentSize::Block => Spread::Small,
+            SegmentSize::Large => Spread::Large,
+        }
+    }
+
+    /// How many blocks its places are of.
+    fn blocks(&self) -> u16 {
+        match self.size {
+            SegmentSize::Block => 1,
+            SegmentSize::Large => MERGED as u16,
+        }
     }
 }

@@ -106,6 +106,7 @@ impl Turn<'_> {
     /// Takes an event out of its conversation, and what was said off the disk.
     fn erase_event(&mut self, event: &EventRow) -> Step {
         self.renew_cell(event.cell());
+        self.unindex(event)?;
         self.delete(EventRow::key(event.id));
         self.delete(RawRow::key(event.id));
         self.delete(TimelineRow::key(event.chat, &event.place));

@@ -9,6 +9,7 @@
 //! ```
 
 use super::grams::{GRAM_BITS, Gram};
+use std::collections::BTreeSet;
 
 /// A gram and the number of a message that has it.
 pub type Posting = (Gram, u16);
@@ -133,6 +134,13 @@ pub fn decode(bucket: &[u8], number: u16, base: u16) -> Result<Option<Vec<Postin
     Ok(Some(postings))
 }
 
+/// A bucket in which these messages have nothing. Where it is too full it says nothing of them anyhow.
+pub fn without(bucket: &[u8], numbers: &BTreeSet<u16>) -> Result<Vec<u8>, BadPostings> {
+    let Some(mut postings) = decode(bucket, 0, 0)? else { return Ok(too_full()) };
+    postings.retain(|(_, number)| !numbers.contains(number));
+    Ok(encode_bucket(&postings))
+}
+
 /// A bucket of which nothing is known.
 pub fn too_full() -> Vec<u8> {
     vec![TOO_FULL]
@@ -213,7 +221,6 @@ fn take_varint(bytes: &mut &[u8]) -> Result<u32, BadPostings> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::BTreeSet;
 
     fn postings(of_small: u16) -> impl Strategy<Value = BTreeSet<Posting>> {
         let gram = prop_oneof![0u32..40, 0u32..1 << ENTRY_BITS];
@@ -246,6 +253,15 @@ mod tests {
                     block.iter().filter(move |(of, _)| *of == gram).map(move |(_, n)| at as u16 * 256 + n)
                 });
                 prop_assert_eq!(tells(gram), Having::These(expected.collect()));
+            }
+            let gone: BTreeSet<u16> = (0..u16::MAX).step_by(3).collect();
+            for (bucket, bytes) in &large {
+                let left = without(bytes, &gone).unwrap();
+                for (gram, _) in merged.iter().filter(|(gram, _)| Spread::Large.bucket(*gram) == *bucket) {
+                    let Having::These(mut numbers) = having(bytes, *gram).unwrap() else { panic!("it is not too full") };
+                    numbers.retain(|number| !gone.contains(number));
+                    prop_assert_eq!(having(&left, *gram), Ok(Having::These(numbers)));
+                }
             }
         }
 

@@ -17,6 +17,7 @@ mod replaced;
 mod returns;
 mod search;
 mod sync;
+mod withdraw;
 
 use super::{
     Command, Effect, Engine, Input, Offence, Refusal, Reply, Settings,

@@ -1,0 +1,78 @@
+//! Messages that are taken back.
+
+use super::*;
+use crate::protocol::{
+    engine::{
+        find::{Most, find},
+        rows::{IndexPart, IndexRow, Row, SegmentRow},
+    },
+    search::{
+        Needle, grams, normalise,
+        postings::{Having, having},
+    },
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const REGRETTED: &str = "후회";
+const PASSING: &str = "잠깐";
+
+/// Whether the index of a chat knows of a message that has a gram of this text.
+fn index_knows(world: &World, chat: ChatId, text: &str) -> bool {
+    let shelf = &world.nodes[0].shelf;
+    let index: IndexRow = world.row(0, &IndexRow::key(chat)).expect("there is an index");
+    let mut buckets = Vec::new();
+    for (key, value) in shelf.0.iter().filter(|(key, _)| key.table == IndexPart::TABLE) {
+        // Buckets alone, also those of a segment that is not whole.
+        if let Item::At(place) = &key.item
+            && let [0, high, low] = place[..]
+        {
+            let IndexPart(bytes) = rows::parse(value).unwrap();
+            buckets.push((u16::from_be_bytes([high, low]), bytes));
+        }
+    }
+    grams(index.secret, &normalise(text)).into_iter().any(|gram| {
+        let numbers = [(gram >> 24) as u16, (gram >> 18) as u16];
+        let mut of_gram = buckets.iter().filter(|(number, _)| numbers.contains(number));
+        of_gram.any(|(_, bytes)| having(bytes, gram) != Ok(Having::These(Vec::new())))
+    })
+}
+
+fn found(world: &World, chat: ChatId, typed: &str) -> usize {
+    let most = Most { messages: 999, bytes: usize::MAX };
+    find(&world.nodes[0].shelf, chat, &Needle::new(typed).unwrap(), None, most).unwrap().messages.len()
+}
+
+#[test]
+fn what_is_taken_back_or_ends_is_not_known_for_searching() {
+    const SAID: usize = 70;
+    // In the end there are large segments; before that blocks, and a large one that is not whole.
+    for (after, is_merging) in [(2, false), (12, true), (60_000, false)] {
+        let mut world = World::new(2);
+        let chat = world.direct(0, 1);
+        world.pass(MINUTE);
+        world.part(0, 1);
+        let Ok(Reply::Sent { id, .. }) = world.write(0, chat, REGRETTED) else { panic!("it is said") };
+        world.command(0, Command::SetTimer(chat, Some(MINUTE))).unwrap();
+        world.tell(0, 1, PASSING);
+        world.command(0, Command::SetTimer(chat, None)).unwrap();
+        for n in 0..SAID {
+            world.tell(0, 1, &format!("common {n}"));
+        }
+        world.pass(Duration::from_millis(after));
+        let index: IndexRow = world.row(0, &IndexRow::key(chat)).unwrap();
+        assert_eq!(index.merging.is_some(), is_merging, "after {after} ms");
+        assert!(index_knows(&world, chat, REGRETTED), "the probe finds what is there");
+
+        world.command(0, Command::Withdraw(id)).unwrap();
+        assert!(!index_knows(&world, chat, REGRETTED), "after {after} ms");
+        assert_eq!(found(&world, chat, "common"), SAID, "the others are found at once");
+        world.pass(5 * MINUTE);
+        for text in [REGRETTED, PASSING] {
+            assert!(!index_knows(&world, chat, text), "after {after} ms");
+            assert_eq!(found(&world, chat, text), 0);
+        }
+        assert_eq!((found(&world, chat, "common"), found(&world, chat, "common 69")), (SAID, 1));
+        let segments = world.nodes[0].shelf.scan(SegmentRow::TABLE, chat.as_ref(), None, Direction::Forward, 99);
+        assert!(segments.unwrap().len() > 2 && index_knows(&world, chat, "common"));
+    }
+}
