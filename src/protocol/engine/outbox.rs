@@ -15,14 +15,17 @@ use super::{
     turn::{Step, Turn},
 };
 use crate::protocol::{
-    crypto::session::Sealed,
+    crypto::{envelope::Tag, session::Sealed},
     delivery::Numbers,
     ids::{AccountId, ChatId, DeviceId, EventId},
     time::Millis,
     view::{Direction, View},
     wire::{decode, encode, frame::Frame, limits::MAX_UNKNOWN_TAGS},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// Entries under way to one device: enough to fill a fast link between two receipts, few enough to queue nowhere.
 const WINDOW: usize = 256;
@@ -354,8 +357,9 @@ impl Turn<'_> {
             self.put(key, &row);
             lost.push(place);
         }
-        for tag in receipt.unknown.iter().flatten().take(MAX_UNKNOWN_TAGS) {
-            self.unknown_by_mail(device.device, *tag)?;
+        let unknown: BTreeSet<Tag> = receipt.unknown.iter().flatten().copied().take(MAX_UNKNOWN_TAGS).collect();
+        if !unknown.is_empty() {
+            self.unknown_by_mail(device.device, &unknown)?;
         }
         if !self.mem.peers.contains_key(&device.transport) {
             self.rewind_mail(device.device);

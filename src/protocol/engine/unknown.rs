@@ -11,6 +11,7 @@ use crate::protocol::{
     ids::{DeviceId, TransportKey},
     view::{Direction, Key, View},
 };
+use std::collections::BTreeSet;
 
 /// What a peer's `unknown` cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +29,9 @@ impl Turn<'_> {
     pub(super) fn unknown(&mut self, peer: TransportKey, tag: Tag) -> Step {
         let Some(device) = self.device_of(peer)? else { return Ok(()) };
         let id = device.device;
-        self.unseal_under(id, &self.under_way_to_device(id), tag)?;
-        let lost_now = self.session_lost(device, tag)?;
+        let tags = [tag].into();
+        self.unseal_under(id, &self.under_way_to_device(id), &tags)?;
+        let lost_now = self.session_lost(device, &tags)?;
         if lost_now == Lost::Unanswered {
             // The other may not be ready for a start yet, or never will be: no hurry.
             self.pause_longer(id);
@@ -43,15 +45,15 @@ impl Turn<'_> {
         self.pump(id)
     }
 
-    /// A device says, inside a session, that it knows none for what was left at its mailbox under this tag.
-    pub(super) fn unknown_by_mail(&mut self, device: DeviceId, tag: Tag) -> Step {
+    /// A device says, inside a session, that it knows none for what was left at its mailbox under these tags.
+    pub(super) fn unknown_by_mail(&mut self, device: DeviceId, tags: &BTreeSet<Tag>) -> Step {
         let page = self.scan(OutboxRow::TABLE, device.as_ref(), None, Direction::Forward, usize::MAX)?;
         let places: Vec<u64> =
             page.into_iter().filter_map(|(place, _)| place.try_into().ok()).map(u64::from_be_bytes).collect();
-        self.unseal_under(device, &places, tag)?;
+        self.unseal_under(device, &places, tags)?;
         if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? {
-            self.session_lost(row.clone(), tag)?;
-            // What was said once may have been under that tag too.
+            self.session_lost(row.clone(), tags)?;
+            // What was said once may have been under those tags too.
             self.owe_all(&row)?;
             self.owe_told_by_mail(device);
         }
@@ -59,11 +61,11 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn unseal_under(&mut self, device: DeviceId, places: &[u64], tag: Tag) -> Step {
+    fn unseal_under(&mut self, device: DeviceId, places: &[u64], tags: &BTreeSet<Tag>) -> Step {
         for place in places {
             let key = OutboxRow::key(device, *place);
             let Some(mut row) = self.read::<OutboxRow>(&key)? else { continue };
-            if row.sealed.as_ref().is_some_and(|sealed| peek(&sealed.wire) == Ok(tag)) {
+            if row.sealed.as_ref().is_some_and(|sealed| peek(&sealed.wire).is_ok_and(|tag| tags.contains(&tag))) {
                 row.unseal();
                 self.put(key, &row);
             }
@@ -73,11 +75,11 @@ impl Turn<'_> {
 
     /// The peer lost a session. An older epoch of it may well be gone there; only where it lost the epoch that is written
     /// now is the session given up, and the owner told if it had ever been answered.
-    fn session_lost(&mut self, device: DeviceRow, tag: Tag) -> Step<Lost> {
+    fn session_lost(&mut self, device: DeviceRow, tags: &BTreeSet<Tag>) -> Step<Lost> {
         let Some(sid) = device.sending else { return Ok(Lost::Nothing) };
         let Some(row) = self.read::<SessionRow>(&SessionRow::key(sid))? else { return Ok(Lost::Nothing) };
         let session = load(&row)?;
-        if session.own_tag() != Some(tag) {
+        if !session.own_tag().is_some_and(|tag| tags.contains(&tag)) {
             return Ok(Lost::Nothing);
         }
         let account = device.account;

@@ -1,20 +1,22 @@
 //! Where mail lies, as its sender knows it: what is shown, and what can be taken back.
 
-use super::World;
+use super::{Shelf, World};
 use crate::protocol::{
-    crypto::envelope::peek,
+    crypto::envelope::{Tag, peek},
     engine::{
         Command, Reply, Settings,
         command::{MailboxAt, Serving},
         feed::{FeedEntry, Progress},
+        record::Receipt,
         rows::{ContactRow, DeviceRow, EventRow, OutboxRow},
         turn::{Step, Turn},
     },
     ids::EventId,
     time::days,
-    wire::encode,
+    view::{Direction, Key, Rows, Table, View, ViewError},
+    wire::{encode, limits::MAX_UNKNOWN_TAGS},
 };
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 const SENDER: usize = 0;
 const READER: usize = 1;
@@ -82,14 +84,37 @@ fn what_no_mailbox_keeps_any_more_is_told_when_it_is_left_anew() {
     assert_eq!(times_told(&world, id), 2);
 }
 
-/// What the sender's engine does on its own.
-fn turn(world: &mut World, does: impl FnOnce(&mut Turn) -> Step) {
-    let node = &mut world.nodes[SENDER];
-    let mut turn = Turn::new(&mut node.engine.mem, Settings::default(), world.now, &mut node.rng, &node.shelf);
-    does(&mut turn).unwrap();
-    for write in turn.into_writes() {
-        node.shelf.take(write);
+/// Counts how often the outbox is looked over.
+struct Counting<'a>(&'a Shelf, Cell<usize>);
+
+impl View for Counting<'_> {
+    fn row(&self, key: &Key) -> Result<Option<Vec<u8>>, ViewError> {
+        self.0.row(key)
     }
+
+    fn scan(
+        &self,
+        table: Table,
+        scope: &[u8],
+        from: Option<&[u8]>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Rows, ViewError> {
+        self.1.set(self.1.get() + usize::from(table == Table::Outbox));
+        self.0.scan(table, scope, from, direction, limit)
+    }
+}
+
+/// What the sender's engine does on its own, and how often it looked over the outbox.
+fn turn(world: &mut World, does: impl FnOnce(&mut Turn) -> Step) -> usize {
+    let node = &mut world.nodes[SENDER];
+    let view = Counting(&node.shelf, Cell::new(0));
+    let mut turn = Turn::new(&mut node.engine.mem, Settings::default(), world.now, &mut node.rng, &view);
+    does(&mut turn).unwrap();
+    let writes = turn.into_writes();
+    let looks = view.1.get();
+    writes.into_iter().for_each(|write| node.shelf.take(write));
+    looks
 }
 
 #[test]
@@ -113,10 +138,23 @@ fn what_was_left_is_not_taken_back_while_it_is_sealed_anew() {
     let tag = peek(&waiting(&world, id).sealed.unwrap().wire).unwrap();
     let reader = world.device(READER);
     // The reader's word that it knows no session for it; an earlier copy under another tag it may know.
-    turn(&mut world, |turn| turn.unknown_by_mail(reader, tag));
+    turn(&mut world, |turn| turn.unknown_by_mail(reader, &[tag].into()));
     assert!(waiting(&world, id).sealed.is_none());
     assert_eq!(withdraw(&mut world, id), (0, 1, 0));
     assert!(!waiting(&world, id).is_in_mailbox(world.now), "no mailbox has the envelope that is to be made");
+}
+
+#[test]
+fn many_unknown_tags_cost_one_look_at_what_waits() {
+    let mut world = world();
+    let id = left(&mut world);
+    let tag = peek(&waiting(&world, id).sealed.unwrap().wire).unwrap();
+    let reader: DeviceRow = world.row(SENDER, &DeviceRow::key(world.device(READER))).unwrap();
+    let unknown = (0..MAX_UNKNOWN_TAGS - 1).map(|n| Tag([n as u8; 16])).chain([tag]).collect();
+    let looks =
+        turn(&mut world, |turn| turn.receipt(&reader, Receipt { unknown: Some(unknown), ..Receipt::default() }));
+    assert!(waiting(&world, id).sealed.is_none(), "it is sealed anew");
+    assert!(looks < 8, "looked {looks} times");
 }
 
 #[test]
