@@ -50,9 +50,6 @@ pub(super) struct NextEvent {
     pub(super) clock: Millis,
 }
 
-/// Events that have moved: from where, and to where.
-type Moves = Vec<(Place, Place)>;
-
 impl Turn<'_> {
     pub(super) fn say(&mut self, chat: ChatId, text: &str, reply_to: Option<EventId>) -> Answer {
         let content = Content::passing_text(text, reply_to, self.timer_of(chat)?).map_err(|error| match error {
@@ -187,8 +184,8 @@ impl Turn<'_> {
         let own = self.own()?.account == new.author;
         let author = new.heads.is_empty().then_some(new.device);
         let spot = Spot { clock: new.clock, id: new.id };
-        let (place, moved) = match self.event(new.id)? {
-            Some(row) if row.is_unseen() => (row.place, Vec::new()),
+        let place = match self.event(new.id)? {
+            Some(row) if row.is_unseen() => row.place,
             Some(_) => return Ok(()),
             None => self.take_place(new.chat, spot, &new.follows, Class { author, heads: new.heads })?,
         };
@@ -231,20 +228,15 @@ impl Turn<'_> {
         if shown {
             self.index_place(new.chat, &row.place)?;
         }
-        self.move_events(new.chat, moved)?;
+        self.push_followers(new.chat, &row.place)?;
         if shown { self.tell(&FeedEntry::Message { chat: new.chat, id: new.id }) } else { Ok(()) }
     }
 
-    /// Takes an event that is new into the order of its conversation: its place, and what moves. Its row is not put here.
-    pub(super) fn take_place(
-        &mut self,
-        chat: ChatId,
-        spot: Spot,
-        follows: &[EventId],
-        class: Class,
-    ) -> Step<(Vec<u8>, Moves)> {
+    /// Takes an event that is new into the order of its conversation: its place. Its row is not put here; once it is, what
+    /// follows it is to be pushed.
+    pub(super) fn take_place(&mut self, chat: ChatId, spot: Spot, follows: &[EventId], class: Class) -> Step<Vec<u8>> {
         let damaged = ViewError::Damaged(EventRow::TABLE);
-        let arrival = timeline::arrive(self, spot.id, spot.clock, follows)?.ok_or(damaged)?;
+        let place = timeline::arrive(self, spot.id, spot.clock, follows)?.ok_or(damaged)?;
         let mut row = self.chat(chat)?.ok_or(ViewError::Damaged(ChatRow::TABLE))?;
         let mut heads = row.parsed_heads()?;
         heads.arrive(self, spot.id, follows)?;
@@ -254,7 +246,7 @@ impl Turn<'_> {
         for followed in follows {
             self.put(FollowerRow::key(*followed, spot.id), &FollowerRow(spot.id));
         }
-        Ok((arrival.place.to_key().to_vec(), arrival.moved))
+        Ok(place.to_key().to_vec())
     }
 
     /// Remembers which event stands under its author's number: the first that came.
@@ -262,29 +254,6 @@ impl Turn<'_> {
         let key = AuthorRow::key(event.chat, event.device, event.no);
         if self.read::<AuthorRow>(&key)?.is_none() {
             self.put(key, &AuthorRow(event.id));
-        }
-        Ok(())
-    }
-
-    pub(super) fn move_events(&mut self, chat: ChatId, moved: Moves) -> Step {
-        moved.into_iter().try_for_each(|(from, to)| self.move_event(chat, from, to))
-    }
-
-    fn move_event(&mut self, chat: ChatId, from: Place, to: Place) -> Step {
-        let Some(mut event) = self.event(to.id)? else { return Ok(()) };
-        event.place = to.to_key().to_vec();
-        self.put(EventRow::key(to.id), &event);
-        let old = TimelineRow::key(chat, &from.to_key());
-        if self.read::<TimelineRow>(&old)?.is_none() {
-            return Ok(());
-        }
-        self.delete(old);
-        self.put(TimelineRow::key(chat, &event.place), &TimelineRow(to.id));
-        self.index_place(chat, &event.place)?;
-        let mut row = self.chat(chat)?.ok_or(ViewError::Damaged(ChatRow::TABLE))?;
-        if row.last.as_ref().is_none_or(|last| last.as_slice() < event.place.as_slice()) {
-            row.last = Some(event.place.into());
-            self.put(ChatRow::key(chat), &row);
         }
         Ok(())
     }
@@ -311,12 +280,27 @@ impl Turn<'_> {
         }
         self.put(ChatRow::key(chat), &row);
         self.begin_to_end(chat, &to)?;
-        for receipts in all::<ReceiptRow>(self, ReceiptRow::scope(chat, Side::Ours))? {
-            if let Some(highest) = self.last_up_to(chat, receipts.device, &to)? {
-                self.note_read(&row, receipts.device, highest)?;
+        self.tell_read(&row, &to)?;
+        Ok(Reply::Done)
+    }
+
+    /// Lets authors know how far they were read, where all up to a place was.
+    fn tell_read(&mut self, row: &ChatRow, to: &[u8]) -> Step {
+        // While events are on their way no place tells what stands before it; but all that is here is all.
+        let is_moving = self.is_being_pushed(row.chat)?;
+        if is_moving && row.last.as_ref().is_some_and(|last| last.as_slice() > to) {
+            return Ok(());
+        }
+        for receipts in all::<ReceiptRow>(self, ReceiptRow::scope(row.chat, Side::Ours))? {
+            let highest = match is_moving {
+                true => receipts.numbers()?.descending().next(),
+                false => self.last_up_to(row.chat, receipts.device, to)?,
+            };
+            if let Some(highest) = highest {
+                self.note_read(row, receipts.device, highest)?;
             }
         }
-        Ok(Reply::Done)
+        Ok(())
     }
 
     /// From now on others learn what is read in this chat, or do not. What they know already they go on knowing.
@@ -466,13 +450,17 @@ impl Timeline for Turn<'_> {
 
     fn known(&self, id: &EventId) -> Result<Option<Known>, ViewError> {
         let Some(event) = self.event(*id)? else { return Ok(None) };
-        let place = Place::from_key(&event.place).ok_or(ViewError::Damaged(EventRow::TABLE))?;
-        Ok(Some(Known { effective: place.effective, follows: event.deps }))
+        Ok(Some(Known { effective: parsed_place(&event.place)?.effective, follows: event.deps }))
     }
 
     fn dependents(&self, id: &EventId) -> Result<Vec<EventId>, ViewError> {
         Ok(all::<FollowerRow>(self, id)?.into_iter().map(|row| row.0).collect())
     }
+}
+
+/// The place with this key, as a row holds it.
+pub(super) fn parsed_place(key: &[u8]) -> Step<Place> {
+    Place::from_key(key).ok_or(ViewError::Damaged(EventRow::TABLE))
 }
 
 impl ChatRow {

@@ -48,6 +48,7 @@ mod mailbox_serve;
 mod order;
 mod outbox;
 mod peers;
+mod pushes;
 mod receipts;
 pub mod record;
 mod replaced;
@@ -207,6 +208,8 @@ struct Memory {
     ends_known: bool,
     /// Whether it was looked for chats that are being cleared.
     clearing_known: bool,
+    /// Whether pushing that was begun in an earlier run was looked for.
+    pushes_known: bool,
     next_end: Option<Millis>,
     /// Who is connected, and as which device.
     peers: BTreeMap<TransportKey, Option<DeviceId>>,
@@ -338,6 +341,8 @@ enum Timer {
     Upkeep,
     /// Take more of a chat into its index.
     Index(ChatId),
+    /// Move more of what a late event pushes.
+    Push(ChatId),
 }
 
 impl Engine {
@@ -392,6 +397,7 @@ impl Turn<'_> {
         self.mind_the_clock();
         self.attempt(Self::look_for_ends)?;
         self.attempt(Self::look_for_clearing)?;
+        self.attempt(Self::look_for_pushes)?;
         self.take(input)?;
         self.answer_itself()
     }
@@ -545,6 +551,7 @@ impl Turn<'_> {
             Timer::Upkeep => self.upkeep(),
             Timer::Index(chat) => self.index_due(chat),
             Timer::Clear(chat) => self.clear_due(chat),
+            Timer::Push(chat) => self.push_due(chat),
         }
     }
 }

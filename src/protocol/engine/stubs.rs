@@ -65,7 +65,7 @@ impl Turn<'_> {
         self.seek(group, &follows)?;
         let spot = Spot { clock: header.clock, id };
         let class = Class { author: None, heads: header.heads.clone() };
-        let (place, moved) = self.take_place(chat, spot, &follows, class)?;
+        let place = self.take_place(chat, spot, &follows, class)?;
         let row = EventRow {
             chat,
             id,
@@ -85,7 +85,7 @@ impl Turn<'_> {
         };
         self.put(EventRow::key(id), &row);
         self.put(UnseenRow::key(chat, id), &UnseenRow { id, asked: Vec::new() });
-        self.move_events(chat, moved)?;
+        self.push_followers(chat, &row.place)?;
         for followed in self.held_for_followers(group, &follows)? {
             self.take_group_event(followed)?;
         }

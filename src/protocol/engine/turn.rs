@@ -70,6 +70,8 @@ pub(super) struct Turn<'a> {
     pub(super) in_memory: bool,
     /// Whether an event was dropped since there was no room to hold it.
     pub(super) no_room: bool,
+    /// Events that were pushed on in this turn: a page of them fits.
+    pub(super) pushed: usize,
 }
 
 impl<'a> Turn<'a> {
@@ -99,6 +101,7 @@ impl<'a> Turn<'a> {
             damaged: BTreeSet::new(),
             in_memory: false,
             no_room: false,
+            pushed: 0,
         }
     }
 

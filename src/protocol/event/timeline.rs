@@ -3,7 +3,8 @@
 //! An event's **effective clock** is the greater of its signed clock and 1 + the greatest effective clock among the events
 //! it follows that are known here. The order is by (effective clock, id): a pure function of the set of known events, in
 //! which every event stands after all that it follows. An event is shown at once though something it follows is missing;
-//! when that arrives and does not already stand before it, the event and what follows it are placed anew. Clocks of the
+//! when that arrives and does not already stand before it, the event and what follows it are placed anew, in pieces where
+//! that is much: [`Pushes`] tells what still stands too early. Clocks of the
 //! past or far future thus move nothing but their own author's events and what was said after them.
 //!
 //! Who calls: the engine, with a [`Timeline`] over its rows. No decision that loses a message rests on a clock.
@@ -59,24 +60,14 @@ pub trait Timeline {
     fn dependents(&self, id: &EventId) -> Result<Vec<EventId>, Self::Error>;
 }
 
-/// What an arrival does to the order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Arrival {
-    /// Where the new event stands.
-    pub place: Place,
-    /// Events that stood too early and move, each once: from, to.
-    pub moved: Vec<(Place, Place)>,
-}
-
-/// Where an event that is not here yet stands, and what it moves. `None` where it is here already.
-///
-/// The caller carries it all out: nothing is written here. The work is proportional to the events that move.
+/// Where an event that is not here yet stands. `None` where it is here already. Once it stands there, what follows it may
+/// have to move: see [`Pushes`].
 pub fn arrive<T: Timeline>(
     timeline: &T,
     id: EventId,
     clock: Millis,
     follows: &[EventId],
-) -> Result<Option<Arrival>, T::Error> {
+) -> Result<Option<Place>, T::Error> {
     if timeline.known(&id)?.is_some() {
         return Ok(None);
     }
@@ -86,8 +77,84 @@ pub fn arrive<T: Timeline>(
             effective = effective.max(after(known.effective));
         }
     }
-    let place = Place { effective, id };
-    Ok(Some(Arrival { place, moved: cascade(timeline, place)? }))
+    Ok(Some(Place { effective, id }))
+}
+
+/// What stands too early, on its way to where it belongs. Nothing is written here: the caller takes one after the other,
+/// moves it, and adds its [`followers`](Self::followers).
+///
+/// Clocks only grow, up to the least ones that are right, and whatever is not right yet is in here. So the end is the same
+/// in any order, in pieces, and with other events that come or are pushed meanwhile: the order of the set of known events.
+/// Present places are an order in which each event comes after those it follows; the lowest first, each moves once, after
+/// all that could push it.
+#[derive(Debug, Default)]
+pub struct Pushes(BTreeMap<Place, Millis>);
+
+impl Pushes {
+    /// Followers of one event that are added at once; it is looked at again for the others.
+    const AT_ONCE: usize = 1_024;
+
+    /// Adds an event by where it stands, or stood, and the least effective clock it is to have. Whether it is new here.
+    pub fn push(&mut self, at: Place, least: Millis) -> bool {
+        let before = self.0.get(&at).copied();
+        self.0.insert(at, before.map_or(least, |before| before.max(least)));
+        before.is_none()
+    }
+
+    /// Takes the lowest.
+    pub fn pop(&mut self) -> Option<(Place, Millis)> {
+        self.0.pop_first()
+    }
+
+    /// Adds what follows an event that stands here now, and does not stand after it.
+    pub fn followers<T: Timeline>(&mut self, timeline: &T, by: Place) -> Result<(), T::Error> {
+        let (least, mut added) = (after(by.effective), 0);
+        for id in timeline.dependents(&by.id)? {
+            let Some(known) = timeline.known(&id)? else { continue };
+            if known.effective >= least {
+                continue;
+            }
+            if added == Self::AT_ONCE {
+                // After those that are to move before it is looked at again.
+                self.push(Place { effective: least, id: by.id }, by.effective);
+                break;
+            }
+            added += usize::from(self.push(Place { effective: known.effective, id }, least));
+        }
+        Ok(())
+    }
+
+    /// Adds an event that stands here now, unless it stands after all that it follows.
+    pub fn follower<T: Timeline>(&mut self, timeline: &T, at: Place, follows: &[EventId]) -> Result<(), T::Error> {
+        for dep in follows {
+            if let Some(known) = timeline.known(dep)?
+                && known.effective >= at.effective
+            {
+                self.push(at, after(known.effective));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether one is to be pushed that stood here.
+    pub fn holds(&self, at: &Place) -> bool {
+        self.0.contains_key(at)
+    }
+
+    /// All of them, the lowest first.
+    pub fn iter(&self) -> impl Iterator<Item = (Place, Millis)> {
+        self.0.iter().map(|(at, least)| (*at, *least))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether everything stands where it belongs.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// The clock that an author signs: now, or one past the greatest signed clock it follows where that is at most
@@ -95,34 +162,6 @@ pub fn arrive<T: Timeline>(
 pub fn signed_clock(now: Millis, followed: impl IntoIterator<Item = Millis>) -> Millis {
     let next = followed.into_iter().max().map(after).filter(|next| *next <= now.plus(CLOCK_AHEAD));
     next.map_or(now, |next| next.max(now)).min(Millis::MAX)
-}
-
-/// All that must move now that `arrived` stands where it does.
-///
-/// Present places are an order in which each event comes after those it follows. Visiting in that order therefore visits
-/// each event once, after all that could push it.
-fn cascade<T: Timeline>(timeline: &T, arrived: Place) -> Result<Vec<(Place, Place)>, T::Error> {
-    let mut pushed: BTreeMap<Place, Millis> = BTreeMap::new();
-    push_dependents(timeline, arrived, &mut pushed)?;
-    let mut moved = Vec::new();
-    while let Some((from, effective)) = pushed.pop_first() {
-        let to = Place { effective, id: from.id };
-        moved.push((from, to));
-        push_dependents(timeline, to, &mut pushed)?;
-    }
-    Ok(moved)
-}
-
-fn push_dependents<T: Timeline>(timeline: &T, by: Place, pushed: &mut BTreeMap<Place, Millis>) -> Result<(), T::Error> {
-    let least = after(by.effective);
-    for id in timeline.dependents(&by.id)? {
-        let Some(known) = timeline.known(&id)? else { continue };
-        if known.effective < least {
-            let at = pushed.entry(Place { effective: known.effective, id }).or_insert(least);
-            *at = least.max(*at);
-        }
-    }
-    Ok(())
 }
 
 fn after(clock: Millis) -> Millis {
@@ -134,7 +173,7 @@ pub(super) mod tests {
     use super::*;
     use crate::protocol::time::minutes;
     use proptest::prelude::*;
-    use std::convert::Infallible;
+    use std::{collections::BTreeSet, convert::Infallible};
 
     /// A conversation in memory.
     #[derive(Default)]
@@ -152,13 +191,29 @@ pub(super) mod tests {
 
     impl Memory {
         fn take(&mut self, id: EventId, clock: Millis, follows: &[EventId]) {
-            let Some(arrival) = arrive(self, id, clock, follows).unwrap() else { return };
-            self.0.insert(id, Known { effective: arrival.place.effective, follows: follows.to_vec() });
-            for (from, to) in arrival.moved {
-                let known = self.0.get_mut(&from.id).unwrap();
-                assert_eq!(known.effective, from.effective);
-                known.effective = to.effective;
+            let mut pushes = Pushes::default();
+            self.take_pushing(id, clock, follows, &mut pushes);
+            // Nothing else comes meanwhile: each moves once.
+            let mut moved = BTreeSet::new();
+            while let Some(id) = self.push(&mut pushes) {
+                assert!(moved.insert(id));
             }
+        }
+
+        fn take_pushing(&mut self, id: EventId, clock: Millis, follows: &[EventId], pushes: &mut Pushes) {
+            let Some(place) = arrive(self, id, clock, follows).unwrap() else { return };
+            self.0.insert(id, Known { effective: place.effective, follows: follows.to_vec() });
+            pushes.followers(self, place).unwrap();
+        }
+
+        /// Pushes the next one.
+        fn push(&mut self, pushes: &mut Pushes) -> Option<EventId> {
+            let (Place { id, .. }, least) = pushes.pop()?;
+            let known = self.0.get_mut(&id).unwrap();
+            known.effective = known.effective.max(least);
+            let to = Place { effective: known.effective, id };
+            pushes.followers(self, to).unwrap();
+            Some(id)
         }
 
         fn order(&self) -> Vec<EventId> {
@@ -184,6 +239,7 @@ pub(super) mod tests {
         fn every_member_shows_one_order_and_it_is_causal(
             events in proptest::collection::vec((clocks(), proptest::collection::vec(any::<u8>(), 0..4)), 1..24),
             swaps in proptest::collection::vec((any::<u8>(), any::<u8>()), 0..60),
+            pieces in proptest::collection::vec(0usize..4, 1..9),
         ) {
             let graph: Vec<(EventId, Millis, Vec<EventId>)> = events.iter().enumerate().map(|(n, (clock, deps))| {
                 let mut deps: Vec<EventId> = deps.iter().filter(|_| n > 0).map(|d| id(*d as usize % n)).collect();
@@ -202,6 +258,16 @@ pub(super) mod tests {
             let mut there = Memory::default();
             shuffled.iter().for_each(|(id, clock, deps)| there.take(*id, *clock, deps));
             prop_assert_eq!(here.order(), there.order());
+            // As there, but what is pushed waits while others come.
+            let (mut elsewhere, mut pushes) = (Memory::default(), Pushes::default());
+            for ((id, clock, deps), piece) in shuffled.iter().zip(pieces.iter().cycle()) {
+                elsewhere.take_pushing(*id, *clock, deps, &mut pushes);
+                for _ in 0..*piece {
+                    elsewhere.push(&mut pushes);
+                }
+            }
+            while elsewhere.push(&mut pushes).is_some() {}
+            prop_assert_eq!(elsewhere.order(), here.order());
             let order = there.order();
             let at = |id: &EventId| order.iter().position(|other| other == id);
             for (id, _, deps) in &graph {
@@ -210,6 +276,27 @@ pub(super) mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn of_very_many_followers_all_are_pushed_some_at_a_time() {
+        let mut memory = Memory::default();
+        let followers = 3 * Pushes::AT_ONCE;
+        for n in 1..=followers {
+            memory.0.insert(id(n), Known { effective: Millis(7), follows: vec![id(0)] });
+        }
+        let mut pushes = Pushes::default();
+        memory.take_pushing(id(0), Millis(7), &[], &mut pushes);
+        let mut pops = 0;
+        loop {
+            assert!(pushes.len() <= Pushes::AT_ONCE + 1);
+            if memory.push(&mut pushes).is_none() {
+                break;
+            }
+            pops += 1;
+        }
+        assert!(pops < followers + 9, "{pops}");
+        assert!(memory.0.iter().all(|(at, known)| *at == id(0) || known.effective == Millis(8)));
     }
 
     #[test]

@@ -230,10 +230,11 @@ impl Turn<'_> {
         if shown && !is_over {
             self.put(TimelineRow::key(event.chat, &event.place), &TimelineRow(event.id));
             if chat.last.as_ref().is_none_or(|last| last.as_slice() < event.place.as_slice()) {
-                chat.last = Some(event.place.into());
+                chat.last = Some(event.place.clone().into());
             }
         }
         self.put(ChatRow::key(event.chat), &chat);
-        Ok(())
+        // Some were written down before they moved, and others after.
+        self.push_kept(&event)
     }
 }

@@ -4,6 +4,7 @@ use super::Row;
 use crate::protocol::{
     crypto::secret::Secret,
     delivery::Numbers,
+    event::Place,
     ids::{AccountId, ChatId, DeviceId, EventId, OpId},
     time::Millis,
     view::{Cell, Key, Table, ViewError},
@@ -294,6 +295,46 @@ impl ClearRow {
     /// By chat.
     pub fn key(chat: ChatId) -> Key {
         Key::named(Self::TABLE, Self::SCOPE, chat)
+    }
+}
+
+/// A chat of which events are on their way to other places.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(transparent)]
+pub struct PushingRow(#[n(0)] pub ChatId);
+
+impl Row for PushingRow {
+    const TABLE: Table = Table::Waiting;
+}
+
+impl PushingRow {
+    /// All of them.
+    pub const SCOPE: &[u8] = b"push";
+
+    /// By chat.
+    pub fn key(chat: ChatId) -> Key {
+        Key::named(Self::TABLE, Self::SCOPE, chat)
+    }
+}
+
+/// One of these events: the least effective clock it is to have.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(transparent)]
+pub struct PushRow(#[n(0)] pub Millis);
+
+impl Row for PushRow {
+    const TABLE: Table = Table::Waiting;
+}
+
+impl PushRow {
+    /// By chat and where it stands, or stood.
+    pub fn key(chat: ChatId, at: &Place) -> Key {
+        Key::at(Self::TABLE, Self::scope(chat), at.to_key())
+    }
+
+    /// All of a chat.
+    pub fn scope(chat: ChatId) -> Vec<u8> {
+        [&chat.0[..], b"push"].concat()
     }
 }
 

@@ -81,7 +81,7 @@ impl World {
     }
 }
 
-fn restored(words: &Words, items: &Items, seed: u64, now: Millis) -> Result<Node, RestoreError> {
+pub(super) fn restored(words: &Words, items: &Items, seed: u64, now: Millis) -> Result<Node, RestoreError> {
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     let mut items = items.iter().map(|bytes| decode::<Kept>(bytes, "item").unwrap());
     let first = items.next().ok_or(RestoreError::NoBeginning)?;

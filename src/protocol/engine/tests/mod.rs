@@ -13,6 +13,7 @@ mod mailbox_state;
 mod names;
 mod never_met;
 mod offers;
+mod pushes;
 mod replaced;
 mod returns;
 mod search;
