@@ -64,7 +64,7 @@ impl Home {
             no: *n as u64 + 1,
             clock: Millis(*clock),
             follows: follows.iter().map(|n| id(*n)).collect(),
-            content: Content::text(&format!("{n}"), None).unwrap(),
+            content: Content::text(format!("{n}"), None).unwrap(),
             key: None,
             raw: vec![],
             heads: vec![],
