@@ -369,7 +369,7 @@ fn what_lies_there_stays_where_one_with_no_room_leaves_it_again() {
     let mut n = 0u64;
     let refused = loop {
         n += 1;
-        if n % 500 == 0 {
+        if n.is_multiple_of(500) {
             world.pass(seconds(2));
         }
         match deposit(&mut world, 9, &[&n.to_be_bytes()[..], &[0; 561]].concat()) {
