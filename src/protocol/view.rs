@@ -5,6 +5,10 @@
 //! inside it, and an item inside that. A store may blind scopes and named items (it keeps equality, not the bytes) but
 //! must keep the order of [`Item::At`], which therefore carries nothing secret but times and counts.
 
+/// The longest value of a row, in bytes. The largest rows of the protocol are events of 56 KiB; the rest is room for
+/// tables that gather many small things. A longer thing is a file and goes to the blob store.
+pub const MAX_ROW: usize = 512 * 1024;
+
 /// The kinds of rows. The number is on disk: never reuse one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]

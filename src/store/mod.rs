@@ -58,15 +58,12 @@ pub use {
     sled_store::{Reader, SledStore},
 };
 
+pub use crate::protocol::view::MAX_ROW;
 use crate::protocol::{
     time::Millis,
     view::{Table, View, Write},
 };
 use std::{path::PathBuf, time::Duration};
-
-/// The longest value of a row, in bytes. The largest rows of the protocol are events of 56 KiB; the rest is room for
-/// tables that gather many small things. A longer thing is a file and goes to the blob store.
-pub const MAX_ROW: usize = 512 * 1024;
 
 /// What the node and the simulator need of a store beside reading it.
 pub trait Store: View {

@@ -33,10 +33,9 @@ use crate::protocol::{
     identity::{AccountKey, Name, words::Words},
     ids::{AccountId, ChatId, DeviceId, OpId, TransportKey},
     time::Millis,
-    view::{Cell, Direction, Item, Key, Rows, Table, View, ViewError, Write},
+    view::{Cell, Direction, Item, Key, MAX_ROW, Rows, Table, View, ViewError, Write},
     wire::frame::Frame,
 };
-use crate::store::MAX_ROW;
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
