@@ -177,6 +177,25 @@ async fn a_group_is_made_joined_and_talked_in() {
     assert_eq!(sent.state, MessageState::Delivered);
     let log = mina.log("hiking").await;
     assert_eq!(log.last().map(|message| (message.id, message.from.name.as_str())), Some((sent.id, "juno")));
+
+    let member = |member: &str| GroupMemberParams { group: "hiking".into(), member: member.into() };
+    assert_eq!(mina.call::<GroupPromote>(member("juno")).await.unwrap().role, Some(Role::Admin));
+    assert_eq!(mina.call::<GroupPromote>(member("juno")).await.unwrap_err().reason, "has-role");
+    assert_eq!(mina.call::<GroupRemove>(member("nobody")).await.unwrap_err().reason, "no-such-member");
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    // Until it knows that it is an admin it has no right; then it has, and not over the founder.
+    while juno.call::<GroupRemove>(member("mina")).await.unwrap_err().reason != "outranked" {
+        assert!(tokio::time::Instant::now() < deadline, "juno is no admin");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(mina.call::<GroupRemove>(member("juno")).await.unwrap().role, None);
+    while juno.send("#hiking", "still here?", Wait::Saved).await.is_ok() {
+        assert!(tokio::time::Instant::now() < deadline, "juno was not told");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let refused = juno.send("#hiking", "and now?", Wait::Saved).await.unwrap_err();
+    assert!(refused.is(Reason::NotMember), "{refused}");
+    assert!(juno.log("hiking").await.iter().any(|message| message.id == sent.id), "what was said stays");
     mina.down().await;
     juno.down().await;
 }

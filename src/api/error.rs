@@ -194,6 +194,11 @@ reasons! {
     NotInvited = "not-invited", NotFound, "there is no invitation to a group “{given}”", "moim requests lists them";
     NotMember = "not-member", Permission, "you are not a member of {name}", "ask a member who may invite you";
     NotAdmin = "not-admin", Permission, "only its founder and admins may do this in {name}", "moim group members GROUP shows who they are";
+    NoSuchMember = "no-such-member", NotFound, "“{given}” is no member of {name}", "moim group members GROUP lists them";
+    Outranked = "outranked", Permission, "{name} is not below you in rank", "the founder, or an admin who was made one before, may do this: moim group members GROUP";
+    NotFounder = "not-founder", Permission, "only its founder may do this in {name}", "moim group members GROUP shows who that is";
+    NotOneself = "not-oneself", Usage, "this is you, and nobody does that to themselves", "moim group leave GROUP ends your own membership";
+    HasRole = "has-role", Conflict, "{name} has that role already", "moim group members GROUP shows the roles";
     NotConnected = "not-connected", Conflict, "{name} is not a connected contact yet", "wait until they accept your request";
     AlreadyMember = "already-member", Conflict, "{name} is a member already", "moim group members GROUP lists them";
     TooManyGroups = "too-many-groups", Limit, "this account is in {max} groups already, which is the most there can be", "leave one first";

@@ -109,6 +109,14 @@ methods! {
     GroupDecline "group.decline" (Group) -> GroupStateResult;
     /// Who is in a group.
     GroupMembers "group.members" (Group) -> MembersResult;
+    /// Ends another's membership of a group.
+    GroupRemove "group.remove" (GroupMemberParams) -> GroupMemberResult;
+    /// Makes a member an admin.
+    GroupPromote "group.promote" (GroupMemberParams) -> GroupMemberResult;
+    /// Makes an admin a member.
+    GroupDemote "group.demote" (GroupMemberParams) -> GroupMemberResult;
+    /// Makes a member the founder, and the founder an admin.
+    GroupHandOver "group.hand_over" (GroupMemberParams) -> GroupMemberResult;
     /// Gives a group another name, for all.
     GroupRename "group.rename" (GroupRenameParams) -> GroupResult;
     /// Has a group's messages kept by a mailbox for members who are away.

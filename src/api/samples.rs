@@ -53,6 +53,10 @@ pub(crate) fn answer(method: &str, name: &str) -> Value {
         "group.decline" => standing("declined"),
         "group.leave" => standing("left"),
         "group.members" => json!({"v": 1, "members": [{"id": ID, "name": name, "role": "founder"}]}),
+        "group.remove" => json!({"v": 1, "group": ID, "member": ID, "name": name}),
+        "group.promote" | "group.demote" | "group.hand_over" => {
+            json!({"v": 1, "group": ID, "member": ID, "name": name, "role": "admin"})
+        }
         "group.mailbox.add" | "group.mailbox.remove" | "group.mailbox.list" => {
             json!({"v": 1, "group": ID, "mailboxes": [{"id": ID, "name": name, "online": true}]})
         }

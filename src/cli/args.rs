@@ -289,6 +289,22 @@ pub(super) enum Group {
     Members {
         group: String,
     },
+    Remove {
+        group: String,
+        member: String,
+    },
+    Promote {
+        group: String,
+        member: String,
+    },
+    Demote {
+        group: String,
+        member: String,
+    },
+    HandOver {
+        group: String,
+        member: String,
+    },
     Rename {
         group: String,
         name: String,

@@ -5,8 +5,8 @@ use crate::{
     api::{
         methods::{self, Method},
         types::{
-            Group, GroupInviteParams, GroupMailboxParams, GroupNewParams, GroupRenameParams, GroupResult,
-            GroupStateResult, Role,
+            Group, GroupInviteParams, GroupMailboxParams, GroupMemberParams, GroupMemberResult, GroupNewParams,
+            GroupRenameParams, GroupResult, GroupStateResult, Role,
         },
     },
     ui::format::short,
@@ -21,6 +21,18 @@ pub(super) async fn group<R: Runtime>(session: &mut Session<'_, R>, command: arg
         }
         args::Group::Rename { group, name } => {
             session.named::<methods::GroupRename>(GroupRenameParams { group, name }, "group-renamed").await
+        }
+        args::Group::Remove { group, member } => {
+            session.member::<methods::GroupRemove>(GroupMemberParams { group, member }, "member-removed").await
+        }
+        args::Group::Promote { group, member } => {
+            session.member::<methods::GroupPromote>(GroupMemberParams { group, member }, "member-promoted").await
+        }
+        args::Group::Demote { group, member } => {
+            session.member::<methods::GroupDemote>(GroupMemberParams { group, member }, "member-demoted").await
+        }
+        args::Group::HandOver { group, member } => {
+            session.member::<methods::GroupHandOver>(GroupMemberParams { group, member }, "member-founder").await
         }
         args::Group::Invite { group, who } => {
             session.standing::<methods::GroupInvite>(GroupInviteParams { group, who }).await
@@ -75,6 +87,16 @@ impl<R: Runtime> Session<'_, R> {
     async fn named<M: Method<Result = GroupResult>>(&mut self, params: M::Params, text: &str) -> Result<(), Stop> {
         let result = self.ask::<M>(params).await?;
         let args = [("name", result.name.as_str().into()), ("id", short(&result.group).into())];
+        self.out.result(&result, |out| out.tell(text, &args))
+    }
+
+    async fn member<M: Method<Result = GroupMemberResult>>(
+        &mut self,
+        params: M::Params,
+        text: &str,
+    ) -> Result<(), Stop> {
+        let result = self.ask::<M>(params).await?;
+        let args = [("name", result.name.as_str().into()), ("id", short(&result.member).into())];
         self.out.result(&result, |out| out.tell(text, &args))
     }
 

@@ -310,5 +310,6 @@ pub(super) fn group_word(state: GroupState) -> &'static str {
         GroupState::Joined => "group-joined",
         GroupState::Declined => "group-declined",
         GroupState::Left => "group-left",
+        GroupState::Removed => "group-removed",
     }
 }

@@ -95,6 +95,60 @@ impl Serve for GroupMembers {
     }
 }
 
+impl Serve for GroupRemove {
+    async fn serve(at: &Dispatcher, params: GroupMemberParams) -> Result<GroupMemberResult, ApiError> {
+        act_on(at, params, Command::RemoveMember).await
+    }
+}
+
+impl Serve for GroupPromote {
+    async fn serve(at: &Dispatcher, params: GroupMemberParams) -> Result<GroupMemberResult, ApiError> {
+        act_on(at, params, |group, member| Command::SetRole(group, member, group::Role::Admin)).await
+    }
+}
+
+impl Serve for GroupDemote {
+    async fn serve(at: &Dispatcher, params: GroupMemberParams) -> Result<GroupMemberResult, ApiError> {
+        act_on(at, params, |group, member| Command::SetRole(group, member, group::Role::Member)).await
+    }
+}
+
+impl Serve for GroupHandOver {
+    async fn serve(at: &Dispatcher, params: GroupMemberParams) -> Result<GroupMemberResult, ApiError> {
+        act_on(at, params, Command::HandOver).await
+    }
+}
+
+/// Finds the group and the member that were typed, and asks for something about that one.
+async fn act_on(
+    at: &Dispatcher,
+    params: GroupMemberParams,
+    command: impl FnOnce(OpId, AccountId) -> Command,
+) -> Result<GroupMemberResult, ApiError> {
+    let typed = params.member.clone();
+    let found = at.read(move |reading| {
+        let group = reading.group_called(&params.group, MINE, Reason::NoSuchGroup)?;
+        let member = reading.member_called(group.group, &params.member);
+        let member = member.map_err(|error| refusal::about(error, &params.member, &group_name(&group)))?;
+        let name = safe(&reading.person(member, Some(group.group))?.name);
+        Ok((group, member, name))
+    });
+    let (group, member, name) = found.await?;
+    let acted = at.node.ask(command(group.group, member)).await?.answer().await;
+    acted.map_err(|error| {
+        let error = ApiError::from(error);
+        let of_group = [Reason::NotMember, Reason::NotAdmin, Reason::NotFounder, Reason::NoSuchMember];
+        let is_of_group = of_group.into_iter().any(|reason| error.is(reason));
+        refusal::about(error, &typed, if is_of_group { &group.name } else { &name })
+    })?;
+    at.read(move |reading| {
+        let rows = reading.members(group.group)?;
+        let role = rows.iter().find(|row| row.account == member).map(|row| role(row.role));
+        Ok(GroupMemberResult { v: V1, group: ChatId::from(group.group), member, name, role })
+    })
+    .await
+}
+
 impl Serve for GroupRename {
     async fn serve(at: &Dispatcher, params: GroupRenameParams) -> Result<GroupResult, ApiError> {
         let rename = move |group| Command::RenameGroup(group, params.name);
@@ -212,14 +266,15 @@ fn row(reading: &Reading, group: OpId) -> Result<GroupRow, ApiError> {
     reading.group(group)?.ok_or_else(|| ApiError::internal("the group is gone"))
 }
 
-/// How one stands with a group, as the API says it. Removed by another is out all the same.
+/// How one stands with a group, as the API says it.
 pub(super) fn state_of(state: GroupState) -> types::GroupState {
     match state {
         GroupState::Invited => types::GroupState::Invited,
         GroupState::Joining => types::GroupState::Pending,
         GroupState::Joined => types::GroupState::Joined,
         GroupState::Declined => types::GroupState::Declined,
-        GroupState::Left | GroupState::Removed => types::GroupState::Left,
+        GroupState::Left => types::GroupState::Left,
+        GroupState::Removed => types::GroupState::Removed,
     }
 }
 

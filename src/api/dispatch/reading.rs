@@ -87,6 +87,28 @@ impl<'v> Reading<'v> {
         }
     }
 
+    /// The member of a group that was typed: by the name that this account gave it as a contact, by its own, or by id.
+    pub(super) fn member_called(&self, group: OpId, typed: &str) -> Result<AccountId, ApiError> {
+        let mut candidates = Vec::new();
+        let members = self.members(group)?;
+        for row in &members {
+            let contact = self.contact(row.account)?.filter(is_contact);
+            candidates.push(match contact {
+                Some(contact) => self.as_candidate(&contact),
+                None => Candidate {
+                    kind: Kind::Contact,
+                    id: row.account.to_string(),
+                    also: None,
+                    name: self.person(row.account, Some(group))?.name,
+                },
+            });
+        }
+        let chosen = names::resolve(&candidates, typed).one(typed, Reason::NoSuchMember)?;
+        let place = candidates.iter().position(|candidate| std::ptr::eq(candidate, chosen));
+        let member = place.and_then(|at| members.get(at)).map(|row| row.account);
+        member.ok_or_else(|| ApiError::internal("a candidate is gone"))
+    }
+
     fn pick(&self, contacts: Vec<ContactRow>, typed: &str, missing: Reason) -> Result<ContactRow, ApiError> {
         let candidates: Vec<Candidate> = contacts.iter().map(|row| self.as_candidate(row)).collect();
         let chosen = names::resolve(&candidates, typed).one(typed, missing)?;
@@ -129,7 +151,11 @@ impl<'v> Reading<'v> {
                     past.push(self.as_candidate(row));
                 }
             }
-            past.extend(other_groups.iter().map(past_group));
+            // Who was removed is told so where it speaks; what one left by oneself is out of mind.
+            past.extend(other_groups.iter().map(|group| match group.state {
+                GroupState::Removed => group_candidate(group),
+                _ => past_group(group),
+            }));
             if let Resolution::One(candidate) = names::resolve(&past, typed) {
                 return chat_of(candidate);
             }

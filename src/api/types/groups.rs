@@ -39,6 +39,30 @@ shapes! {
         pub state: GroupState,
     }
 
+    /// A group and one of its members.
+    #[serde(deny_unknown_fields)]
+    pub struct GroupMemberParams {
+        /// The group.
+        pub group: String,
+        /// The member: its name, or its id.
+        pub member: String,
+    }
+
+    /// What became of a member.
+    pub struct GroupMemberResult {
+        /// The version of the shape.
+        pub v: V1,
+        /// The group.
+        pub group: ChatId,
+        /// Its account.
+        pub member: AccountId,
+        /// Its name.
+        pub name: String,
+        /// What it may do now; absent where it is no member any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub role: Option<Role>,
+    }
+
     /// A new name for a group.
     #[serde(deny_unknown_fields)]
     pub struct GroupRenameParams {
@@ -109,6 +133,8 @@ words! {
         Declined,
         /// Left.
         Left,
+        /// Removed by another.
+        Removed,
     }
 
     /// What a member may do.

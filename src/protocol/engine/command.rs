@@ -1,6 +1,7 @@
 //! What people and programs ask of the engine, and what it answers. Reading is not here: views read rows themselves.
 
 use crate::protocol::{
+    group::Role,
     identity::profile::NameError,
     ids::{AccountId, ChatId, EventId, OpId},
     time::Millis,
@@ -85,6 +86,12 @@ pub enum Command {
     NameGroupMailbox(OpId, AccountId),
     /// Have it kept there no more.
     DropGroupMailbox(OpId, AccountId),
+    /// End another's membership of a group.
+    RemoveMember(OpId, AccountId),
+    /// Give a member another role.
+    SetRole(OpId, AccountId, Role),
+    /// Make a member the founder, and the founder the first admin.
+    HandOver(OpId, AccountId),
     /// Leave a group.
     LeaveGroup(OpId),
     /// Begin or end keeping mail for others.
@@ -249,6 +256,16 @@ pub enum Refusal {
     NotAMember,
     #[error("your role does not allow this")]
     NotAllowed,
+    #[error("no member is like that")]
+    NoSuchMember,
+    #[error("this member is not below you in rank")]
+    Outranked { account: AccountId },
+    #[error("only the founder hands a group over")]
+    NotFounder,
+    #[error("nobody removes, promotes or demotes themselves")]
+    OneSelf,
+    #[error("this member has that role already")]
+    HasRole { account: AccountId },
     #[error("the group is full: {max} members")]
     GroupFull { max: usize },
     #[error("too many groups: {max} at the most")]

@@ -37,6 +37,10 @@ impl Turn<'_> {
             // It seems to count us in: its ops, which prove themselves, will say.
             self.ask_missing(group, Some(device));
         }
+        if state == Some(GroupState::Removed) && !have.answer && self.is_or_was_member_device(group, device)? {
+            // The same: the removal may be void where more is known.
+            return self.tell_have(group, device, true);
+        }
         if !matches!(state, Some(GroupState::Joined | GroupState::Left)) {
             return Ok(());
         }

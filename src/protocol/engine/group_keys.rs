@@ -264,26 +264,31 @@ impl Turn<'_> {
         }
         let memory = self.group(group)?;
         let secrets = match content {
-            FrameContent::Op(_) => self.told_under(&memory),
+            FrameContent::Op(bytes) => match SignedOp::parse(bytes) {
+                Ok(op) => self.told_under(&memory, &op.action),
+                Err(_) => Vec::new(),
+            },
             _ => self.secret_in_force(&memory).into_iter().collect(),
         };
-        if secrets.is_empty() && !matches!(content, FrameContent::Op(_)) {
-            return Ok(false);
-        }
+        let is_told = !secrets.is_empty();
         for held in secrets {
             let keys = GossipKeys::derive(&held.secret);
             if let Ok(frame) = keys.seal(content, self.rng) {
                 self.publish(keys.topic(), frame);
             }
         }
-        Ok(true)
+        Ok(is_told)
     }
 
-    /// The secrets under which an op is told: the one in force; without one, what was in force, since the op that ends a
-    /// secret is told under it.
-    pub(super) fn told_under(&self, memory: &GroupMemory) -> Vec<HeldSecret> {
+    /// The secrets under which an op is told: the one in force. Without one, what ends a secret and what makes the next is
+    /// told under those of before; all else is not for who went with them.
+    pub(super) fn told_under(&self, memory: &GroupMemory, action: &Action) -> Vec<HeldSecret> {
         if let Some(held) = self.secret_in_force(memory) {
             return vec![held];
+        }
+        if !matches!(action, Action::Remove(_) | Action::Leave(_) | Action::Devices(_) | Action::RotateGossipSecret(_))
+        {
+            return Vec::new();
         }
         let counts = |held: &&HeldSecret| memory.membership.rotations.iter().any(|made| made.op == held.op);
         memory.secrets.iter().filter(counts).cloned().collect()

@@ -71,7 +71,8 @@ impl Turn<'_> {
     /// Membership ops from another's device. They prove themselves; what lacks its past is kept aside a while.
     pub(super) fn ops_came(&mut self, from: DeviceId, group: OpId, ops: &[ByteVec]) -> Step {
         let Some(row) = self.read::<GroupRow>(&GroupRow::key(group))? else { return Ok(()) };
-        if !matches!(row.state, GroupState::Joining | GroupState::Joined) {
+        // Who was removed learns also that this does not count.
+        if !matches!(row.state, GroupState::Joining | GroupState::Joined | GroupState::Removed) {
             return Ok(());
         }
         let is_here = self.has_graph(group)?;
@@ -188,11 +189,13 @@ impl Turn<'_> {
         row.name = memory.membership.meta.name.clone();
         row.mailboxes = memory.membership.meta.mailboxes.clone();
         let is_in = memory.membership.members.contains_key(&own.account);
-        let joined_now = is_in && row.state == GroupState::Joining;
+        let joined_now = is_in && matches!(row.state, GroupState::Joining | GroupState::Removed);
         let removed_now = !is_in && row.state == GroupState::Joined;
         if joined_now {
             row.state = GroupState::Joined;
         }
+        let members = &memory.membership.members;
+        row.invited.retain(|account| !members.contains_key(account));
         if removed_now {
             let has_left = self.has_left(group, &own.account)?;
             row.state = if has_left { GroupState::Left } else { GroupState::Removed };
@@ -296,9 +299,9 @@ impl Turn<'_> {
             return Ok(());
         }
         let memory = self.group(group)?;
-        let under: Vec<OpId> = self.told_under(&memory).into_iter().map(|held| held.op).collect();
+        let under: Vec<OpId> = self.told_under(&memory, &op.action).into_iter().map(|held| held.op).collect();
         if under.is_empty() {
-            // Every secret is lost here: the op goes to each member by itself.
+            // There is no secret that members alone have: the op goes to each by itself.
             return self.tell_members(group, &ops_records(group, [op].into_iter()));
         }
         self.post_to_group(group, Posted::Op(op.id()), under)
@@ -377,14 +380,28 @@ impl Turn<'_> {
         Ok(self.has_graph(group)? && self.group(group)?.graph.has_admitted(account))
     }
 
-    /// Whether this account left by itself.
+    /// Whether this account's last membership ended by its own leaving alone.
     pub(super) fn has_left(&mut self, group: OpId, account: &AccountId) -> Step<bool> {
         let memory = self.group(group)?;
-        let is_leave = |op: &OpId| {
-            let op = memory.graph.op(op);
-            op.is_some_and(|op| op.account == *account && matches!(op.action, Action::Leave(_)))
-        };
-        Ok(memory.membership.cuts.iter().any(is_leave))
+        let membership = &memory.membership;
+        let counts = |op: &&Verified<SignedOp>| !membership.void.contains_key(&op.id());
+        let adds = memory
+            .graph
+            .ops()
+            .filter(counts)
+            .filter(|op| matches!(&op.action, Action::Add(join) if join.account == *account));
+        let adds: Vec<OpId> = adds.map(|op| op.id()).collect();
+        let came_back = |end: &OpId| adds.iter().any(|add| memory.graph.within(end, &[*add]));
+        let ends = membership.cuts.iter().filter(|end| !came_back(end)).filter_map(|end| memory.graph.op(end));
+        let mut has_left = false;
+        for end in ends {
+            match &end.action {
+                Action::Remove(removed) if removed == account => return Ok(false),
+                Action::Leave(_) => has_left |= end.account == *account,
+                _ => {}
+            }
+        }
+        Ok(has_left)
     }
 
     pub(super) fn is_joined(&self, group: OpId) -> Step<bool> {

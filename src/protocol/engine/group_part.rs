@@ -9,7 +9,8 @@ use super::{
     turn::{Step, Turn},
 };
 use crate::protocol::{
-    group::{Action, Membership},
+    crypto::sign::Verified,
+    group::{Action, Membership, SignedOp},
     ids::{AccountId, DeviceId, EventId, OpId},
     time::days,
     view::{Direction, View},
@@ -23,23 +24,18 @@ const PARTING_KEPT: Duration = days(14);
 
 impl GroupMemory {
     /// Whether a Leave that counts names this event as the last of its author. Nobody has two last words, and none who was
-    /// removed: it could make up as many as it likes.
+    /// removed beside it: it could make up as many as it likes.
     pub(super) fn is_last_word(&self, author: AccountId, id: EventId, device: DeviceId) -> bool {
-        let mut leaves: Vec<OpId> = Vec::new();
-        for op in self.graph.ops().filter(|op| op.account == author || op.action == Action::Remove(author)) {
-            match &op.action {
-                Action::Remove(_) => return false,
-                Action::Leave(last) => {
-                    let is_only = leaves.iter().all(|earlier| self.graph.within(earlier, &[op.id()]));
-                    if is_only && *last == Some(id) && op.device == device {
-                        return self.membership.cuts.contains(&op.id());
-                    }
-                    leaves.push(op.id());
-                }
-                _ => {}
-            }
-        }
-        false
+        let knows = |a: &OpId, b: OpId| self.graph.within(a, &[b]);
+        let is_leave = |op: &&Verified<SignedOp>| op.account == author && matches!(op.action, Action::Leave(_));
+        let leaves: Vec<&Verified<SignedOp>> = self.graph.ops().filter(is_leave).collect();
+        let is_named = |op: &&&Verified<SignedOp>| op.device == device && op.action == Action::Leave(Some(id));
+        let Some(leave) = leaves.iter().find(is_named).map(|op| op.id()) else { return false };
+        let is_beside = |op: OpId| !knows(&op, leave) && !knows(&leave, op);
+        let removes = |cut: &OpId| self.graph.op(cut).is_some_and(|op| op.action == Action::Remove(author));
+        let is_removed_beside = self.membership.cuts.iter().any(|cut| removes(cut) && is_beside(*cut));
+        let is_only = leaves.iter().all(|other| other.id() == leave || !is_beside(other.id()));
+        self.membership.cuts.contains(&leave) && is_only && !is_removed_beside
     }
 }
 
@@ -214,7 +210,9 @@ impl Turn<'_> {
     fn leavers(&self, group: OpId) -> Vec<DeviceId> {
         let Some(memory) = self.mem.groups.get(&group) else { return Vec::new() };
         let is_recent = |op: &OpId| memory.arrived.get(op).is_some_and(|at| self.now.since(*at) < PARTING_KEPT);
-        let leaves = memory.graph.ops().filter(|op| matches!(op.action, Action::Leave(_)) && is_recent(&op.id()));
+        // Who was removed does not make itself one who left.
+        let cuts = memory.membership.cuts.iter().filter(|cut| is_recent(cut));
+        let leaves = cuts.filter_map(|cut| memory.graph.op(cut)).filter(|op| matches!(op.action, Action::Leave(_)));
         let devices = leaves.map(|op| op.device);
         devices.filter(|device| memory.membership.former.contains(device)).collect()
     }

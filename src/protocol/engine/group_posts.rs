@@ -82,7 +82,8 @@ impl Turn<'_> {
             return Ok(());
         }
         for op in ops_beside_meta(&memory, self.own()?.device) {
-            let under = self.told_under(&memory).into_iter().map(|held| held.op).collect();
+            let Some(action) = memory.graph.op(&op).map(|op| &op.action) else { continue };
+            let under = self.told_under(&memory, action).into_iter().map(|held| held.op).collect();
             self.post_to_group(group, Posted::Op(op), under)?;
         }
         self.post_name(group)?;

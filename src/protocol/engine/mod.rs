@@ -33,6 +33,7 @@ mod group_newcomers;
 mod group_ops;
 mod group_part;
 mod group_posts;
+mod group_roles;
 mod group_sync;
 mod groups;
 mod index;
@@ -469,6 +470,9 @@ impl Turn<'_> {
             Command::RenameGroup(group, name) => self.rename_group(group, &name),
             Command::NameGroupMailbox(group, account) => self.name_group_mailbox(group, account),
             Command::DropGroupMailbox(group, account) => self.drop_group_mailbox(group, account),
+            Command::RemoveMember(group, account) => self.remove_member(group, account),
+            Command::SetRole(group, account, role) => self.set_role(group, account, role),
+            Command::HandOver(group, account) => self.hand_over(group, account),
             Command::LeaveGroup(group) => self.leave_group(group),
             Command::ServeMailbox(serving) => self.serve_mailbox(serving),
             Command::MakeMailboxLink => self.make_mailbox_link(),

@@ -108,6 +108,9 @@ fn is_said(wish: &Command, notes: ChatId) -> bool {
         | Command::RenameGroup(..)
         | Command::NameGroupMailbox(..)
         | Command::DropGroupMailbox(..)
+        | Command::RemoveMember(..)
+        | Command::SetRole(..)
+        | Command::HandOver(..)
         | Command::LeaveGroup(_)
         | Command::AddMailbox(_) => true,
         Command::RevokeTicket(_)

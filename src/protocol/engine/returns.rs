@@ -45,13 +45,15 @@ impl Turn<'_> {
         self.tell_name_to(group)
     }
 
-    /// What a former own device said last, and others gave to this one, is held by who was not there until a member's
-    /// event follows it.
+    /// What a device said last that is no member's now is held by who was not there until a member's event follows it: so it
+    /// is followed from here, and all show the same.
     pub(super) fn follow_former(&mut self, group: OpId) -> Step {
-        let former = self.own()?.former;
-        let Some(chat) = self.chat(ChatId::from(group))?.filter(|_| !former.is_empty()) else { return Ok(()) };
+        let Some(chat) = self.chat(ChatId::from(group))? else { return Ok(()) };
+        let memory = self.group(group)?;
         for id in chat.parsed_heads()?.iter() {
-            if self.event(id)?.is_some_and(|event| former.contains(&event.device)) {
+            let Some(event) = self.event(id)? else { continue };
+            let is_former = memory.membership.former.contains(&event.device);
+            if is_former && !memory.is_last_word(event.author, event.id, event.device) {
                 return self.tell_name_to(group);
             }
         }

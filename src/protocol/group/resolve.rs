@@ -117,6 +117,28 @@ pub enum VoidReason {
 }
 
 impl Membership {
+    /// Whether what this account does now, knowing all this, would count; where not, why not. Stricter than what was done
+    /// beside it is judged: nobody acts on who is no member, or hands the group to one.
+    pub fn may(&self, author: AccountId, action: &Action) -> Result<(), VoidReason> {
+        let own = self.members.get(&author).ok_or(VoidReason::NotAMember)?;
+        if needs_a_role(action) && own.role == Role::Member {
+            return Err(VoidReason::NotAllowed);
+        }
+        let (Action::Remove(target) | Action::SetRole(target, _) | Action::HandOver(target)) = action else {
+            return Ok(());
+        };
+        if *target == author {
+            return Err(VoidReason::OneSelf);
+        }
+        let theirs = self.members.get(target).ok_or(VoidReason::NotAMember)?;
+        match action {
+            Action::HandOver(_) if own.role != Role::Founder => Err(VoidReason::NotAllowed),
+            Action::HandOver(_) => Ok(()),
+            _ if theirs.rank <= own.rank => Err(VoidReason::Outranked),
+            _ => Ok(()),
+        }
+    }
+
     /// The member whose device this is.
     pub fn owner(&self, device: &DeviceId) -> Option<AccountId> {
         self.members.iter().find(|(_, member)| member.devices.contains(device)).map(|(account, _)| *account)

@@ -7,6 +7,7 @@ mod contacts;
 mod damage;
 mod ends;
 mod group_mailbox;
+mod group_roles;
 mod groups;
 mod mailbox;
 mod mailbox_state;

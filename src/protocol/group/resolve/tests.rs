@@ -264,6 +264,39 @@ proptest! {
     }
 
     #[test]
+    fn what_may_be_done_now_counts_when_it_is_done(
+        acts in proptest::collection::vec(any::<(u8, u8, u8, u8, u8)>(), 1..20),
+        (who, whom, what) in any::<(u8, u8, u8)>(),
+    ) {
+        let (mut world, people) = random(&acts);
+        let (author, target) = (&people[who as usize % 5], people[whom as usize % 5].account);
+        let action = match what % 4 {
+            0 => Action::Remove(target),
+            1 => Action::SetRole(target, Role::Admin),
+            2 => Action::SetRole(target, Role::Member),
+            _ => Action::HandOver(target),
+        };
+        let membership = world.graph.membership();
+        let has_device = membership.members.get(&author.account).is_some_and(|own| own.devices.contains(&author.device(0)));
+        prop_assume!(has_device);
+        let may = membership.may(author.account, &action);
+        let heads = world.graph.heads_to_name(&membership);
+        let Some(op) = world.attempt(&heads, author, 0, action.clone()) else { return Ok(()) };
+        let after = world.graph.membership();
+        if may.is_ok() {
+            prop_assert_eq!(after.void.get(&op), None);
+            let now = after.members.get(&target).map(|member| member.role);
+            match action {
+                Action::Remove(_) => prop_assert_eq!(now, None),
+                Action::SetRole(_, role) => prop_assert_eq!(now, Some(role)),
+                _ => prop_assert_eq!(now, Some(Role::Founder)),
+            }
+        } else if membership.members.contains_key(&target) {
+            prop_assert!(after.void.contains_key(&op), "{:?}", may);
+        }
+    }
+
+    #[test]
     fn what_counts_had_the_right_to_and_there_is_at_most_one_founder(
         acts in proptest::collection::vec(any::<(u8, u8, u8, u8, u8)>(), 1..30),
     ) {
