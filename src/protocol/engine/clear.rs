@@ -81,6 +81,9 @@ impl Turn<'_> {
         if ended {
             self.delete(ClearRow::key(chat));
             self.renew_cell(Some(Cell::lasting(chat)));
+            if self.is_being_pushed(chat)? {
+                self.push_soon(chat);
+            }
         } else {
             self.put(ClearRow::key(chat), &clear);
             self.clear_soon(chat);

@@ -39,6 +39,8 @@ impl Turn<'_> {
         }
         if state == Some(GroupState::Removed) && !have.answer && self.is_or_was_member_device(group, device)? {
             // The same: the removal may be void where more is known.
+            let Some(left) = self.begin_answer(group, device) else { return Ok(()) };
+            self.end_answer(group, device, left);
             return self.tell_have(group, device, true);
         }
         if !matches!(state, Some(GroupState::Joined | GroupState::Left)) {

@@ -185,10 +185,17 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Those who left long ago owe nothing any more.
+    /// Those who went long ago owe nothing any more, and are owed nothing.
     pub(super) fn let_leavers_go(&mut self, group: OpId) -> Step {
         let recent = self.leavers(group);
         let memory = self.group(group)?;
+        for device in &memory.membership.former {
+            for (place, parcel, _) in self.group_parcels(group, *device)? {
+                if self.now.since(parcel.since) >= PARTING_KEPT {
+                    self.drop_parcel(*device, place, &parcel)?;
+                }
+            }
+        }
         for device in memory.membership.former.iter().filter(|device| !recent.contains(device)) {
             if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(*device))? {
                 self.forget_unneeded(row.transport)?;

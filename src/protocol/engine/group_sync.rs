@@ -311,7 +311,7 @@ impl Turn<'_> {
             self.expire_held(group)?;
             self.expire_group_keys(group)?;
         }
-        self.follow_former(group)?;
+        self.attempt(|turn| turn.follow_former(group))?;
         self.list_restored(group)?;
         self.ask_leavers_for_keys(group)?;
         self.ask_by_mail_for_keys(group)?;

@@ -68,7 +68,7 @@ impl Turn<'_> {
         Ok(self.read::<PushingRow>(&PushingRow::key(chat))?.is_some())
     }
 
-    fn push_soon(&mut self, chat: ChatId) {
+    pub(super) fn push_soon(&mut self, chat: ChatId) {
         self.mem.timers.insert((self.now.plus(PAUSE), Timer::Push(chat)));
     }
 
@@ -76,23 +76,16 @@ impl Turn<'_> {
     fn push_page(&mut self, chat: ChatId, mut pushes: Pushes) -> Step {
         // Clearing walks through the places of a chat: nothing may pass it by.
         if self.is_being_cleared(chat)? {
-            self.keep_pushes(chat, &pushes)?;
-            self.push_soon(chat);
-            return Ok(());
+            return self.keep_pushes(chat, &pushes);
         }
-        let rows = self.scan(PushRow::TABLE, &PushRow::scope(chat), None, Direction::Forward, PAGE)?;
-        let (mut kept, are_more_kept) = (BTreeSet::new(), rows.len() == PAGE);
-        for (place, bytes) in rows {
-            let (at, PushRow(least)) = (parsed_place(&place)?, parse(&bytes)?);
-            pushes.push(at, least);
-            kept.insert(at);
-        }
+        let (mut kept, are_more_kept) = self.kept_pushes(chat, &mut pushes)?;
         while self.pushed < PAGE && pushes.len() < WAITING {
             let Some((at, least)) = pushes.pop() else { break };
             self.pushed += 1;
             self.push_one(&mut pushes, at.id, least)?;
         }
-        for at in kept.iter().filter(|at| !pushes.holds(at)) {
+        kept.retain(|at| !pushes.holds(at));
+        for at in &kept {
             self.delete(PushRow::key(chat, at));
         }
         if are_more_kept || !pushes.is_empty() {
@@ -104,6 +97,25 @@ impl Turn<'_> {
             self.delete(PushingRow::key(chat));
         }
         Ok(())
+    }
+
+    /// Adds a page of what was left. Where those stand, and whether there may be more.
+    fn kept_pushes(&self, chat: ChatId, pushes: &mut Pushes) -> Step<(BTreeSet<Place>, bool)> {
+        let rows = self.scan_each(PushRow::TABLE, &PushRow::scope(chat), None, Direction::Forward, PAGE)?;
+        let (mut kept, are_more) = (BTreeSet::new(), rows.len() >= PAGE);
+        for (place, bytes) in rows {
+            let at = parsed_place(&place)?;
+            kept.insert(at);
+            if let Some(PushRow(least)) = bytes.and_then(|bytes| parse(&bytes).ok()) {
+                pushes.push(at, least);
+                continue;
+            }
+            // What a damaged row said is known from what the event follows.
+            if let Ok(Some(event)) = self.event(at.id) {
+                pushes.follower(&Sound(self), parsed_place(&event.place)?, &event.deps)?;
+            }
+        }
+        Ok((kept, are_more))
     }
 
     /// Moves an event, if it does not stand so late yet, and adds what follows it.
@@ -129,7 +141,9 @@ impl Turn<'_> {
                 self.put(key, &PushRow(least));
             }
         }
-        self.put(PushingRow::key(chat), &PushingRow(chat));
+        if !self.is_being_pushed(chat)? {
+            self.put(PushingRow::key(chat), &PushingRow(chat));
+        }
         Ok(())
     }
 
@@ -138,7 +152,8 @@ impl Turn<'_> {
         let old = TimelineRow::key(chat, &event.place);
         let event = EventRow { place: to.to_key().to_vec(), ..event };
         self.put(EventRow::key(event.id), &event);
-        if self.read::<TimelineRow>(&old)?.is_none() {
+        // One that is damaged was there.
+        if matches!(self.read::<TimelineRow>(&old), Ok(None)) {
             return Ok(());
         }
         self.delete(old);

@@ -50,6 +50,11 @@ impl Turn<'_> {
     pub(super) fn follow_former(&mut self, group: OpId) -> Step {
         let Some(chat) = self.chat(ChatId::from(group))? else { return Ok(()) };
         let memory = self.group(group)?;
+        let own = self.own()?.device;
+        // Nobody follows a device that is out itself.
+        if memory.membership.owner(&own).is_none() {
+            return Ok(());
+        }
         for id in chat.parsed_heads()?.iter() {
             let Some(event) = self.event(id)? else { continue };
             let is_former = memory.membership.former.contains(&event.device);
