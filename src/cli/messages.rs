@@ -148,6 +148,7 @@ pub(super) fn why_word(why: WhyWaiting) -> &'static str {
         WhyWaiting::Away => "waiting-away",
         WhyWaiting::InMailbox => "waiting-in-mailbox",
         WhyWaiting::Replaced => "waiting-replaced",
+        WhyWaiting::Removed => "waiting-removed",
         WhyWaiting::UnderWay => "waiting-under-way",
         WhyWaiting::Other => "waiting-other",
     }

@@ -6,7 +6,7 @@ use crate::{
     node::Reach,
     protocol::{
         delivery::Numbers,
-        engine::rows::{self, ChatKind, ContactRow, ContactState, EventRow, OutboxRow, ReceiptRow, Side},
+        engine::rows::{self, ChatKind, ContactRow, ContactState, EventRow, GroupState, OutboxRow, ReceiptRow, Side},
         ids::{AccountId, ChatId, DeviceId},
         view::{Direction, Table, ViewError},
     },
@@ -163,6 +163,9 @@ pub(super) fn waiting(
         _ if reading.own.replaced.is_some() => WhyWaiting::Replaced,
         _ if reading.reach == Reach::LocalOnly => WhyWaiting::NoNode,
         ChatKind::Own => return Ok(None),
+        ChatKind::Group(group) if reading.group(group)?.is_some_and(|row| row.state == GroupState::Removed) => {
+            WhyWaiting::Removed
+        }
         ChatKind::Group(_) if progress.state == MessageState::Mailbox => WhyWaiting::InMailbox,
         ChatKind::Group(_) => WhyWaiting::Away,
         ChatKind::Direct(account) => match reading.contact(account)? {

@@ -313,6 +313,19 @@ fn group(state: GroupState) -> GroupRow {
 }
 
 #[tokio::test]
+async fn who_was_removed_is_told_why_its_last_words_wait() {
+    let mut home = Home::new();
+    let chat = ChatId::from(HIKING);
+    home.put(GroupRow::key(HIKING), &group(GroupState::Removed));
+    home.member(ME, Role::Member, "me");
+    home.member(MINA, Role::Founder, "mina");
+    home.chat(chat, ChatKind::Group(HIKING), 1, 0);
+    home.say(chat, ME, 1, "nobody told me");
+    let log = ask(&home.dispatcher(&[MINA]), "message.log", json!({"chat": "#hiking"})).await;
+    assert_eq!(log["messages"][0]["waiting"]["why"], "removed", "nobody is only away");
+}
+
+#[tokio::test]
 async fn a_log_gives_the_last_oldest_first_and_pages_backwards_without_gaps() {
     let mut home = Home::new();
     home.contact(MINA, "mina", ContactState::Connected);

@@ -137,6 +137,7 @@ waiting-away = they are away
 waiting-in-mailbox = not fetched yet
 waiting-under-way = on its way
 waiting-replaced = another device took the place of this one
+waiting-removed = you were removed before they had it
 waiting-other = it waits
 waiting-since = {", "}{ $why }, since { $since }
 kind-file = [file]

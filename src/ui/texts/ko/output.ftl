@@ -124,6 +124,7 @@ waiting-away = 상대가 자리에 없음
 waiting-in-mailbox = 아직 찾아가지 않음
 waiting-under-way = 보내는 중
 waiting-replaced = 다른 기기가 이 기기를 대신함
+waiting-removed = 그들이 받기 전에 모임에서 내보내짐
 waiting-other = 기다리는 중
 waiting-since = {", "}{ $why }, { $since }부터
 kind-file = [파일]
