@@ -111,9 +111,11 @@ impl Turn<'_> {
                 continue;
             }
             // What a damaged row said is known from what the event follows.
-            if let Ok(Some(event)) = self.event(at.id) {
-                pushes.follower(&Sound(self), parsed_place(&event.place)?, &event.deps)?;
-            }
+            match self.event(at.id) {
+                Ok(Some(event)) => pushes.follower(&Sound(self), parsed_place(&event.place)?, &event.deps)?,
+                Ok(None) | Err(ViewError::Damaged(_)) => continue,
+                Err(error) => return Err(error),
+            };
         }
         Ok((kept, are_more))
     }
@@ -152,11 +154,12 @@ impl Turn<'_> {
         let old = TimelineRow::key(chat, &event.place);
         let event = EventRow { place: to.to_key().to_vec(), ..event };
         self.put(EventRow::key(event.id), &event);
-        // One that is damaged was there.
-        if matches!(self.read::<TimelineRow>(&old), Ok(None)) {
-            return Ok(());
+        match self.read::<TimelineRow>(&old) {
+            Ok(None) => return Ok(()),
+            // One that is damaged was there.
+            Ok(Some(_)) | Err(ViewError::Damaged(_)) => self.delete(old),
+            Err(error) => return Err(error),
         }
-        self.delete(old);
         self.put(TimelineRow::key(chat, &event.place), &TimelineRow(to.id));
         self.index_place(chat, &event.place)?;
         let mut row = self.chat(chat)?.ok_or(ViewError::Damaged(ChatRow::TABLE))?;

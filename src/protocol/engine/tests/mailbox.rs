@@ -18,13 +18,13 @@ use crate::protocol::{
 };
 use std::time::Duration;
 
-const SENDER: usize = 0;
-const READER: usize = 1;
-const MAILBOX: usize = 2;
+pub(super) const SENDER: usize = 0;
+pub(super) const READER: usize = 1;
+pub(super) const MAILBOX: usize = 2;
 const OTHER: usize = 3;
 
 /// Three contacts; the last keeps mail for the first two, who are parted for good.
-fn world() -> World {
+pub(super) fn world() -> World {
     let mut world = World::new(3);
     world.command(MAILBOX, Command::ServeMailbox(Serving::On)).unwrap();
     for at in [SENDER, READER] {
@@ -73,7 +73,7 @@ impl World {
     }
 }
 
-fn seconds(count: u64) -> Duration {
+pub(super) fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 

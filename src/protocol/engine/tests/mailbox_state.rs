@@ -1,11 +1,13 @@
 //! Where mail lies, as its sender knows it: what is shown, and what can be taken back.
 
-use super::{Shelf, World};
+use super::{
+    Shelf, World,
+    mailbox::{self, MAILBOX, READER, SENDER, seconds},
+};
 use crate::protocol::{
     crypto::envelope::{Tag, peek},
     engine::{
         Command, Reply, Settings,
-        command::{MailboxAt, Serving},
         feed::{FeedEntry, Progress},
         record::Receipt,
         rows::{ContactRow, DeviceRow, EventRow, OutboxRow},
@@ -16,28 +18,13 @@ use crate::protocol::{
     view::{Direction, Key, Rows, Table, View, ViewError},
     wire::{encode, limits::MAX_UNKNOWN_TAGS},
 };
-use std::{cell::Cell, time::Duration};
+use std::cell::Cell;
 
-const SENDER: usize = 0;
-const READER: usize = 1;
-const MAILBOX: usize = 2;
-
-/// Three contacts; the last keeps mail for the first two, of whom the second is away.
+/// As the others of mail, and the reader is away.
 fn world() -> World {
-    let mut world = World::new(3);
-    world.command(MAILBOX, Command::ServeMailbox(Serving::On)).unwrap();
-    for at in [SENDER, READER] {
-        let mailbox = world.account(MAILBOX);
-        world.command(at, Command::AddMailbox(MailboxAt::Contact(mailbox))).unwrap();
-    }
-    world.pass(seconds(90));
-    world.part(SENDER, READER);
+    let mut world = mailbox::world();
     world.part(READER, MAILBOX);
     world
-}
-
-fn seconds(count: u64) -> Duration {
-    Duration::from_secs(count)
 }
 
 /// Says something that is then left for the reader.
