@@ -49,6 +49,10 @@ impl OwedRow {
         let bytes: usize = self.sealed.iter().map(|owed| owed.wire.len()).sum();
         self.sealed.len() < MAX_SEALED && bytes + MAX_ENVELOPE <= MAX_SEALED_BYTES
     }
+
+    fn without_unsealed(self) -> Self {
+        Self { sealed: self.sealed, offer: self.offer, offers: self.offers, ..Self::new(self.device) }
+    }
 }
 
 impl Turn<'_> {
@@ -141,8 +145,14 @@ impl Turn<'_> {
             while row.has_room()
                 && let Some(record) = self.next_owed(&mut row)?
             {
-                let Some(sealed) = self.seal_for(device, &record.to_bytes())? else { return Ok(true) };
-                row.sealed.push(OwedWire { wire: sealed.wire, left: Vec::new(), since: self.now });
+                match self.seal_for(device, &record.to_bytes())? {
+                    Some(sealed) => {
+                        row.sealed.push(OwedWire { wire: sealed.wire, left: Vec::new(), since: self.now });
+                    }
+                    None if self.is_within_reach(device)? => return Ok(true),
+                    // Told again should it come, or leave its mail once more.
+                    None => row = row.without_unsealed(),
+                }
             }
             self.put(OwedRow::key(device.device), &row);
         }
@@ -152,6 +162,12 @@ impl Turn<'_> {
         }
         self.leave_wires(device.device, mailboxes, &row.sealed);
         Ok(true)
+    }
+
+    /// Whether anything can be sealed for a device, now or once its bundle is here: there is nothing to say it under to one
+    /// with whom this device shares neither a contact nor a group any more.
+    fn is_within_reach(&self, device: &DeviceRow) -> Step<bool> {
+        Ok(device.sending.is_some() || self.intro_to(device)?.is_some())
     }
 
     /// Leaves what is sealed for a device where it does not lie yet, at so many mailboxes as a thing is left at.
