@@ -375,15 +375,19 @@ impl Turn<'_> {
 
     /// How many messages of others stand after one place and up to another, and whether that was all of them.
     fn others_between(&self, chat: ChatId, after: Option<&[u8]>, up_to: Option<&[u8]>) -> Step<(u64, bool)> {
-        let lines = self.scan(TimelineRow::TABLE, chat.as_ref(), after, Direction::Forward, COUNTED)?;
+        let lines = self.places(TimelineRow::TABLE, chat.as_ref(), after, Direction::Forward, COUNTED)?;
         let (mut count, ended) = (0, lines.len() < COUNTED);
-        for (place, bytes) in lines {
+        for place in lines {
             if up_to.is_some_and(|end| place.as_slice() > end) {
                 return Ok((count, true));
             }
-            let TimelineRow(id) = parse(&bytes)?;
-            let others = after != Some(place.as_slice()) && self.event(id)?.is_some_and(|event| !event.own);
-            count += u64::from(others);
+            let Some(at) = Place::from_key(&place).filter(|_| after != Some(place.as_slice())) else { continue };
+            count += match self.event(at.id) {
+                Ok(event) => u64::from(event.is_some_and(|event| !event.own)),
+                // What nobody can read nobody has to.
+                Err(ViewError::Damaged(_)) => 0,
+                Err(error) => return Err(error),
+            };
         }
         Ok((count, ended))
     }

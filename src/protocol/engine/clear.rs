@@ -7,7 +7,7 @@
 use super::{
     Timer,
     command::{Refusal, Reply},
-    rows::{ChatRow, ClearRow, Ends, EventRow, ExpiryRow, Row, TimelineRow, all},
+    rows::{ChatRow, ClearRow, Ends, EventRow, Row, TimelineRow, all},
     turn::{Answer, Step, Turn},
 };
 use crate::protocol::{
@@ -31,7 +31,7 @@ impl Turn<'_> {
             None => row.last.clone(),
         };
         if let Some(last) = last {
-            self.put(ClearRow::key(chat), &ClearRow { chat, upto: last.clone(), next: last });
+            self.put(ClearRow::key(chat), &ClearRow { chat, upto: last.clone(), next: last, asked: Some(self.now) });
             row.unread = 0;
             self.put(ChatRow::key(chat), &row);
         }
@@ -72,10 +72,11 @@ impl Turn<'_> {
             self.clear_soon(chat);
             return Ok(false);
         }
-        let lines = self.scan(TimelineRow::TABLE, chat.as_ref(), Some(&clear.next), Direction::Backward, PAGE)?;
+        // Places alone: a damaged line goes like the others.
+        let lines = self.places(TimelineRow::TABLE, chat.as_ref(), Some(&clear.next), Direction::Backward, PAGE)?;
         let ended = lines.len() < PAGE;
-        for (place, _) in lines {
-            self.clear_place(chat, &place)?;
+        for place in lines {
+            self.clear_place(&clear, &place)?;
             clear.next = place.into();
         }
         if ended {
@@ -91,21 +92,20 @@ impl Turn<'_> {
         Ok(ended)
     }
 
-    fn clear_place(&mut self, chat: ChatId, place: &[u8]) -> Step {
+    fn clear_place(&mut self, clear: &ClearRow, place: &[u8]) -> Step {
         let event = match Place::from_key(place).map(|at| self.event(at.id)) {
             Some(Ok(Some(event))) => event,
             // What is damaged is not there, and keeps nothing from being cleared.
             None | Some(Ok(None) | Err(ViewError::Damaged(_))) => {
-                self.delete(TimelineRow::key(chat, place));
+                self.delete(TimelineRow::key(clear.chat, place));
                 return Ok(());
             }
             Some(Err(error)) => return Err(error),
         };
-        match event.ends {
-            Some(Ends::At(at) | Ends::Over(at)) => self.delete(ExpiryRow::key(at, event.id)),
-            Some(Ends::AfterReading(_)) => self.delete(ExpiryRow::unread_key(chat, event.id)),
-            Some(Ends::Erased(_) | Ends::Unseen(_)) | None => {}
+        if !clear.takes(&event) {
+            return Ok(());
         }
+        self.drop_end(&event);
         self.renew_cell(event.cell());
         if self.is_owed(&event)? {
             return self.put_again(EventRow { ends: Some(Ends::Over(self.now)), ..event });

@@ -77,6 +77,15 @@ impl Turn<'_> {
         }
     }
 
+    /// An event does not end in its time any more.
+    pub(super) fn drop_end(&mut self, event: &EventRow) {
+        match event.ends {
+            Some(Ends::At(at) | Ends::Over(at)) => self.delete(ExpiryRow::key(at, event.id)),
+            Some(Ends::AfterReading(_)) => self.delete(ExpiryRow::unread_key(event.chat, event.id)),
+            Some(Ends::Erased(_) | Ends::Unseen(_)) | None => {}
+        }
+    }
+
     /// All up to this place is read now: timers run.
     pub(super) fn begin_to_end(&mut self, chat: ChatId, to: &[u8]) -> Step {
         let mut waiting = Vec::new();
@@ -211,8 +220,8 @@ impl Turn<'_> {
         self.put(EventRow::key(event.id), &EventRow { content: Vec::new(), key: None, ends, ..event });
         let mut row = self.chat(chat)?.ok_or(ViewError::Damaged(ChatRow::TABLE))?;
         if row.last.as_ref().is_some_and(|last| last.as_slice() == place) {
-            let last = self.scan(Table::Timeline, chat.as_ref(), None, Direction::Backward, 1)?;
-            row.last = last.into_iter().next().map(|(place, _)| place.into());
+            let last = self.places(Table::Timeline, chat.as_ref(), None, Direction::Backward, 1)?;
+            row.last = last.into_iter().next().map(Into::into);
             self.put(ChatRow::key(chat), &row);
         }
         Ok(())

@@ -120,9 +120,8 @@ impl Turn<'_> {
     fn behind_index(&self, chat: ChatId) -> Step<Vec<Vec<u8>>> {
         let upto = self.read::<IndexRow>(&IndexRow::key(chat))?.and_then(|index| index.upto);
         let upto = upto.as_ref().map(|upto| upto.as_slice());
-        let lines = self.scan(TimelineRow::TABLE, chat.as_ref(), upto, Direction::Forward, LOOSE + 1)?;
-        let lines = lines.into_iter().map(|(place, _)| place);
-        Ok(lines.filter(|place| upto != Some(place.as_slice())).take(LOOSE).collect())
+        let lines = self.places(TimelineRow::TABLE, chat.as_ref(), upto, Direction::Forward, LOOSE + 1)?;
+        Ok(lines.into_iter().filter(|place| upto != Some(place.as_slice())).take(LOOSE).collect())
     }
 
     /// Takes away what the index knows of a chat, a segment at a time. Whether nothing is left.

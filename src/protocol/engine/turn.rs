@@ -341,6 +341,21 @@ impl View for Turn<'_> {
         // Order is asked for by those who read whole rows; a damaged one comes behind them.
         Ok(merged.into_iter().map(|(item, value)| (item, Some(value))).chain(damaged).take(limit).collect())
     }
+
+    fn places(
+        &self,
+        table: Table,
+        scope: &[u8],
+        from: Option<&[u8]>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, ViewError> {
+        let staged = self.staged_in(table, scope);
+        let stored = self.view.places(table, scope, from, direction, limit.saturating_add(staged.len()))?;
+        let stored = stored.into_iter().map(|place| (place, Vec::new())).collect();
+        let merged = merge_ordered(stored, &staged, from, direction, limit);
+        Ok(merged.into_iter().map(|(place, _)| place).collect())
+    }
 }
 
 impl Turn<'_> {

@@ -282,6 +282,9 @@ pub struct ClearRow {
     /// What stands behind this place is gone.
     #[n(2)]
     pub next: ByteVec,
+    /// When that was asked for: what came later was not meant, wherever it stands.
+    #[n(3)]
+    pub asked: Option<Millis>,
 }
 
 impl Row for ClearRow {
@@ -291,6 +294,11 @@ impl Row for ClearRow {
 impl ClearRow {
     /// All of them.
     pub const SCOPE: &[u8] = b"clear";
+
+    /// Whether an event of its chat goes.
+    pub fn takes(&self, event: &EventRow) -> bool {
+        event.place.as_slice() <= self.upto.as_slice() && self.asked.is_none_or(|asked| event.arrived <= asked)
+    }
 
     /// By chat.
     pub fn key(chat: ChatId) -> Key {

@@ -63,6 +63,47 @@ fn what_is_cleared_is_gone_here_stays_there_and_does_not_come_back() {
 }
 
 #[test]
+fn a_damaged_line_goes_with_the_others() {
+    let mut world = World::new(2);
+    let chat = world.direct(0, 1);
+    for n in 0..100 {
+        world.tell(0, 1, &format!("planted {n}"));
+    }
+    world.pass(MINUTE);
+    let place = events(&world, 1, chat)[50].place.clone();
+    world.damage(1, rows::TimelineRow::key(chat, &place));
+    assert_eq!(unread(&world, 1, chat), 100);
+    world.command(1, Command::MarkRead { chat, up_to: None }).unwrap();
+    assert_eq!(unread(&world, 1, chat), 0);
+    clear(&mut world, 1, chat);
+    world.pass(MINUTE);
+    assert!(world.row::<rows::ClearRow>(1, &rows::ClearRow::key(chat)).is_none(), "it came to its end");
+    assert_eq!((world.texts_of(1, chat), holds(&world, 1, "planted")), (vec![], false));
+}
+
+#[test]
+fn what_comes_late_while_a_chat_is_cleared_stays() {
+    let mut world = World::new(3);
+    let group = world.group();
+    let chat = ChatId::from(group);
+    world.pass(MINUTE);
+    world.part_all(2);
+    world.say(2, group, "said alone, early");
+    world.pass(HOUR);
+    for n in 0..200 {
+        world.say(0, group, &format!("planted {n}"));
+    }
+    world.pass(MINUTE);
+    assert!(!clear(&mut world, 1, chat), "it is too long for one page");
+    world.pass(Duration::from_millis(1));
+    world.connect(1, 2);
+    assert!(world.row::<rows::ClearRow>(1, &rows::ClearRow::key(chat)).is_some());
+    world.pass(MINUTE);
+    assert_eq!(world.texts(1, group), ["said alone, early"]);
+    assert_eq!((unread(&world, 1, chat), holds(&world, 1, "planted")), (1, false));
+}
+
+#[test]
 fn a_long_chat_is_cleared_page_by_page_through_restarts_and_is_searched_as_before() {
     const SAID: usize = 300;
     let mut world = World::new(2);

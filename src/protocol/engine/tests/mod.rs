@@ -34,7 +34,7 @@ use crate::protocol::{
     identity::{AccountKey, Name, words::Words},
     ids::{AccountId, ChatId, DeviceId, OpId, TransportKey},
     time::Millis,
-    view::{Cell, Direction, Item, Key, MAX_ROW, Rows, Table, View, ViewError, Write},
+    view::{Cell, Direction, EachRow, Item, Key, MAX_ROW, Rows, Table, View, ViewError, Write},
     wire::frame::Frame,
 };
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
@@ -70,9 +70,15 @@ impl Shelf {
     }
 }
 
+/// What stands where a row was damaged.
+const DAMAGED: &[u8] = b"not a row";
+
 impl View for Shelf {
     fn row(&self, key: &Key) -> Result<Option<Vec<u8>>, ViewError> {
-        Ok(self.0.get(key).cloned())
+        match self.0.get(key) {
+            Some(value) if value == DAMAGED => Err(ViewError::Damaged(key.table)),
+            value => Ok(value.cloned()),
+        }
     }
 
     fn scan(
@@ -83,6 +89,18 @@ impl View for Shelf {
         direction: Direction,
         limit: usize,
     ) -> Result<Rows, ViewError> {
+        let rows = self.scan_each(table, scope, from, direction, limit)?;
+        rows.into_iter().map(|(item, value)| Ok((item, value.ok_or(ViewError::Damaged(table))?))).collect()
+    }
+
+    fn scan_each(
+        &self,
+        table: Table,
+        scope: &[u8],
+        from: Option<&[u8]>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<EachRow, ViewError> {
         // Items found by name come before those that have a place; no scope has both.
         let first = match (direction, from) {
             (Direction::Forward, Some(from)) => Key::at(table, scope, from),
@@ -93,7 +111,7 @@ impl View for Shelf {
             _ => Key::at(table, scope, [u8::MAX; 128]),
         };
         let rows = self.0.range(first..=last).map(|(key, value)| match &key.item {
-            Item::Named(name) | Item::At(name) => (name.clone(), value.clone()),
+            Item::Named(name) | Item::At(name) => (name.clone(), (value != DAMAGED).then(|| value.clone())),
         });
         Ok(match direction {
             Direction::Forward => rows.take(limit).collect(),
@@ -338,7 +356,7 @@ impl World {
 
     /// Puts something else in the place of a row.
     pub(super) fn damage(&mut self, at: usize, key: Key) {
-        self.nodes[at].shelf.0.insert(key, b"not a row".to_vec()).expect("there was a row");
+        self.nodes[at].shelf.0.insert(key, DAMAGED.to_vec()).expect("there was a row");
     }
 
     /// Tables of which a node said that they are damaged.
