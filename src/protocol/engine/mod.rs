@@ -318,6 +318,8 @@ enum Timer {
     Ask(OpId),
     /// Compare with members.
     Repair(OpId),
+    /// Say something after what a device said last whose place another took.
+    FollowFormer(OpId),
     /// Look over what is being compared.
     Talks,
     /// Compare the chat with a contact's device.
@@ -543,6 +545,7 @@ impl Turn<'_> {
             Timer::GroupReceipts => self.group_receipts_due(),
             Timer::Ask(group) => self.ask_now(group),
             Timer::Repair(group) => self.repair(group),
+            Timer::FollowFormer(group) => self.follow_former(group),
             Timer::Talks => self.look_over_talks(),
             Timer::CompareDirect(device) => self.compare_direct(device),
             Timer::Rotate(group) => self.rotate_if_due(group),

@@ -5,6 +5,7 @@
 //! hand it over. What the device that is gone did last and the backup does not know is not undone by that op.
 
 use super::{
+    Timer,
     group_ops::{member_devices, ops_records},
     groups::PARTING_OPS,
     record::Record,
@@ -15,6 +16,12 @@ use crate::protocol::{
     group::Action,
     ids::{ChatId, DeviceId, OpId},
 };
+use std::time::Duration;
+
+/// How long members wait before they follow what a device said last whose place another took…
+const FOLLOW_AFTER: Duration = Duration::from_secs(1);
+/// …and how much longer at the most.
+const FOLLOW_SPREAD: Duration = Duration::from_secs(4);
 
 impl Turn<'_> {
     /// Takes its own place in a group again, as it stood when the backup was made.
@@ -63,6 +70,12 @@ impl Turn<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The same, in a moment that is each member's own: the first spares the others the work.
+    pub(super) fn follow_former_soon(&mut self, group: OpId) {
+        let due = self.now.plus(FOLLOW_AFTER + self.jitter(FOLLOW_SPREAD));
+        self.mem.timers.insert((due, Timer::FollowFormer(group)));
     }
 
     /// A device that is there and took the place of a member's does not know of this member, which was added by the one that
