@@ -1,6 +1,6 @@
 //! The account, the node and its settings.
 
-use super::{Dispatcher, Reading, Serve};
+use super::{Dispatcher, Reading, Serve, outbox};
 use crate::{
     api::{
         ApiError,
@@ -13,7 +13,7 @@ use crate::{
     protocol::{
         engine::{
             Command,
-            rows::{self, ChatRow, CounterRow},
+            rows::{self, ChatRow},
         },
         identity::Fingerprint,
     },
@@ -24,7 +24,6 @@ impl Serve for Status {
     async fn serve(at: &Dispatcher, _: Nothing) -> Result<StatusResult, ApiError> {
         let (peer, home) = (at.node.peer().to_owned(), at.node.home().to_path_buf());
         at.read(move |reading| {
-            let counters: CounterRow = rows::read(reading.view, &CounterRow::key())?.unwrap_or_default();
             let chats: Vec<ChatRow> = rows::all(reading.view, b"")?;
             let listening = reading.around.listening.iter();
             Ok(StatusResult {
@@ -34,7 +33,7 @@ impl Serve for Status {
                 addrs: listening.map(|address| format!("{address}/p2p/{peer}")).collect(),
                 peer,
                 peers: reading.around.peers.len() as u64,
-                outbox: counters.waiting,
+                outbox: outbox::count(reading)?,
                 chats: chats.len() as u64,
                 store_bytes: bytes_in(&home.join("store")),
                 version: env!("CARGO_PKG_VERSION").to_owned(),

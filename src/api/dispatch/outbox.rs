@@ -11,8 +11,9 @@ use crate::{
     protocol::{
         engine::{
             Command, Reply,
-            rows::{self, AuthorRow, ChatKind, ChatRow, EventRow},
+            rows::{self, AuthorRow, ChatKind, ChatRow, ContactState, EventRow},
         },
+        event::Content,
         ids::EventId,
         view::{Direction, Table, ViewError},
     },
@@ -20,7 +21,7 @@ use crate::{
 
 /// Messages that are listed at the most.
 const LONGEST: usize = 1_000;
-/// Own messages of one conversation that are looked at, the newest.
+/// Own messages of one conversation and author that somebody lacks and that are looked at, the newest.
 const LOOKED_AT: usize = 2_000;
 
 impl Serve for OutboxList {
@@ -45,19 +46,23 @@ impl Serve for OutboxCancel {
     }
 }
 
+/// How many messages of one's own have not reached everybody, as far as they are looked at.
+pub(super) fn count(reading: &Reading) -> Result<u64, ViewError> {
+    let mut count = 0;
+    for chat in chats(reading)? {
+        let receipts = Receipts::of(reading, chat.chat, chat.kind)?;
+        count += lacked(reading, &chat, &receipts)?.len() as u64;
+    }
+    Ok(count)
+}
+
 /// The messages of one's own that have not reached everybody, the oldest first.
 fn all(reading: &Reading) -> Result<Vec<Outgoing>, ViewError> {
     let mut found = Vec::new();
-    for chat in rows::all::<ChatRow>(reading.view, b"")? {
-        if chat.kind == ChatKind::Own {
-            continue;
-        }
+    for chat in chats(reading)? {
         let receipts = Receipts::of(reading, chat.chat, chat.kind)?;
-        for event in own_events(reading, &chat)? {
+        for event in lacked(reading, &chat, &receipts)? {
             let progress = receipts.progress(reading, &event)?;
-            if progress.delivered >= progress.of {
-                continue;
-            }
             let under_way = || Waiting { why: WhyWaiting::UnderWay, since: event.arrived.into() };
             let why = waiting(reading, chat.kind, &event, progress)?.unwrap_or_else(under_way);
             let group = match chat.kind {
@@ -76,15 +81,36 @@ fn all(reading: &Reading) -> Result<Vec<Outgoing>, ViewError> {
     Ok(found)
 }
 
-fn own_events(reading: &Reading, chat: &ChatRow) -> Result<Vec<EventRow>, ViewError> {
+/// The conversations in which something may wait: to whom one removed nothing is sent any more.
+fn chats(reading: &Reading) -> Result<Vec<ChatRow>, ViewError> {
+    let mut chats = Vec::new();
+    for chat in rows::all::<ChatRow>(reading.view, b"")? {
+        let may_wait = match chat.kind {
+            ChatKind::Own => false,
+            ChatKind::Group(_) => true,
+            ChatKind::Direct(account) => {
+                reading.contact(account)?.is_some_and(|contact| contact.state != ContactState::Removed)
+            }
+        };
+        if may_wait {
+            chats.push(chat);
+        }
+    }
+    Ok(chats)
+}
+
+/// Own messages of a conversation that somebody they are for lacks, without those that say nothing any more.
+fn lacked(reading: &Reading, chat: &ChatRow, receipts: &Receipts) -> Result<Vec<EventRow>, ViewError> {
     let mut events = Vec::new();
     for author in reading.own.authors() {
         let scope = AuthorRow::scope(chat.chat, author);
-        for (_, bytes) in reading.view.scan(Table::Author, &scope, None, Direction::Backward, LOOKED_AT)? {
-            let AuthorRow(id) = rows::parse(&bytes)?;
-            let shown = |event: &EventRow| {
-                crate::protocol::event::Content::parse(&event.content).is_ok_and(|content| content.is_shown())
+        let last = reading.view.scan(Table::Author, &scope, None, Direction::Backward, 1)?.pop();
+        let last = last.and_then(|(no, _)| no.try_into().ok()).map_or(0, u64::from_be_bytes);
+        for no in receipts.lacked(author, last, LOOKED_AT) {
+            let Some(AuthorRow(id)) = rows::read(reading.view, &AuthorRow::key(chat.chat, author, no))? else {
+                continue;
             };
+            let shown = |event: &EventRow| Content::parse(&event.content).is_ok_and(|content| content.is_shown());
             events.extend(reading.event(id)?.filter(shown));
         }
     }

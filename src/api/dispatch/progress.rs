@@ -11,7 +11,7 @@ use crate::{
         view::{Direction, Table, ViewError},
     },
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What others confirmed of a conversation, read once for all its messages.
 pub(super) struct Receipts {
@@ -103,6 +103,20 @@ impl Receipts {
         Ok(Progress { state, delivered, read, of })
     }
 
+    /// Numbers up to `last` of what this own device wrote that somebody it is for has on no device yet: the newest, and no
+    /// more than `most`.
+    pub(super) fn lacked(&self, author: DeviceId, last: u64, most: usize) -> BTreeSet<u64> {
+        let mut lacked = BTreeSet::new();
+        let Some(of_author) = self.of.get(&author) else { return lacked };
+        for (account, from) in &of_author.recipients {
+            let mut held = Numbers::from_base(1);
+            of_author.confirmed(account).iter().for_each(|device| held.merge(&device.held));
+            lacked.extend(held.lacking((*from).max(1), last).take(most));
+        }
+        let surplus = lacked.len().saturating_sub(most);
+        lacked.into_iter().skip(surplus).collect()
+    }
+
     /// Those it is for that have it on no device yet.
     pub(super) fn lacking(&self, event: &EventRow) -> Vec<AccountId> {
         let Some(of_author) = self.of.get(&event.device) else { return Vec::new() };
@@ -169,6 +183,7 @@ pub(super) fn waiting(
         ChatKind::Group(_) if progress.state == MessageState::Mailbox => WhyWaiting::InMailbox,
         ChatKind::Group(_) => WhyWaiting::Away,
         ChatKind::Direct(account) => match reading.contact(account)? {
+            Some(contact) if contact.state == ContactState::Removed => return Ok(None),
             Some(contact) if is_asked(&contact) => WhyWaiting::NotAccepted,
             _ if progress.state == MessageState::Mailbox => WhyWaiting::InMailbox,
             Some(contact) if reading.is_online(&contact)? => return Ok(None),

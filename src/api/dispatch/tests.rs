@@ -156,6 +156,7 @@ impl Home {
         };
         self.put(EventRow::key(id), &row);
         self.put(TimelineRow::key(chat, &row.place), &TimelineRow(id));
+        self.put(AuthorRow::key(chat, row.device, row.no), &AuthorRow(id));
         id
     }
 
@@ -286,6 +287,9 @@ async fn a_message_is_as_far_as_the_slowest_member_proved() {
     );
     assert_eq!(log["messages"][1]["waiting"]["why"], "away");
     assert_eq!(log["messages"][0].get("waiting"), None);
+    let outbox = ask(&at, "outbox.list", json!({})).await;
+    assert_eq!(outbox["waiting"].as_array().unwrap().len(), 2, "{outbox}");
+    assert_eq!(ask(&at, "status", json!({})).await["outbox"], 2);
     let members = ask(&at, "group.members", json!({"group": "hiking"})).await;
     let names: Vec<_> = members["members"].as_array().unwrap().iter().map(|m| m["name"].as_str().unwrap()).collect();
     assert_eq!(names[0], "me myself");

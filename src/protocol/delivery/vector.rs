@@ -127,6 +127,14 @@ impl Numbers {
         after.checked_sub(1).and_then(|at| self.ranges.get(at)).is_some_and(|(_, last)| no <= *last)
     }
 
+    /// The counts from `first` to `last` that are not in, the greatest first.
+    pub fn lacking(&self, first: u64, last: u64) -> impl Iterator<Item = u64> {
+        let begins = self.ranges.iter().map(|(begin, _)| *begin).chain([u64::MAX]);
+        let ends = [0].into_iter().chain(self.ranges.iter().map(|(_, end)| end + 1));
+        let gaps: Vec<(u64, u64)> = ends.zip(begins).map(|(from, to)| (from.max(first), to.min(last + 1))).collect();
+        gaps.into_iter().rev().flat_map(|(from, to)| (from..to).rev())
+    }
+
     /// All counts that are in, the greatest first.
     pub fn descending(&self) -> impl Iterator<Item = u64> {
         self.ranges.iter().rev().flat_map(|(first, last)| (*first..=*last).rev())
@@ -321,6 +329,9 @@ mod tests {
         assert!(numbers.remove(10) && numbers.remove(1) && numbers.remove(5) && !numbers.remove(5));
         assert_eq!(numbers.descending().collect::<Vec<_>>(), [9, 8, 7, 6, 4, 3, 2]);
         assert_eq!(numbers.up_to(7).descending().collect::<Vec<_>>(), [7, 6, 4, 3, 2]);
+        assert_eq!(numbers.lacking(1, 12).collect::<Vec<_>>(), [12, 11, 10, 5, 1]);
+        assert_eq!(numbers.lacking(2, 5).collect::<Vec<_>>(), [5]);
+        assert_eq!(numbers.lacking(6, 9).count(), 0);
         assert_eq!(Numbers::parse(&numbers.to_bytes()), Ok(numbers));
     }
 

@@ -8,8 +8,8 @@ use super::{
     feed::{ContactNotice, FeedEntry},
     record::Record,
     rows::{
-        self, ChatKind, ChatRow, ContactRow, ContactState, ControlRow, CounterRow, DeviceRow, EventRow, GroupRow,
-        GroupState, Intro, OutboxRow, Parcel, Row, SessionRow, TagRow, TicketRow, TicketState,
+        self, ChatKind, ChatRow, ContactRow, ContactState, ControlRow, DeviceRow, EventRow, GroupRow, GroupState,
+        Intro, OutboxRow, Parcel, Row, SessionRow, TagRow, TicketRow, TicketState,
     },
     turn::{Step, Turn},
 };
@@ -67,8 +67,6 @@ impl Turn<'_> {
             }
         }
         self.mem.lanes.clear();
-        let counters = self.counters()?;
-        self.put(CounterRow::key(), &CounterRow { waiting: 0, ..counters });
         Ok(())
     }
 

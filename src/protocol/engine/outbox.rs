@@ -20,7 +20,11 @@ use crate::protocol::{
     ids::{AccountId, ChatId, DeviceId, EventId},
     time::Millis,
     view::{Direction, View},
-    wire::{decode, encode, frame::Frame, limits::MAX_UNKNOWN_TAGS},
+    wire::{
+        decode, encode,
+        frame::Frame,
+        limits::{MAX_NO, MAX_UNKNOWN_TAGS},
+    },
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -151,9 +155,7 @@ impl Turn<'_> {
 
     /// Puts an event into a device's outbox and gives its place there.
     pub(super) fn post_event(&mut self, device: DeviceId, chat: ChatId, id: EventId) -> Step<u64> {
-        let place = self.put_parcel(device, Parcel::Event(chat, id))?;
-        self.count_waiting(1)?;
-        Ok(place)
+        self.put_parcel(device, Parcel::Event(chat, id))
     }
 
     fn put_parcel(&mut self, device: DeviceId, what: Parcel) -> Step<u64> {
@@ -163,13 +165,6 @@ impl Turn<'_> {
         let row = OutboxRow { what, since: self.now, sealed: None, left: None, was_left: false };
         self.put(OutboxRow::key(device, counters.outbox), &row);
         Ok(counters.outbox)
-    }
-
-    pub(super) fn count_waiting(&mut self, change: i64) -> Step {
-        let mut counters = self.counters()?;
-        counters.waiting = counters.waiting.saturating_add_signed(change);
-        self.put(CounterRow::key(), &counters);
-        Ok(())
     }
 
     /// Sends on to a device as much as the window allows. One that is not connected gets it by mail, unless it comes soon.
@@ -398,8 +393,7 @@ impl Turn<'_> {
             lane.under_way.remove(&place);
         }
         match &row.what {
-            Parcel::Event(..) => self.count_waiting(-1),
-            Parcel::Nothing(..) => Ok(()),
+            Parcel::Event(..) | Parcel::Nothing(..) => Ok(()),
             Parcel::Control(id, bytes) => {
                 self.delete(ControlRow::key(device, id));
                 self.control_confirmed(device, bytes)
@@ -449,9 +443,13 @@ impl Turn<'_> {
         if !self.may_confirm(device, told.chat)? {
             return Ok(false);
         }
-        let written = match side {
-            Side::Theirs => self.chat(told.chat)?.map_or(0, |chat| chat.written),
-            _ => self.last_written(told.chat, told.author)?,
+        // How far a device wrote that this one replaced is not known: what is told of it counts as soon as it is handed back.
+        let (written, here) = match side {
+            Side::Theirs => {
+                let written = self.chat(told.chat)?.map_or(0, |chat| chat.written);
+                (written, written)
+            }
+            _ => (MAX_NO, self.last_written(told.chat, told.author)?),
         };
         let key = ReceiptRow::key(told.chat, side, device.device);
         let known = self.read::<ReceiptRow>(&key)?;
@@ -464,7 +462,7 @@ impl Turn<'_> {
         };
         let mut after = before.clone();
         after.merge(&held.up_to(written));
-        let fresh: Vec<u64> = after.news_over(&before).collect();
+        let fresh: Vec<u64> = after.up_to(here).news_over(&before).collect();
         let read = told.read.unwrap_or(0).min(written).max(read_before);
         let told_seen = match &told.seen {
             Some(seen) => decode::<Numbers>(seen, "receipt").unwrap_or_else(|_| none()),
@@ -472,7 +470,7 @@ impl Turn<'_> {
         };
         let mut seen = seen_before.clone();
         seen.merge(&told_seen.up_to(told.read.unwrap_or(0).min(written)));
-        if fresh.is_empty() && seen == seen_before && read == read_before {
+        if after == before && seen == seen_before && read == read_before {
             return Ok(false);
         }
         let row = ReceiptRow {
@@ -488,7 +486,7 @@ impl Turn<'_> {
         let delivered = self.confirm_events(device, told, &fresh)?;
         self.tell_receipt(device, told.chat, Progress::Delivered, delivered)?;
         let mut read = Vec::new();
-        for no in seen.news_over(&seen_before).filter(|no| after.contains(*no)) {
+        for no in seen.up_to(here).news_over(&seen_before).filter(|no| after.contains(*no)) {
             read.extend(self.read::<AuthorRow>(&AuthorRow::key(told.chat, told.author, no))?.map(|row| row.0));
         }
         self.tell_receipt(device, told.chat, Progress::Read, read)?;

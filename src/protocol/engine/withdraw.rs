@@ -1,7 +1,8 @@
 //! Taking back a message that nobody has: its place in the count stays, what was said does not.
 //!
-//! Counts of a device's events have no gaps, so a withdrawn event is replaced by one at the same place that says nothing.
-//! What lies in a mailbox or was delivered stays as it is, and whoever asks is told so.
+//! Counts of a device's events have no gaps, so a withdrawn event is replaced by one at the same place that says nothing. Of
+//! an event of a group the signed stub is left, which says no more. What lies in a mailbox or was delivered stays as it is,
+//! and whoever asks is told so.
 
 use super::{
     chats::NewEvent,
@@ -11,24 +12,27 @@ use super::{
 };
 use crate::protocol::{
     event::{Content, DirectEvent, DirectFields},
-    ids::EventId,
+    ids::{EventId, OpId},
     sync::Spot,
     view::{Direction, View, ViewError},
     wire::{decode, encode},
 };
 
 impl Turn<'_> {
-    /// Withdraws an own message of a 1-on-1 chat that no device has and no mailbox holds.
+    /// Withdraws an own message that no device has and no mailbox holds.
     pub(super) fn withdraw(&mut self, id: EventId) -> Answer {
         let own = self.own()?;
-        let event = self.event(id)?.filter(|event| event.device == own.device).ok_or(Refusal::NoSuchMessage)?;
-        if !self.chat(event.chat)?.is_some_and(|row| matches!(row.kind, ChatKind::Direct(_))) {
-            return Err(Refusal::NotWithdrawable.into());
+        let event = self.event(id)?.filter(|event| event.own && !event.is_erased()).ok_or(Refusal::NoSuchMessage)?;
+        match self.chat(event.chat)?.map(|row| row.kind) {
+            Some(ChatKind::Direct(_)) if event.device == own.device => self.withdraw_from_person(&event),
+            Some(ChatKind::Direct(_)) => Err(Refusal::NoSuchMessage.into()),
+            Some(ChatKind::Group(group)) => self.withdraw_from_group(group, event),
+            Some(ChatKind::Own) | None => Err(Refusal::NotWithdrawable.into()),
         }
-        // Devices that are gone had it too.
-        let confirmed = self.confirmed_by_any(event.chat, Side::Theirs)?;
-        let delivered = confirmed.iter().filter(|held| held.contains(event.no)).count();
-        let delivered = u32::try_from(delivered).unwrap_or(u32::MAX);
+    }
+
+    fn withdraw_from_person(&mut self, event: &EventRow) -> Answer {
+        let delivered = self.confirmations(event)?;
         let (mut mailbox, mut under_way) = (0, 0);
         for (device, place) in &event.outbox {
             let Some(row) = self.read::<OutboxRow>(&OutboxRow::key(*device, *place))? else { continue };
@@ -39,8 +43,35 @@ impl Turn<'_> {
             return Ok(Reply::Withdrawn { withdrawn: 0, under_way: 0, mailbox, delivered });
         }
         let withdrawn = u32::try_from(event.outbox.len().max(1)).unwrap_or(u32::MAX);
-        self.replace_by_nothing(&event)?;
+        self.replace_by_nothing(event)?;
         Ok(Reply::Withdrawn { withdrawn, under_way, mailbox, delivered })
+    }
+
+    /// What was said in a group went to all its members who were there, so somebody may have it.
+    fn withdraw_from_group(&mut self, group: OpId, event: EventRow) -> Answer {
+        let delivered = self.confirmations(&event)?;
+        let mailbox = u32::from(event.kept.is_some());
+        if delivered + mailbox > 0 {
+            return Ok(Reply::Withdrawn { withdrawn: 0, under_way: 0, mailbox, delivered });
+        }
+        let others = match self.has_graph(group)? {
+            true => self.group(group)?.membership.members.len().saturating_sub(1).max(1),
+            false => 1,
+        };
+        let withdrawn = u32::try_from(others).unwrap_or(u32::MAX);
+        self.renew_cell(event.cell());
+        self.unindex(&event)?;
+        self.drop_end(&event);
+        self.leave_stub(event)?;
+        Ok(Reply::Withdrawn { withdrawn, under_way: withdrawn, mailbox, delivered })
+    }
+
+    /// How many devices have an own event. Those that are gone had it too.
+    fn confirmations(&self, event: &EventRow) -> Step<u32> {
+        let side = self.own()?.side_of(event.device).unwrap_or(Side::Theirs);
+        let confirmed = self.confirmed_by_any(event.chat, side)?;
+        let devices = confirmed.iter().filter(|held| held.contains(event.no)).count();
+        Ok(u32::try_from(devices).unwrap_or(u32::MAX))
     }
 
     fn replace_by_nothing(&mut self, event: &EventRow) -> Step {
@@ -89,7 +120,6 @@ impl Turn<'_> {
             row.what = Parcel::Nothing(event.chat, nothing.id());
             row.unseal();
             self.put(key, &row);
-            self.count_waiting(-1)?;
             if let Some(to) = self.read::<DeviceRow>(&DeviceRow::key(*device))? {
                 self.rewind_lane(to.device);
                 self.rewind_mail(to.device);
@@ -119,8 +149,8 @@ impl Turn<'_> {
             decode(&chat.heads, "heads").map_err(|_| ViewError::Damaged(ChatRow::TABLE))?;
         heads.forget(&event.id);
         chat.heads = encode(&heads);
-        let last = self.scan(TimelineRow::TABLE, event.chat.as_ref(), None, Direction::Backward, 1)?;
-        chat.last = last.first().map(|(place, _)| place.clone().into());
+        let last = self.places(TimelineRow::TABLE, event.chat.as_ref(), None, Direction::Backward, 1)?;
+        chat.last = last.into_iter().next().map(Into::into);
         self.put(ChatRow::key(event.chat), &chat);
         Ok(())
     }

@@ -165,7 +165,10 @@ async fn what_is_over_or_being_cleared_is_not_shown_and_is_no_damage() {
         home.say(cleared, JUNO, n, "stays not");
     }
     let upto = place(13).to_key().to_vec();
-    home.put(ClearRow::key(cleared), &ClearRow { chat: cleared, upto: upto.clone().into(), next: upto.into() });
+    home.put(
+        ClearRow::key(cleared),
+        &ClearRow { chat: cleared, upto: upto.clone().into(), next: upto.into(), asked: None },
+    );
     let at = home.dispatcher(&[]);
     let texts = async |params: Value| -> Vec<Value> {
         let log = ask(&at, "message.log", params).await;
@@ -185,11 +188,7 @@ async fn the_outbox_lists_what_is_on_its_way_to_one_who_is_connected() {
     home.contact(MINA, "mina", ContactState::Connected);
     let chat = ChatId::direct(ME, MINA);
     home.chat(chat, ChatKind::Direct(MINA), 2, 0);
-    let [_, id] = [(1, "there"), (2, "not yet")].map(|(no, text)| {
-        let id = home.say(chat, ME, no, text);
-        home.put(AuthorRow::key(chat, MY_DEVICE, no), &AuthorRow(id));
-        id
-    });
+    let [_, id] = [(1, "there"), (2, "not yet")].map(|(no, text)| home.say(chat, ME, no, text));
     home.receipt(chat, MINA, &[1], 0);
     let outbox = ask(&home.dispatcher(&[MINA]), "outbox.list", json!({})).await;
     let waiting = outbox["waiting"].as_array().unwrap();

@@ -121,9 +121,7 @@ pub struct CounterRow {
     /// The last place in the outbox.
     #[n(1)]
     pub outbox: u64,
-    /// Messages in the outbox now (control records are not counted).
-    #[n(2)]
-    pub waiting: u64,
+    // 2 was a count of the messages in the outbox.
 }
 
 impl Row for CounterRow {

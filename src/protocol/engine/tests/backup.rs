@@ -60,10 +60,6 @@ impl World {
         new
     }
 
-    fn waiting(&self, at: usize) -> u64 {
-        self.row::<rows::CounterRow>(at, &rows::CounterRow::key()).map_or(0, |row| row.waiting)
-    }
-
     /// What another is known to hold of what a device wrote in a chat, and to have read.
     fn confirmed_of(&self, at: usize, chat: ChatId, author: usize, by: usize) -> (Vec<u64>, u64) {
         let own: rows::OwnRow = self.row(at, &rows::OwnRow::key()).unwrap();
@@ -150,7 +146,7 @@ fn a_restored_device_goes_on_in_both_directions_and_nothing_is_doubled() {
     // What the lost one confirmed after the backup went with it.
     let here: Vec<&str> = there.into_iter().filter(|text| !text.ends_with("after the backup")).collect();
     assert_eq!(world.texts_of(new, chat), here);
-    assert_eq!((world.waiting(new), world.waiting(1)), (0, 0));
+    assert_eq!((world.outbox(new, 1), world.outbox(1, new)), (0, 0));
     assert_eq!((world.outbox(new, 1), world.outbox(1, new), world.outbox(1, 0)), (0, 0, 0));
     assert_eq!(world.contact(1, 0).devices, [world.device(new)]);
     let contact = world.contact(1, 0);
@@ -158,8 +154,9 @@ fn a_restored_device_goes_on_in_both_directions_and_nothing_is_doubled() {
     assert!(
         world.feed(1).contains(&FeedEntry::Contact { account: world.account(0), notice: ContactNotice::NewDevice })
     );
-    // Of what the lost one wrote, all is known to be there and read as far as it was; of the new one's too.
-    assert_eq!(world.confirmed_of(new, chat, 0, 1), (vec![1, 2], 1));
+    // Of what the lost one wrote, all is known to be there and read as far as it was, what no backup has included; of the
+    // new one's too.
+    assert_eq!(world.confirmed_of(new, chat, 0, 1), (vec![1, 2, 3], 1));
     assert_eq!(world.confirmed_of(new, chat, new, 1).0, [1]);
     // b2 was confirmed by the lost one alone: the new one says truly that it is not there.
     assert_eq!(world.confirmed_of(1, chat, 1, new).0, [1, 3, 4]);
@@ -185,7 +182,7 @@ fn who_was_lost_before_it_was_backed_up_again_comes_back_twice() {
     let all = ["by the first", "by the second, never sent by it", "by the third", "to the third"];
     assert_eq!(world.texts_of(1, chat), all);
     assert_eq!(world.texts_of(third, chat), all);
-    assert_eq!((world.waiting(third), world.waiting(1)), (0, 0));
+    assert_eq!((world.outbox(third, 1), world.outbox(1, third)), (0, 0));
 }
 
 /// A group of three, of whom two know each other by it alone.

@@ -135,6 +135,24 @@ fn who_was_away_when_a_device_was_lost_finds_the_new_one_later() {
 }
 
 #[test]
+fn what_is_handed_back_of_the_lost_ones_words_is_known_to_be_there() {
+    let (mut world, group, _, items) = backed_up();
+    let (lost, chat) = (world.device(0), ChatId::from(group));
+    let Ok(Reply::Sent { id, .. }) = world.write(0, chat, "after the backup") else { panic!("it is said") };
+    world.pass(LATER);
+    let new = world.return_to_all(0, &items);
+    // Nobody else speaks.
+    world.pass(SOON);
+    assert_eq!(world.texts(new, group), ["after the backup"]);
+    let event: rows::EventRow = world.row(new, &rows::EventRow::key(id)).unwrap();
+    for by in [1, 2] {
+        let key = rows::ReceiptRow::key(chat, rows::Side::TheirsOf(lost), world.device(by));
+        let row: rows::ReceiptRow = world.row(new, &key).expect("it was told");
+        assert!(row.numbers().unwrap().contains(event.no), "{by}");
+    }
+}
+
+#[test]
 fn the_old_device_is_out_and_gets_nothing_new() {
     let (mut world, group, chat, items) = backed_up();
     let new = world.return_to_all(0, &items);

@@ -4,7 +4,7 @@ use super::*;
 use crate::protocol::{
     engine::{
         find::{Most, find},
-        rows::{IndexPart, IndexRow, Row, SegmentRow},
+        rows::{AuthorRow, IndexPart, IndexRow, Row, SegmentRow},
     },
     search::{
         Needle, grams, normalise,
@@ -75,4 +75,33 @@ fn what_is_taken_back_or_ends_is_not_known_for_searching() {
         let segments = world.nodes[0].shelf.scan(SegmentRow::TABLE, chat.as_ref(), None, Direction::Forward, 99);
         assert!(segments.unwrap().len() > 2 && index_knows(&world, chat, "common"));
     }
+}
+
+#[test]
+fn what_nobody_in_a_group_has_is_taken_back_for_good() {
+    let mut world = World::new(3);
+    let group = world.group();
+    let chat = ChatId::from(group);
+    world.say(1, group, "for all");
+    world.pass(MINUTE);
+    world.part_all(2);
+    world.command(2, Command::SetTimer(chat, Some(MINUTE * 60))).unwrap();
+    let Ok(Reply::Sent { id, .. }) = world.write(2, chat, REGRETTED) else { panic!("it is said") };
+    world.say(2, group, "after it");
+    world.pass(MINUTE);
+    let withdraw = |world: &mut World, at: usize, id| world.command(at, Command::Withdraw(id)).unwrap();
+    let taken_back = Reply::Withdrawn { withdrawn: 2, under_way: 2, mailbox: 0, delivered: 0 };
+    assert_eq!(withdraw(&mut world, 2, id), taken_back);
+    assert_eq!(world.command(2, Command::Withdraw(id)), Err(Refusal::NoSuchMessage));
+    world.restart(2);
+    world.pass(MINUTE * 3);
+    for at in 0..3 {
+        assert_eq!(world.texts(at, group), ["for all", "after it"], "{at}");
+        assert_eq!(found(&world, chat, REGRETTED), 0);
+        let event: rows::EventRow = world.row(at, &rows::EventRow::key(id)).expect("its number is not missing");
+        assert!(event.content.is_empty() && event.key.is_none());
+    }
+    let first: AuthorRow = world.row(1, &AuthorRow::key(chat, world.device(1), 2)).expect("after its name");
+    let has_it = Reply::Withdrawn { withdrawn: 0, under_way: 0, mailbox: 0, delivered: 2 };
+    assert_eq!(withdraw(&mut world, 1, first.0), has_it);
 }
