@@ -226,7 +226,7 @@ impl Turn<'_> {
         let held = memory.secrets.iter().find(|held| held.op == op);
         let content = held.and_then(|held| GossipKeys::derive(&held.secret).open(frame));
         drop(memory);
-        self.count_mail(node, if content.is_some() { Use::Some } else { Use::None });
+        self.count_mail(node, Some(id), if content.is_some() { Use::Some } else { Use::None });
         let settled = match content {
             Some(FrameContent::Event(bytes)) => self.logged_event(group, &bytes)?,
             Some(FrameContent::Op(bytes)) => self.logged_op(group, &bytes)?,

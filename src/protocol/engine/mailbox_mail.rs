@@ -2,7 +2,7 @@
 //!
 //! "Took" is sent by the turn that keeps what was taken, so it leaves after that is durable. A mailbox is not believed: it
 //! may give garbage, another's mail, old mail or no end of it. What is not ours costs one look-up; what a mailbox gives in
-//! an hour is bounded, and one that gives too much of no use is left alone for an hour. What it withholds another brings.
+//! an hour is bounded, and a box that gives too much of no use is left alone for an hour. What it withholds another brings.
 
 use super::{
     Effect, Notice, Timer,
@@ -108,7 +108,7 @@ impl Turn<'_> {
     }
 
     fn fetch_behind(&mut self, peer: TransportKey, id: BoxId, after: u64) {
-        if self.gave_too_much(peer) {
+        if self.gave_too_much(peer, id) {
             return;
         }
         let fetch = Fetch { since: self.now, after, came: 0, again: false };
@@ -120,12 +120,12 @@ impl Turn<'_> {
     pub(super) fn is_fetched(&mut self, peer: TransportKey, id: BoxId, place: u64) -> bool {
         let fetch = self.mem.mail.fetches.get_mut(&(peer, id));
         let Some(fetch) = fetch.filter(|fetch| place > fetch.after && fetch.came < MAX_FETCHED) else {
-            self.count_mail(peer, Use::None);
+            self.count_mail(peer, None, Use::None);
             return false;
         };
         fetch.after = place;
         fetch.came += 1;
-        !self.gave_too_much(peer)
+        !self.gave_too_much(peer, id)
     }
 
     fn mail_came(&mut self, peer: TransportKey, id: BoxId, mail: Mail<'_>) -> Step {
@@ -135,7 +135,7 @@ impl Turn<'_> {
         }
         if self.saw_lately(blob) {
             // A second copy: whatever it is worth was done with the first.
-            self.count_mail(peer, Use::Some);
+            self.count_mail(peer, Some(id), Use::Some);
             self.mem.mail.took.entry((peer, id)).or_default().push(place);
             return Ok(());
         }
@@ -145,7 +145,7 @@ impl Turn<'_> {
             return Ok(());
         }
         let hearing = self.hear(None, blob)?;
-        self.count_mail(peer, if matches!(hearing, Hearing::Nothing) { Use::None } else { Use::Some });
+        self.count_mail(peer, Some(id), if matches!(hearing, Hearing::Nothing) { Use::None } else { Use::Some });
         let stays_aside = matches!(hearing, Hearing::Heard(_) | Hearing::Again(..));
         let is_settled = match hearing {
             Hearing::Heard(heard) => self.settle(heard)?,
@@ -229,7 +229,7 @@ impl Turn<'_> {
         }
         match (more, fetch.again) {
             // More, and nothing came: it leads us on.
-            (true, _) if fetch.came == 0 => self.count_mail(peer, Use::None),
+            (true, _) if fetch.came == 0 => self.count_mail(peer, Some(id), Use::None),
             (true, _) => self.fetch_behind(peer, id, fetch.after),
             (false, true) => self.fetch(peer, id)?,
             (false, false) => {
@@ -250,22 +250,27 @@ impl Turn<'_> {
         }
     }
 
-    fn taken(&mut self, peer: TransportKey) -> &mut Taken {
+    /// What came out of one box, or was not asked for: a log that a member fills with what nobody can open must not keep
+    /// one's own mail away.
+    fn taken(&mut self, peer: TransportKey, from: Option<BoxId>) -> &mut Taken {
         let now = self.now;
-        let taken = self.mem.mail.taken.entry(peer).or_insert(Taken { since: now, all: 0, useless: 0 });
+        let taken = self.mem.mail.taken.entry((peer, from)).or_insert(Taken { since: now, all: 0, useless: 0 });
         if now.since(taken.since) >= COUNTED || now < taken.since {
             *taken = Taken { since: now, all: 0, useless: 0 };
         }
         taken
     }
 
-    fn gave_too_much(&mut self, peer: TransportKey) -> bool {
-        let taken = self.taken(peer);
-        taken.all >= MAX_MAIL_PER_HOUR || taken.useless >= MAX_USELESS_PER_HOUR
+    fn gave_too_much(&mut self, peer: TransportKey, id: BoxId) -> bool {
+        [None, Some(id)].into_iter().any(|from| {
+            let taken = self.taken(peer, from);
+            taken.all >= MAX_MAIL_PER_HOUR || taken.useless >= MAX_USELESS_PER_HOUR
+        })
     }
 
-    pub(super) fn count_mail(&mut self, peer: TransportKey, of: Use) {
-        let taken = self.taken(peer);
+    /// Counts a thing that a mailbox gave out of a box that was fetched, or that nobody asked for.
+    pub(super) fn count_mail(&mut self, peer: TransportKey, from: Option<BoxId>, of: Use) {
+        let taken = self.taken(peer, from);
         taken.all = taken.all.saturating_add(1);
         taken.useless = taken.useless.saturating_add(u32::from(of == Use::None));
         let (all, useless) = (taken.all, taken.useless);

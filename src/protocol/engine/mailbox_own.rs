@@ -58,8 +58,8 @@ pub(super) struct MailMemory {
     pub(super) closing: BTreeMap<(TransportKey, BoxId), Millis>,
     /// What is durable here with this drain and may be deleted there.
     pub(super) took: BTreeMap<(TransportKey, BoxId), Vec<u64>>,
-    /// What each mailbox gave in this hour.
-    pub(super) taken: BTreeMap<TransportKey, Taken>,
+    /// What each mailbox gave in this hour out of a box, or without being asked.
+    pub(super) taken: BTreeMap<(TransportKey, Option<BoxId>), Taken>,
     /// What came by mail in this run, when, and in which order.
     pub(super) seen: BTreeMap<BlobId, Millis>,
     pub(super) seen_order: VecDeque<BlobId>,

@@ -271,11 +271,11 @@ pub const MAX_GROUP_MAILBOXES: usize = 2;
 pub const MAX_POSTS: usize = 4_096;
 /// Deposits under way to one mailbox.
 pub const MAX_DEPOSITS_UNDER_WAY: usize = 64;
-/// Things taken of one mailbox in an hour: four full boxes. Past it the mailbox invents them.
+/// Things taken out of one box in an hour: four full boxes. Past it the mailbox invents them.
 pub const MAX_MAIL_PER_HOUR: u32 = 4 * MAX_BOX_BLOBS as u32;
 /// Tags in one receipt that no session is known for: what some fetches bring.
 pub const MAX_UNKNOWN_TAGS: usize = 256;
-/// Things of one mailbox in an hour that are of no use (of no session, or that do not open) before it is left alone.
+/// Things out of one box in an hour that are of no use (of no session, or that do not open) before it is left alone.
 pub const MAX_USELESS_PER_HOUR: u32 = MAX_BOX_BLOBS as u32;
 
 // Direct streams

@@ -67,6 +67,29 @@ fn kept(world: &World, at: usize, group: OpId) -> usize {
 }
 
 #[test]
+fn a_log_full_of_what_nobody_can_open_keeps_no_mail_away() {
+    let (mut world, _) = world();
+    let chat = world.direct(AUTHOR, READER);
+    let (mailbox, log) = (world.nodes[MAILBOX].transport, logs(&world)[0].id);
+    let say = |world: &mut World, say: Say| world.input(READER, Input::Frame(mailbox, Frame::Say(say).to_bytes()));
+    let mut place = world.now.0 * 2;
+    for _ in 0..100 {
+        say(&mut world, Say::Waiting(log));
+        for _ in 0..64 {
+            place += 1;
+            say(&mut world, Say::Mail(log, place, vec![7; 100], TransportKey([8; 32])));
+        }
+        say(&mut world, Say::End(log, true, Verdict::Done));
+    }
+    let asked = |world: &World, id| world.nodes[READER].engine.mem.mail.fetches.contains_key(&(mailbox, id));
+    assert!(!asked(&world, log), "it is not asked for more of that");
+    world.part(AUTHOR, READER);
+    world.tell(AUTHOR, READER, "by mail");
+    world.pass(seconds(60));
+    assert_eq!(world.texts_of(READER, chat), ["by mail"]);
+}
+
+#[test]
 fn a_member_who_was_away_for_300_messages_has_all_with_their_author_gone() {
     let (mut world, group) = world();
     world.part(AUTHOR, READER);
