@@ -68,7 +68,8 @@ pub fn resolve<'a>(candidates: &'a [Candidate], typed: &str) -> Resolution<'a> {
     let composed: String = text.nfc().collect();
 
     let by_id = |candidate: &&Candidate| candidate.ids().any(|id| id == lower);
-    let by_name = |candidate: &&Candidate| candidate.name.nfc().eq(composed.chars());
+    // What has no name is not meant by nothing.
+    let by_name = |candidate: &&Candidate| !composed.is_empty() && candidate.name.nfc().eq(composed.chars());
     let by_prefix =
         |candidate: &&Candidate| lower.len() >= MIN_PREFIX && candidate.ids().any(|id| id.starts_with(&lower));
     let rules: [&dyn Fn(&&Candidate) -> bool; 3] = [&by_id, &by_name, &by_prefix];
@@ -249,7 +250,9 @@ mod tests {
         let error = resolve(&people, "hikng").one("hikng", Reason::NoSuchGroup).unwrap_err();
         assert_eq!((error.code.exit_code(), error.hint.as_str()), (6, "did you mean “hiking”?"));
         assert_eq!(resolve(&people, "zzzzzz"), Resolution::Nothing(vec![]));
-        assert_eq!(resolve(&people, ""), Resolution::Nothing(vec![]));
+        let with_nameless = [people.clone(), vec![candidate(Kind::Group, 5, "")]].concat();
+        assert_eq!(resolve(&with_nameless, ""), Resolution::Nothing(vec![]));
+        assert_eq!(resolve(&with_nameless, "#"), Resolution::Nothing(vec![]));
         assert_eq!(nearest(&["contacts", "chats", "config"], "conta"), [0]);
     }
 
