@@ -254,6 +254,8 @@ pub enum Refusal {
     AlreadyMember { account: AccountId },
     #[error("you are not a member of this group")]
     NotAMember,
+    #[error("you are invited to this group and have not joined")]
+    NotJoined,
     #[error("your role does not allow this")]
     NotAllowed,
     #[error("no member is like that")]

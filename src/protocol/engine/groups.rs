@@ -258,7 +258,8 @@ impl Turn<'_> {
         let row = self.read::<GroupRow>(&GroupRow::key(group))?.ok_or(Stop::Refused(Refusal::NoSuchGroup))?;
         match row.state {
             GroupState::Joined => Ok(row),
-            GroupState::Invited | GroupState::Declined => Err(Refusal::NoSuchGroup.into()),
+            GroupState::Invited => Err(Refusal::NotJoined.into()),
+            GroupState::Declined => Err(Refusal::NoSuchGroup.into()),
             GroupState::Joining | GroupState::Left | GroupState::Removed => Err(Refusal::NotAMember.into()),
         }
     }
