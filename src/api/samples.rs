@@ -46,6 +46,7 @@ pub(crate) fn answer(method: &str, name: &str) -> Value {
         "chat.list" => json!({"v": 1, "chats": [
             {"id": ID, "name": name, "kind": "direct", "unread": 2, "last": message(name, "received")},
             {"id": ID, "name": name, "kind": "group", "unread": 0},
+            {"id": ID, "name": name, "kind": "group", "standing": "removed", "unread": 0},
             {"id": ID, "name": "me", "kind": "self", "unread": 0}]}),
         "group.new" | "group.rename" => json!({"v": 1, "group": ID, "name": name}),
         "group.invite" => standing("invited"),

@@ -185,7 +185,7 @@ pub(super) async fn chats<R: Runtime>(session: &mut Session<'_, R>) -> Result<()
         for chat in &result.chats {
             let kind = match chat.kind {
                 ChatKind::Direct => "chat-direct",
-                ChatKind::Group => "chat-group",
+                ChatKind::Group => chat.standing.map_or("chat-group", standing_word),
                 ChatKind::Own => "chat-self",
             };
             let unread = match chat.unread {
@@ -201,6 +201,17 @@ pub(super) async fn chats<R: Runtime>(session: &mut Session<'_, R>) -> Result<()
         }
         out.table(&["name", "kind", "unread", "id", "last"], rows)
     })
+}
+
+/// What a group is called that one is no member of.
+fn standing_word(standing: GroupState) -> &'static str {
+    match standing {
+        GroupState::Joined => "chat-group",
+        GroupState::Invited => "chat-group-invited",
+        GroupState::Pending => "chat-group-pending",
+        GroupState::Declined | GroupState::Left => "chat-group-left",
+        GroupState::Removed => "chat-group-removed",
+    }
 }
 
 /// The first line of a message, at most 40 letters of it.

@@ -1,10 +1,10 @@
 //! Chats and what is said in them.
 
 use super::{
-    Dispatcher, Reading, Serve,
+    Dispatcher, Reading, Serve, groups,
     invites::unexpected,
     progress::{Receipts, waiting},
-    reading::{is_past, line_id},
+    reading::{is_done_with, line_id},
     refusal,
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
         engine::{
             Command, Reply, command,
             find::{Most, find, is_indexed},
-            rows::{self, ChatKind, ChatRow, ClearRow, EventRow, TimerRow},
+            rows::{self, ChatKind, ChatRow, ClearRow, EventRow, GroupRow, GroupState, TimerRow},
         },
         event::{Content, Place},
         ids::{AccountId, ChatId, EventId},
@@ -27,12 +27,7 @@ use crate::{
         view::{Direction, Key, Table, ViewError},
     },
 };
-use std::{
-    cell::RefCell,
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{cell::RefCell, cmp::Reverse, collections::BTreeMap, time::Duration};
 
 /// Messages that `log` gives where nothing is said.
 const PAGE: u32 = 50;
@@ -336,13 +331,16 @@ impl Serve for ChatClear {
 impl Serve for ChatList {
     async fn serve(at: &Dispatcher, params: ChatsParams) -> Result<ChatsResult, ApiError> {
         at.read(move |reading| {
-            let mut groups = reading.groups()?;
-            groups.retain(is_past);
-            let past: BTreeSet<ChatId> = groups.iter().map(|group| ChatId::from(group.group)).collect();
+            let groups = reading.groups()?;
+            let groups: BTreeMap<ChatId, &GroupRow> =
+                groups.iter().map(|group| (ChatId::from(group.group), group)).collect();
             let mut order = Vec::new();
-            // Who left a group has done with it: its history stays and is found by its id.
-            for row in rows::all::<ChatRow>(reading.view, b"")?.into_iter().filter(|row| !past.contains(&row.chat)) {
-                let latest = last_of(reading, &row)?.map_or(row.since, |line| line.moment());
+            for row in rows::all::<ChatRow>(reading.view, b"")? {
+                let last = last_of(reading, &row)?;
+                if groups.get(&row.chat).is_some_and(|group| is_out_of_mind(group, last.as_ref())) {
+                    continue;
+                }
+                let latest = last.map_or(row.since, |line| line.moment());
                 order.push((Reverse(latest), row.chat, row));
             }
             order.sort_by_key(|(latest, chat, _)| (*latest, *chat));
@@ -359,7 +357,7 @@ impl Serve for ChatList {
                 if more {
                     break;
                 }
-                chats.push(shaped(reading, row, last)?);
+                chats.push(shaped(reading, row, last, groups.get(&row.chat).copied())?);
             }
             Ok(ChatsResult { v: V1, chats, more })
         })
@@ -367,14 +365,21 @@ impl Serve for ChatList {
     }
 }
 
-fn shaped(reading: &Reading, row: &ChatRow, last: Option<Line>) -> Result<Chat, ApiError> {
+/// Whether a group is listed no more: the history of one that was left is found by its id. One that others removed this
+/// account from says so for as long as something is in it: clearing it is how one has done with it.
+fn is_out_of_mind(group: &GroupRow, last: Option<&Line>) -> bool {
+    is_done_with(group) || (group.state == GroupState::Removed && last.is_none())
+}
+
+fn shaped(reading: &Reading, row: &ChatRow, last: Option<Line>, group: Option<&GroupRow>) -> Result<Chat, ApiError> {
     let last = last.map(|line| Shaped::new(reading, row.chat)?.line(&line)).transpose()?;
     let kind = match row.kind {
         ChatKind::Direct(_) => types::ChatKind::Direct,
         ChatKind::Group(_) => types::ChatKind::Group,
         ChatKind::Own => types::ChatKind::Own,
     };
-    Ok(Chat { id: row.chat, name: reading.name_of_chat(row.kind)?, kind, unread: row.unread, last })
+    let standing = group.map(|group| groups::state_of(group.state)).filter(|state| *state != types::GroupState::Joined);
+    Ok(Chat { id: row.chat, name: reading.name_of_chat(row.kind)?, kind, standing, unread: row.unread, last })
 }
 
 fn last_of(reading: &Reading, row: &ChatRow) -> Result<Option<Line>, ViewError> {

@@ -116,7 +116,8 @@ impl<'v> Reading<'v> {
         place.and_then(|at| contacts.into_iter().nth(at)).ok_or_else(|| ApiError::internal("a candidate is gone"))
     }
 
-    /// The group that was typed, among those in one of `states`.
+    /// The group that was typed, among those in one of `states`. One that this account was removed from is found by its
+    /// name where no other has it.
     pub(super) fn group_called(
         &self,
         typed: &str,
@@ -124,8 +125,14 @@ impl<'v> Reading<'v> {
         missing: Reason,
     ) -> Result<GroupRow, ApiError> {
         let groups: Vec<GroupRow> = self.groups()?.into_iter().filter(|group| states.contains(&group.state)).collect();
-        let as_meant = |group: &GroupRow| if is_past(group) { past_group(group) } else { group_candidate(group) };
-        let candidates: Vec<Candidate> = groups.iter().map(as_meant).collect();
+        let is_past = |group: &GroupRow| is_done_with(group) || group.state == GroupState::Removed;
+        let named = |past: &dyn Fn(&GroupRow) -> bool| -> Vec<Candidate> {
+            groups.iter().map(|group| if past(group) { past_group(group) } else { group_candidate(group) }).collect()
+        };
+        let mut candidates = named(&is_past);
+        if matches!(names::resolve(&candidates, typed), Resolution::Nothing(_)) {
+            candidates = named(&is_done_with);
+        }
         let chosen = names::resolve(&candidates, typed).one(typed, missing)?;
         let place = candidates.iter().position(|candidate| std::ptr::eq(candidate, chosen));
         place.and_then(|at| groups.into_iter().nth(at)).ok_or_else(|| ApiError::internal("a candidate is gone"))
@@ -144,23 +151,24 @@ impl<'v> Reading<'v> {
         let (groups, other_groups): (Vec<_>, Vec<_>) = self.groups()?.into_iter().partition(is_member);
         candidates.extend(groups.iter().map(group_candidate));
         let found = names::resolve(&candidates, typed);
-        if matches!(found, Resolution::Nothing(_)) {
-            let mut past = Vec::new();
-            for row in &ended {
-                if self.chat(ChatId::direct(self.own.account, row.account))?.is_some() {
-                    past.push(self.as_candidate(row));
-                }
-            }
-            // Who was removed is told so where it speaks; what one left by oneself is out of mind.
-            past.extend(other_groups.iter().map(|group| match group.state {
-                GroupState::Removed => group_candidate(group),
-                _ => past_group(group),
-            }));
-            if let Resolution::One(candidate) = names::resolve(&past, typed) {
-                return chat_of(candidate);
+        if !matches!(found, Resolution::Nothing(_)) {
+            return chat_of(found.one(typed, Reason::NoSuchChat)?);
+        }
+        let mut past = Vec::new();
+        for row in &ended {
+            if self.chat(ChatId::direct(self.own.account, row.account))?.is_some() {
+                past.push(self.as_candidate(row));
             }
         }
-        chat_of(found.one(typed, Reason::NoSuchChat)?)
+        for group in &other_groups {
+            let has_history = self.chat(ChatId::from(group.group))?.is_some();
+            past.push(if has_history && !is_done_with(group) { group_candidate(group) } else { past_group(group) });
+        }
+        match names::resolve(&past, typed) {
+            // What is spelled nearly so is looked for among those that are there.
+            Resolution::Nothing(_) => chat_of(found.one(typed, Reason::NoSuchChat)?),
+            ended => chat_of(ended.one(typed, Reason::NoSuchChat)?),
+        }
     }
 
     /// The message of a chat whose id, or the beginning of it, was typed.
@@ -377,9 +385,10 @@ pub(super) fn is_request(row: &ContactRow) -> bool {
     row.state == ContactState::Incoming && !row.blocked
 }
 
-/// Whether one was in a group and is not any more.
-pub(super) fn is_past(group: &GroupRow) -> bool {
-    matches!(group.state, GroupState::Left | GroupState::Removed)
+/// Whether one went out of a group, or did not come back into it, by oneself: it is out of mind, and its name is free. Who
+/// was removed by another is told so where the group was, and who is invited again finds what was said before.
+pub(super) fn is_done_with(group: &GroupRow) -> bool {
+    matches!(group.state, GroupState::Left | GroupState::Declined)
 }
 
 fn is_member(group: &GroupRow) -> bool {

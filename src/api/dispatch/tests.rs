@@ -1,5 +1,6 @@
 //! Answers over rows that are written by hand.
 
+mod groups;
 mod mailbox;
 mod pages;
 

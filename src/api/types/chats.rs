@@ -223,6 +223,9 @@ shapes! {
         pub name: String,
         /// What it is.
         pub kind: ChatKind,
+        /// How one stands with a group that one is no member of; absent where one is, and of other chats.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub standing: Option<GroupState>,
         /// Unread messages.
         pub unread: u64,
         /// The last message.
