@@ -1,6 +1,6 @@
 //! Commands about groups.
 
-use super::{Runtime, Session, args, messages::group_word, out::Stop};
+use super::{Runtime, Session, args, mailboxes, messages::group_word, out::Stop};
 use crate::{
     api::{
         methods::{self, Method},
@@ -62,7 +62,7 @@ async fn mailbox<R: Runtime>(session: &mut Session<'_, R>, command: args::GroupM
         }
         let rows = result.mailboxes.iter().map(|mailbox| {
             let here = out.texts.get(if mailbox.online { "word-online" } else { "word-away" });
-            vec![mailbox.name.clone(), here, short(&mailbox.id)]
+            vec![mailboxes::called(out, &mailbox.name, &mailbox.id), here, short(&mailbox.id)]
         });
         out.table(&["name", "here", "id"], rows.collect())
     })

@@ -15,6 +15,7 @@ use crate::{
             Who,
         },
     },
+    protocol::ids::AccountId,
     ui::format::{moment, short, size},
 };
 
@@ -54,7 +55,16 @@ pub(super) async fn mailbox<R: Runtime>(session: &mut Session<'_, R>, command: a
 
 fn show(out: &mut Out, mailbox: &MailboxResult) -> Result<(), Stop> {
     let state = out.texts.get(word(mailbox.state));
-    out.tell("mailbox-state", &[("name", mailbox.name.as_str().into()), ("state", state.into())])
+    let name = called(out, &mailbox.name, &mailbox.mailbox);
+    out.tell("mailbox-state", &[("name", name.into()), ("state", state.into())])
+}
+
+/// What a mailbox is called. That of a link has no name until its owner is a contact: the API gives the beginning of its id.
+pub(super) fn called(out: &Out, name: &str, id: &AccountId) -> String {
+    if !id.to_string().starts_with(name) {
+        return name.to_owned();
+    }
+    out.texts.with("mailbox-nameless", &[("id".to_owned(), short(id).into())].into())
 }
 
 fn serving_text(result: &MailboxesResult) -> &'static str {
@@ -83,7 +93,7 @@ async fn list<R: Runtime>(session: &mut Session<'_, R>) -> Result<(), Stop> {
         let mut rows = Vec::new();
         for mailbox in &result.mailboxes {
             rows.push(vec![
-                mailbox.name.clone(),
+                called(out, &mailbox.name, &mailbox.id),
                 out.texts.get(word(mailbox.state)),
                 out.texts.get(if mailbox.online { "word-online" } else { "word-away" }),
                 short(&mailbox.id),

@@ -45,6 +45,16 @@ fn a_hostile_name_never_reaches_the_terminal_raw() {
 }
 
 #[test]
+fn a_mailbox_without_a_name_is_not_called_by_letters_alone() {
+    let script = Script::with_names(&crate::api::samples::ID[..8]);
+    for line in [&["mailbox", "list"][..], &["mailbox", "add", "moim:1:abc"], &["group", "mailbox", "list", "hiking"]] {
+        let ended = Try::new().run(&script, line);
+        assert!(ended.stdout.contains("mailbox aaaqeaye"), "{line:?}: {}", ended.stdout);
+    }
+    assert!(!run_once(&["mailbox", "list"]).stdout.contains("mailbox aaaqeaye"));
+}
+
+#[test]
 fn a_message_of_several_lines_is_shown_on_several() {
     let ended = run_once(&["init", "--name", "mina", "--no-passphrase"]);
     assert_eq!(ended.stderr.lines().count(), 3, "{}", ended.stderr);

@@ -228,6 +228,7 @@ mailbox-keeps =
 mailbox-link-next =
     Give this link to those whose mail you want to keep. It ends on { $date }.
     They use it by: moim mailbox add LINK
+mailbox-nameless = mailbox { $id }
 mailbox-state = { $name }: { $state }
 mailbox-pending = asked, not answered yet
 mailbox-active = keeps your mail

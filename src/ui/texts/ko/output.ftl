@@ -205,6 +205,7 @@ mailbox-keeps =
 mailbox-link-next =
     우편을 맡아 줄 사람에게 이 링크를 주세요. { $date }에 끝납니다.
     받은 사람은 이렇게 씁니다: moim mailbox add 링크
+mailbox-nameless = 우편함 { $id }
 mailbox-state = { $name }: { $state }
 mailbox-pending = 요청함, 아직 답이 없음
 mailbox-active = 내 우편을 맡고 있음
