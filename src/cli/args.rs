@@ -1,7 +1,7 @@
 //! The command table: what can be typed. Texts are not here but in `ui/texts/*/commands.ftl`; [`super::help`] joins them.
 
 use crate::api::{
-    time::{BadSpan, Lasting, Span},
+    time::{BadSpan, Span},
     types::{ReadReceipts, Wait},
 };
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -111,8 +111,8 @@ pub(super) enum Command {
     },
     Timer {
         chat: String,
-        #[arg(value_name = "DURATION", value_parser = lasting)]
-        timer: Option<Lasting>,
+        #[arg(value_name = "DURATION")]
+        timer: Option<String>,
     },
     Clear {
         chat: String,
@@ -373,10 +373,6 @@ pub(super) enum Gen {
     Completions { shell: Shell },
     Man { dir: PathBuf },
     Systemd,
-}
-
-fn lasting(text: &str) -> Result<Lasting, BadSpan> {
-    text.parse()
 }
 
 fn span(text: &str) -> Result<Span, BadSpan> {

@@ -13,7 +13,7 @@ use crate::{
         types::{
             Chat, ChatKind, ChatParams, ChatsParams, ChatsResult, DeviceState, Event, GroupState, LogParams, LogResult,
             MAX_TEXT, Message, MessageKind, MessageState, Notice, ReadParams, ReadReceipts, ReceiptsParams, SendParams,
-            TimerParams, Wait, WatchEvent, WhyWaiting,
+            TimerParams, Wait, WatchEvent, WhyWaiting, parse_timer,
         },
     },
     protocol::wire::text::SafeText,
@@ -253,8 +253,10 @@ pub(super) async fn receipts<R: Runtime>(
 pub(super) async fn timer<R: Runtime>(
     session: &mut Session<'_, R>,
     chat: String,
-    timer: Option<Lasting>,
+    timer: Option<String>,
 ) -> Result<(), Stop> {
+    // Not said to the parser of the line, which knows no range to tell of.
+    let timer = timer.as_deref().map(parse_timer).transpose()?;
     let result = session.ask::<methods::ChatTimer>(TimerParams { chat, timer }).await?;
     session.out.result(&result, |out| match result.timer {
         Lasting::Off => out.tell("timer-off", &[]),

@@ -1,10 +1,27 @@
 //! Shapes of chats and messages.
 
 use super::*;
-use crate::api::time::Lasting;
+use crate::{
+    api::{ApiError, Reason, time::Lasting},
+    protocol::wire::limits::{MAX_TIMER, MIN_TIMER},
+};
 
 /// The longest text of one message, in bytes of UTF-8.
 pub const MAX_TEXT: usize = crate::protocol::wire::limits::MAX_TEXT;
+
+/// How long messages are to last, as a person typed it.
+///
+/// # Errors
+/// `bad-timer`, as for a time that is too short or too long.
+pub fn parse_timer(typed: &str) -> Result<Lasting, ApiError> {
+    let range = [("least", MIN_TIMER), ("most", MAX_TIMER)];
+    let fault = || {
+        range
+            .into_iter()
+            .fold(ApiError::new(Reason::BadTimer), |error, (name, time)| error.with(name, Span::from(time).to_string()))
+    };
+    typed.parse().map_err(|_| fault())
+}
 
 shapes! {
     /// What to send where.

@@ -54,6 +54,15 @@ fn a_mistyped_line_exits_2_and_guesses() {
 }
 
 #[test]
+fn a_timer_that_is_no_time_is_told_what_times_there_are() {
+    for typed in ["xyz", "", "7", "1w"] {
+        let ended = run_once(&["timer", "mina", typed]);
+        assert_eq!(ended.code, 2, "{typed}");
+        assert!(ended.stderr.contains("between 5s and 366d") && ended.stderr.contains("off"), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn a_wait_that_runs_out_exits_7_and_still_prints_the_message() {
     let ended = run_once(&["send", "mina", "hi", "--wait", "delivered", "--timeout", "5s", "--json"]);
     assert_eq!((ended.code, ended.json()["state"].as_str()), (7, Some("saved")));
