@@ -215,7 +215,8 @@ reasons! {
     MailboxNotActive = "mailbox-not-active", Conflict, "the mailbox {name} has not agreed to keep anything yet", "moim mailbox list shows when it has";
     TooManyGroupMailboxes = "too-many-group-mailboxes", Limit, "a group has {max} mailboxes at the most", "moim group mailbox remove GROUP MAILBOX makes room";
     TooManyMailboxes = "too-many-mailboxes", Limit, "you have {max} mailboxes, which is the most there can be", "moim mailbox remove WHO leaves one";
-    Waited = "waited", Timeout, "not {state} within {after}", "the message stays saved and goes out by itself: do not send it again";
+    Waited = "waited", Timeout, "the message is {reached}, and was not {state} within {after}", "it goes on by itself: do not send it again";
+    NotRead = "not-read", Timeout, "the message is delivered, and was not read within {after}", "it has arrived: do not send it again. Not everybody lets others know what they read";
     TookTooLong = "took-too-long", Timeout, "no answer within {after}", "try again";
     // Testnets
     NoSuchNode = "no-such-node", NotFound, "the testnet has no node “{given}”", "moim testnet list shows them";

@@ -47,11 +47,17 @@ pub(super) async fn send<R: Runtime>(session: &mut Session<'_, R>, send: Send) -
         out.tell("send-state", &[("id", short(&result.id).into()), ("state", state.into())])
     })?;
     let wanted = wait.map_or(MessageState::Saved, awaited);
-    if result.state < wanted {
-        let state = session.out.texts.get(state_word(wanted));
-        return Err(ApiError::new(Reason::Waited).with("state", state).with("after", timeout.to_string()).into());
+    if result.state >= wanted {
+        return Ok(());
     }
-    Ok(())
+    let error = match result.state {
+        MessageState::Delivered => ApiError::new(Reason::NotRead),
+        reached => {
+            let word = |state| session.out.texts.get(state_word(state));
+            ApiError::new(Reason::Waited).with("reached", word(reached)).with("state", word(wanted))
+        }
+    };
+    Err(error.with("after", timeout.to_string()).into())
 }
 
 fn without_last_newline(mut text: String) -> String {

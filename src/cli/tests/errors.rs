@@ -68,6 +68,15 @@ fn a_wait_that_runs_out_exits_7_and_still_prints_the_message() {
     assert_eq!((ended.code, ended.json()["state"].as_str()), (7, Some("saved")));
     assert!(ended.stderr.contains("do not send it again"));
     let mut script = Script::with_names("mina");
+    for (state, wanted, said) in [
+        ("saved", "delivered", "is saved, and was not delivered within 5s"),
+        ("mailbox", "read", "is at a mailbox, and was not read within 5s"),
+        ("delivered", "read", "is delivered, and was not read within 5s\n  → it has arrived"),
+    ] {
+        script.change = Some(("state", json!(state)));
+        let ended = Try::new().run(&script, &["send", "mina", "hi", "--wait", wanted, "--timeout", "5s"]);
+        assert!(ended.code == 7 && ended.stderr.contains(said), "{}", ended.stderr);
+    }
     script.change = Some(("state", json!("read")));
     assert_eq!(Try::new().run(&script, &["send", "mina", "hi", "--wait", "delivered"]).code, 0);
 }

@@ -209,8 +209,10 @@ error-too-many-groups = 이 계정은 이미 최대인 { $max }개 모임에 들
     .hint = 먼저 한 모임에서 나가세요
 error-group-full = 모임 인원이 최대인 { $max }명입니다
     .hint = 누군가 나가야 다른 사람이 들어올 수 있습니다
-error-waited = { $after } 안에 “{ $state }” 상태가 되지 않았습니다
-    .hint = 메시지는 저장되어 있고 저절로 나갑니다. 다시 보내지 마세요
+error-waited = 메시지 상태는 “{ $reached }”이고, { $after } 안에 “{ $state }” 상태가 되지 않았습니다
+    .hint = 저절로 이어서 갑니다. 다시 보내지 마세요
+error-not-read = 메시지는 전달되었지만 { $after } 안에 읽었다는 소식이 없습니다
+    .hint = 이미 도착했으니 다시 보내지 마세요. 읽은 것을 알리지 않는 사람도 있습니다
 error-took-too-long = { $after } 안에 답이 없습니다
     .hint = 다시 해 보세요
 
