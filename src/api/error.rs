@@ -144,6 +144,7 @@ reasons! {
     NameSign = "name-sign", Usage, "a name cannot begin with {sign}: @name means a contact, #name a group", "leave the sign out";
     BadWords = "bad-words", Usage, "these are not 24 recovery words", "check their order and spelling";
     EmptyText = "empty-text", Usage, "there is no text to send", "type it behind the chat, or pipe it in: moim send CHAT -";
+    EmptySearch = "empty-search", Usage, "there is nothing to search for", "give a text that the messages hold, or leave it out to see all: moim log CHAT";
     BadTimer = "bad-timer", Usage, "messages last for ever or between {least} and {most}", "give a time such as 1h or 7d, or off";
     TextTooLong = "text-too-long", Usage, "the text has {bytes} bytes, and a message holds {max}", "send it in parts";
     InputTooLong = "input-too-long", Usage, "the input is far longer than a message, which holds {max} bytes", "send it in parts";

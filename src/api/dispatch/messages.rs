@@ -99,7 +99,8 @@ fn sent(reading: &Reading, id: EventId) -> Result<SendResult, ApiError> {
 
 impl Serve for MessageLog {
     async fn serve(at: &Dispatcher, params: LogParams) -> Result<LogResult, ApiError> {
-        let needle = params.search.as_deref().and_then(Needle::new);
+        let nothing = || ApiError::new(Reason::EmptySearch);
+        let needle = params.search.as_deref().map(|typed| Needle::new(typed).ok_or_else(nothing)).transpose()?;
         if needle.is_some() {
             index(at, &params.chat).await?;
         }

@@ -352,6 +352,10 @@ async fn a_log_gives_the_last_oldest_first_and_pages_backwards_without_gaps() {
     assert!(texts(&log).is_empty());
     let log = ask(&at, "message.log", json!({"chat": "mina", "search": "TEXT 3"})).await;
     assert_eq!(texts(&log), ["Text 3"]);
+    for nothing in ["", "  ", "\u{3000}\n"] {
+        let error = at.dispatch("message.log", json!({"chat": "mina", "search": nothing})).await.unwrap_err();
+        assert_eq!(error.reason, "empty-search");
+    }
     let other = EventId([9; 32]).to_string();
     let error = at.dispatch("message.log", json!({"chat": "mina", "before": other})).await.unwrap_err();
     assert_eq!(error.code.exit_code(), 6);
