@@ -100,7 +100,8 @@ async fn list<R: Runtime>(session: &mut Session<'_, R>) -> Result<(), Stop> {
             ]);
         }
         if rows.is_empty() {
-            out.say("mailboxes-none", &[]);
+            // Who serves others is up, and so is there for what is sent.
+            out.say(if result.serving { "mailboxes-none-needed" } else { "mailboxes-none" }, &[]);
             return Ok(());
         }
         out.table(&["name", "state", "here", "id"], rows)

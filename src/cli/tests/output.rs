@@ -55,6 +55,14 @@ fn a_mailbox_without_a_name_is_not_called_by_letters_alone() {
 }
 
 #[test]
+fn who_serves_a_mailbox_and_has_none_is_told_calmly() {
+    let mut script = Script::with_names("mina");
+    script.change = Some(("mailboxes", serde_json::json!([])));
+    let ended = Try::new().run(&script, &["mailbox", "list"]);
+    assert!(ended.stderr.contains("need none") && !ended.stderr.contains("waits with its senders"), "{}", ended.stderr);
+}
+
+#[test]
 fn a_message_of_several_lines_is_shown_on_several() {
     let ended = run_once(&["init", "--name", "mina", "--no-passphrase"]);
     assert_eq!(ended.stderr.lines().count(), 3, "{}", ended.stderr);

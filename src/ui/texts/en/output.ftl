@@ -237,6 +237,7 @@ mailbox-gone = no longer used
 mailbox-other = in a state that a newer moim knows
 group-mailboxes-none = The group has no mailbox: who is away has what is said from members. Name one: moim group mailbox add GROUP MAILBOX
 mailboxes-none = You have no mailbox: what is sent while you are away waits with its senders. Use one: moim mailbox add CONTACT
+mailboxes-none-needed = You use no mailbox yourself, and need none while this node stays up
 outbox-empty = Nothing waits
 outbox-withdrawn = { $id } is taken back: nobody has it, and nobody will
 outbox-under-way = { $id } is taken back, but it had been sent and may have arrived

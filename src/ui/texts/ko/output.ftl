@@ -214,6 +214,7 @@ mailbox-gone = 더 쓰지 않음
 mailbox-other = 더 새로운 moim이 아는 상태
 group-mailboxes-none = 모임에 우편함이 없어, 자리를 비운 사람은 구성원에게서 대화를 받습니다. 정하려면: moim group mailbox add GROUP MAILBOX
 mailboxes-none = 우편함이 없습니다. 자리에 없는 동안 온 메시지는 보낸 사람에게서 기다립니다. 쓰기: moim mailbox add 친구
+mailboxes-none-needed = 다른 우편함은 쓰지 않습니다. 이 노드가 켜져 있는 동안은 없어도 됩니다
 outbox-empty = 기다리는 메시지가 없습니다
 outbox-withdrawn = { $id }: 거두었습니다. 아무도 받지 못했고 받지 못합니다
 outbox-under-way = { $id }: 거두었지만 이미 보냈던 것이라 도착했을 수도 있습니다
