@@ -185,6 +185,7 @@ reasons! {
     LinkUnanswered = "link-unanswered", Unreachable, "nobody answers at the addresses of the link", "the node keeps trying until the link expires";
     OwnLink = "own-link", Conflict, "this is your own link", "give it to the person you want to talk to";
     NumberDiffers = "number-differs", Verification, "the safety numbers differ: someone may stand between you and {name}", "compare again in person or in a call; do not trust this chat until they match";
+    VerifiedNumberDiffers = "verified-number-differs", Verification, "the safety numbers differ, though {name} was verified before: someone else may be at the other end, or the number was misread", "compare again in person or in a call, and do not trust this chat until they match. {name} stays marked as verified; moim block WHO takes nothing more from there";
     NotBlocked = "not-blocked", Conflict, "{name} is not blocked, so nothing has changed", "moim contacts shows who is";
     ContactBlocked = "contact-blocked", Permission, "{name} is blocked", "moim unblock WHO lets them in again";
     TooManyInvites = "too-many-invites", Limit, "there are {max} open invitations already", "moim invite revoke ID closes one";

@@ -140,11 +140,12 @@ impl Serve for ContactRemove {
 impl Serve for ContactVerify {
     async fn serve(at: &Dispatcher, params: VerifyParams) -> Result<VerifyResult, ApiError> {
         let who = params.who;
-        let (row, number) = at
+        let (row, name, number) = at
             .read(move |reading| {
                 let row = reading.contact_called(&who)?;
                 let number = SafetyNumber::of(&Fingerprint::of(reading.own.account), &Fingerprint::of(row.account));
-                Ok((row, number))
+                let name = reading.person(row.account, None)?.name;
+                Ok((row, name, number))
             })
             .await?;
         let mut verified = row.verified;
@@ -152,7 +153,9 @@ impl Serve for ContactVerify {
             let not_a_number = |_| ApiError::new(Reason::NotSafetyNumber).with("given", typed.as_str());
             let read_out: SafetyNumber = typed.parse().map_err(not_a_number)?;
             if read_out != number {
-                return Err(ApiError::new(Reason::NumberDiffers).with("name", safe(&row.name)));
+                // A slip of the tongue must not undo what was compared: it stays until somebody says otherwise.
+                let differs = if row.verified { Reason::VerifiedNumberDiffers } else { Reason::NumberDiffers };
+                return Err(ApiError::new(differs).with("name", name));
             }
             at.node.ask(Command::MarkVerified(row.account)).await?.answer().await?;
             verified = true;

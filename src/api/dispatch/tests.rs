@@ -119,6 +119,18 @@ impl Home {
         self.put(DeviceRow::key(device.device), &device);
     }
 
+    /// Changes what is held of a contact.
+    fn change_contact(&mut self, account: AccountId, change: impl FnOnce(&mut ContactRow)) {
+        let key = ContactRow::key(account);
+        let held = self.0.iter().rev().find_map(|write| match write {
+            Write::Put(at, bytes) if *at == key => parse::<ContactRow>(bytes).ok(),
+            _ => None,
+        });
+        let mut row = held.unwrap();
+        change(&mut row);
+        self.put(key, &row);
+    }
+
     fn chat(&mut self, chat: ChatId, kind: ChatKind, last: u64, unread: u64) {
         let row = ChatRow {
             chat,
@@ -390,7 +402,8 @@ async fn contacts_and_requests_are_told_apart_and_presence_is_that_of_devices() 
     assert_eq!(requests["groups"][0]["from"]["name"], "mina");
     assert!(at.dispatch("contact.verify", json!({"who": "gone"})).await.is_err());
     let wrong = json!({"who": "mina", "matches": "0".repeat(60)});
-    assert_eq!(at.dispatch("contact.verify", wrong).await.unwrap_err().code.exit_code(), 5);
+    let error = at.dispatch("contact.verify", wrong).await.unwrap_err();
+    assert_eq!((error.code.exit_code(), error.reason.as_str()), (5, "number-differs"));
     let status = ask(&at, "status", json!({})).await;
     assert_eq!((&status["peers"], &status["running"]), (&json!(2), &json!(true)));
     assert!(status["addrs"][0].as_str().unwrap().starts_with("/ip4/127.0.0.1/tcp/9/p2p/"));
@@ -470,15 +483,23 @@ async fn a_left_group_is_gone_from_the_list_and_its_history_stays() {
 }
 
 #[tokio::test]
+async fn who_was_verified_stays_so_when_numbers_differ_and_that_is_said() {
+    let mut home = Home::new();
+    home.contact(MINA, "mina", ContactState::Connected);
+    home.change_contact(MINA, |row| row.verified = true);
+    let at = home.dispatcher(&[]);
+    let wrong = json!({"who": "mina", "matches": "0".repeat(60)});
+    let error = at.dispatch("contact.verify", wrong).await.unwrap_err();
+    assert_eq!(error.reason, "verified-number-differs");
+    assert!(error.hint.contains("mina stays marked as verified"), "{}", error.hint);
+    assert_eq!(ask(&at, "contact.list", json!({})).await["contacts"][0]["verified"], true);
+}
+
+#[tokio::test]
 async fn a_new_device_is_told_to_watchers_and_in_the_list() {
     let mut home = Home::new();
     home.contact(MINA, "mina", ContactState::Connected);
-    let key = ContactRow::key(MINA);
-    let row = home.0.iter().rev().find_map(|write| match write {
-        Write::Put(at, bytes) if *at == key => Some(parse::<ContactRow>(bytes).unwrap()),
-        _ => None,
-    });
-    home.put(key, &ContactRow { new_device: Some(Millis(9)), ..row.unwrap() });
+    home.change_contact(MINA, |row| row.new_device = Some(Millis(9)));
     home.feed(1, FeedEntry::Contact { account: MINA, notice: ContactNotice::NewDevice });
     let at = home.dispatcher(&[]);
     let list = ask(&at, "contact.list", json!({})).await;
