@@ -10,6 +10,7 @@ use super::{
     dispatch::{Dispatcher, Watcher},
     error::RpcError,
     methods::{Method, Watch},
+    params,
     types::WatchEvent,
 };
 use futures::{
@@ -269,17 +270,18 @@ impl Answers {
 }
 
 async fn dispatch(dispatcher: &Dispatcher, method: &str, params: Option<Value>) -> Result<Value, ApiError> {
-    match params.unwrap_or_else(|| Value::Object(serde_json::Map::new())) {
-        params @ Value::Object(_) => dispatcher.dispatch(method, params).await,
-        _ => Err(ApiError::new(Reason::BadParams).with("detail", "they go by name, as an object")),
-    }
+    dispatcher.dispatch(method, params.unwrap_or_else(none)).await
+}
+
+/// No parameters.
+fn none() -> Value {
+    Value::Object(serde_json::Map::new())
 }
 
 async fn watch(dispatcher: &Dispatcher, request: Request) -> Outcome {
-    let params = request.params.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
-    let started = match serde_json::from_value(params) {
+    let started = match params::read(request.params.unwrap_or_else(none)) {
         Ok(params) => dispatcher.watch(params).await,
-        Err(error) => Err(ApiError::new(Reason::BadParams).with("detail", error.to_string())),
+        Err(error) => Err(error),
     };
     let (result, watcher) = match started {
         Ok((result, watcher)) => (serde_json::to_value(result).map_err(ApiError::internal), Some(watcher)),

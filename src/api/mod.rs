@@ -13,6 +13,7 @@ mod e2e;
 pub mod error;
 pub mod methods;
 pub mod names;
+mod params;
 #[cfg(test)]
 pub(crate) mod samples;
 mod served;

@@ -102,10 +102,15 @@ impl fmt::Display for Lasting {
     }
 }
 
+/// The text is neither a [`Span`] nor `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{BadSpan}; or off")]
+pub struct BadLasting;
+
 impl FromStr for Lasting {
-    type Err = BadSpan;
-    fn from_str(text: &str) -> Result<Self, BadSpan> {
-        if text == "off" { Ok(Self::Off) } else { text.parse().map(Self::For) }
+    type Err = BadLasting;
+    fn from_str(text: &str) -> Result<Self, BadLasting> {
+        if text == "off" { Ok(Self::Off) } else { text.parse().map(Self::For).map_err(|BadSpan| BadLasting) }
     }
 }
 

@@ -40,7 +40,7 @@ impl Serve for GroupNew {
 impl Serve for GroupInvite {
     async fn serve(at: &Dispatcher, params: GroupInviteParams) -> Result<GroupStateResult, ApiError> {
         if params.who.is_empty() {
-            return Err(ApiError::new(Reason::BadParams).with("detail", "nobody is named"));
+            return Err(ApiError::new(Reason::BadParams).with("detail", "“who” names nobody"));
         }
         // Everybody is found before anybody is invited, so that a typing mistake invites nobody.
         let (typed, who) = (params.group.clone(), params.who.clone());

@@ -23,6 +23,7 @@ pub use feed::Watcher;
 use super::{
     ApiError, Method, Reason,
     methods::*,
+    params,
     types::{WatchParams, WatchResult},
 };
 use crate::{
@@ -88,9 +89,7 @@ impl Dispatcher {
     }
 
     async fn answer<M: Serve>(&self, params: Value) -> Result<Value, ApiError> {
-        let bad = |error: serde_json::Error| ApiError::new(Reason::BadParams).with("detail", error.to_string());
-        let params = serde_json::from_value(params).map_err(bad)?;
-        serde_json::to_value(M::serve(self, params).await?).map_err(ApiError::internal)
+        serde_json::to_value(M::serve(self, params::read(params)?).await?).map_err(ApiError::internal)
     }
 
     /// Reads rows, with the own account and the surroundings at hand.

@@ -85,6 +85,7 @@ shapes! {
     }
 
     /// A group: name, id or prefix of an id, as typed.
+    #[serde(deny_unknown_fields)]
     pub struct Group {
         /// What was typed.
         pub group: String,
