@@ -149,6 +149,7 @@ reasons! {
     TextTooLong = "text-too-long", Usage, "the text has {bytes} bytes, and a message holds {max}", "send it in parts";
     InputTooLong = "input-too-long", Usage, "the input is far longer than a message, which holds {max} bytes", "send it in parts";
     NotText = "not-text", Usage, "the input is not UTF-8 text", "convert it first, for example with iconv";
+    NoSuchCursor = "no-such-cursor", NotFound, "nothing has the cursor {given}: the newest is {newest}", "it is of another home, or of this one before it was made anew: watch after 0 for all that is here, or without a cursor from now on";
     NoSuchMethod = "no-such-method", Usage, "there is no method “{given}”", "moim help guide lists the methods";
     BadParams = "bad-params", Usage, "the parameters do not fit the method: {detail}", "moim help guide lists what each method takes";
     BatchTooLong = "batch-too-long", Limit, "the answers of this batch are too long together; this was not done", "ask for it in a batch of its own";

@@ -43,13 +43,20 @@ pub struct Watcher {
 
 impl Watcher {
     /// A stream from behind `after`; from now on where nothing is said.
-    pub(super) fn start(dispatcher: &Dispatcher, after: Option<u64>) -> (WatchResult, Self) {
+    pub(super) async fn start(dispatcher: &Dispatcher, after: Option<u64>) -> Result<(WatchResult, Self), ApiError> {
         let mut news = dispatcher.node.feed();
         let now = *news.borrow_and_update();
-        // Nobody has seen what has not happened.
-        let cursor = after.map_or(now, |after| after.min(now));
+        let cursor = after.unwrap_or(now);
+        // Nobody has seen what has not happened: behind such a cursor everything would be passed over until it has.
+        if cursor > now {
+            // What was given out was read from the rows, which are there before the news of them.
+            let newest = dispatcher.read(|reading| Ok(newest(reading)?)).await?.max(now);
+            if cursor > newest {
+                return Err(ApiError::new(Reason::NoSuchCursor).with("given", cursor).with("newest", newest));
+            }
+        }
         let watcher = Self { dispatcher: dispatcher.clone(), cursor, ready: VecDeque::new(), news };
-        (WatchResult { v: V1, cursor }, watcher)
+        Ok((WatchResult { v: V1, cursor }, watcher))
     }
 
     /// The next event; `None` when the node stops. May be dropped while it waits.
@@ -71,6 +78,13 @@ impl Watcher {
             }
         }
     }
+}
+
+/// The cursor of the last entry there is.
+fn newest(reading: &Reading) -> Result<u64, ViewError> {
+    let last = reading.view.scan_each(Table::Feed, b"", None, Direction::Backward, 1)?;
+    let place = last.into_iter().next().map(|(place, _)| place.try_into().map_err(|_| ViewError::Damaged(Table::Feed)));
+    Ok(place.transpose()?.map_or(0, u64::from_be_bytes))
 }
 
 /// The events behind a cursor, and the cursor they go up to.

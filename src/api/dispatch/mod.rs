@@ -82,10 +82,10 @@ impl Dispatcher {
     /// Starts a stream of events.
     ///
     /// # Errors
-    /// `needs-node` where no node runs: nothing would ever happen.
+    /// `needs-node` where no node runs: nothing would ever happen. `no-such-cursor` where nothing ever had that cursor.
     pub async fn watch(&self, params: WatchParams) -> Result<(WatchResult, Watcher), ApiError> {
         self.need_network()?;
-        Ok(Watcher::start(self, params.after))
+        Watcher::start(self, params.after).await
     }
 
     async fn answer<M: Serve>(&self, params: Value) -> Result<Value, ApiError> {

@@ -1,5 +1,6 @@
 //! Answers over rows that are written by hand.
 
+mod feed;
 mod groups;
 mod mailbox;
 mod pages;
