@@ -63,6 +63,14 @@ fn who_serves_a_mailbox_and_has_none_is_told_calmly() {
 }
 
 #[test]
+fn a_group_that_one_was_removed_from_is_listed_as_such() {
+    for (language, said) in [("en", "group: you were removed"), ("ko", "모임: 내보내짐")] {
+        let ended = run_once(&["chats", "--lang", language]);
+        assert_eq!(ended.stdout.lines().filter(|line| line.contains(said)).count(), 1, "{}", ended.stdout);
+    }
+}
+
+#[test]
 fn a_message_of_several_lines_is_shown_on_several() {
     let ended = run_once(&["init", "--name", "mina", "--no-passphrase"]);
     assert_eq!(ended.stderr.lines().count(), 3, "{}", ended.stderr);
