@@ -150,6 +150,27 @@ fn who_was_removed_after_leaving_and_coming_back_was_removed() {
 }
 
 #[test]
+fn who_was_removed_and_is_invited_again_is_asked_and_comes_back_when_it_accepts() {
+    let mut world = World::new(2);
+    let group = world.group();
+    world.say(0, group, "before");
+    world.pass(LATER);
+    world.remove(0, group, 1).unwrap();
+    world.pass(LATER);
+    world.act(0, |who| Command::InviteToGroup(group, who), 1).unwrap();
+    world.pass(LATER);
+    assert_eq!(world.state(1, group), Some(GroupState::Invited));
+    assert_eq!(world.write(1, ChatId::from(group), "hello"), Err(Refusal::NotJoined));
+    world.command(1, Command::AcceptGroup(group)).unwrap();
+    world.pass(LATER);
+    world.say(1, group, "thanks");
+    world.pass(LATER);
+    for at in 0..2 {
+        assert_eq!(world.texts(at, group), ["before", "thanks"]);
+    }
+}
+
+#[test]
 fn an_invitation_of_another_admin_lets_nobody_back_in() {
     let mut world = World::new(4);
     let group = world.group_with(&[1, 2]);
