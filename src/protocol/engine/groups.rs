@@ -100,6 +100,10 @@ impl Turn<'_> {
         }
         let mut row = row.unwrap_or_else(|| self.new_group_row(group, name.to_string(), GroupState::Invited, None));
         row.inviter = Some(inviter);
+        // Asked again while it is open, it waits since it was first asked.
+        if row.state != GroupState::Invited {
+            row.since = self.now;
+        }
         row.state = GroupState::Invited;
         self.put(GroupRow::key(group), &row);
         self.tell(&FeedEntry::Group { group })?;

@@ -157,9 +157,12 @@ fn who_was_removed_and_is_invited_again_is_asked_and_comes_back_when_it_accepts(
     world.pass(LATER);
     world.remove(0, group, 1).unwrap();
     world.pass(LATER);
+    let since = |world: &World| world.row::<GroupRow>(1, &GroupRow::key(group)).unwrap().since;
+    let first = since(&world);
     world.act(0, |who| Command::InviteToGroup(group, who), 1).unwrap();
     world.pass(LATER);
     assert_eq!(world.state(1, group), Some(GroupState::Invited));
+    assert!(since(&world) > first, "it waits since it was asked again");
     assert_eq!(world.write(1, ChatId::from(group), "hello"), Err(Refusal::NotJoined));
     world.command(1, Command::AcceptGroup(group)).unwrap();
     world.pass(LATER);
