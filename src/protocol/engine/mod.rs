@@ -69,7 +69,7 @@ pub use command::{Command, Refusal, Reply};
 pub use conduct::Offence;
 
 use crate::protocol::{
-    group::{ChainKey, FrameContent, Gate, Graph, Membership, Missing, Topic, keys::HeldSecret},
+    group::{ChainKey, FrameContent, Gate, Graph, Membership, Missing, Topic, bounds::OpsAside, keys::HeldSecret},
     ids::{AccountId, ChatId, DeviceId, EventId, OpId, TransportKey},
     time::Millis,
     view::{Table, View, ViewError, Write},
@@ -79,7 +79,6 @@ use conduct::Conduct;
 use group_give::Answers;
 use group_held::HeldIndex;
 use group_logs::Logs;
-use group_ops::OpsAside;
 use group_posts::Posts;
 use mailbox_own::MailMemory;
 use outbox::Lane;

@@ -102,10 +102,11 @@ pub fn rotation_due(
     let from = match in_force(graph, membership, held, arrived, now) {
         Some(held) => at(&held.op).plus(GOSSIP_SECRET_LIFE),
         None => {
-            // Somebody's usable secret is on its way, or else the last cut left none.
-            let newest = usable_rotations(graph, membership, arrived, now).map(|rotation| at(&rotation.op)).max();
+            // Somebody's usable secret is on its way, or else the last cut left none. The first counts: who goes on making
+            // secrets that nobody is given must not keep all others without.
+            let first = usable_rotations(graph, membership, arrived, now).map(|rotation| at(&rotation.op)).min();
             let cut = membership.cuts.iter().map(at).max();
-            newest.map(|seen| seen.plus(ROTATE_ANYWAY_AFTER)).or(cut).unwrap_or_else(|| at(&graph.group()))
+            first.map(|seen| seen.plus(ROTATE_ANYWAY_AFTER)).or(cut).unwrap_or_else(|| at(&graph.group()))
         }
     };
     RotationDue { from, jitter: ROTATE_JITTER }
@@ -238,5 +239,22 @@ mod tests {
         assert_eq!(due(&world, &[]), NOW.plus(minutes(5)));
         world.op(&founder, Action::Remove(member.account));
         assert_eq!(due(&world, &[first]), NOW);
+    }
+
+    #[test]
+    fn secrets_that_nobody_is_given_put_off_nobody_elses() {
+        let (mut world, founder, member) = world();
+        let leaver = person(2);
+        world.add(&founder, &leaver);
+        world.op(&founder, Action::Remove(leaver.account));
+        let mut made = Vec::new();
+        for n in 0..9 {
+            let heads = world.graph.heads();
+            made.push(rotate(&mut world, &heads, &member, n).op);
+        }
+        let came = |op: &OpId| made.iter().position(|made| made == op).map_or(NOW, |n| NOW.plus(minutes(4 * n as u64)));
+        let now = NOW.plus(minutes(33));
+        let due = rotation_due(&world.graph, &world.graph.membership(), &[], &|op| Some(came(op)), now);
+        assert_eq!(due.from, NOW.plus(ROTATE_ANYWAY_AFTER));
     }
 }

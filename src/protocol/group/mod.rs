@@ -5,6 +5,7 @@
 //! [`gossip::Gate`] at once whether a frame may be forwarded.
 
 mod bits;
+pub mod bounds;
 pub mod chain;
 pub mod gossip;
 pub mod graph;
