@@ -34,7 +34,7 @@ use std::{
 const OPS_PER_RECORD: usize = 40 * 1024;
 
 /// Reads the bundles inside ops: a CBOR list of signed bundles, one for each device.
-pub(super) struct Bundles;
+pub(crate) struct Bundles;
 
 impl Certificates for Bundles {
     fn devices(&self, bundles: &[u8]) -> Option<Devices> {

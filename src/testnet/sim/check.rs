@@ -158,7 +158,11 @@ impl World {
         for (id, written) in &self.ledger.written {
             for device in &self.devices {
                 let event: Option<EventRow> = self.event(device.index, *id);
-                let meant = device.index == written.from || written.to.contains(&device.index);
+                let meant = match self.truth.as_ref().filter(|_| self.group_chat(written.chat)) {
+                    Some(truth) => self.may_read(truth, device.index, *id, written),
+                    None => written.to.contains(&device.index),
+                };
+                let meant = meant || device.index == written.from;
                 if event.is_some() && !meant {
                     return Err(format!("{} reads {id:?}, which was not for it", device.name));
                 }

@@ -21,6 +21,8 @@ mod liar;
 mod loss;
 mod mailbox;
 mod network;
+mod roles;
+mod rules;
 mod scenario;
 mod settle;
 mod trace;

@@ -3,6 +3,7 @@
 use super::{
     chance::Chance,
     mailbox::Mailboxes,
+    roles::Deed,
     world::{Outcome, World},
 };
 use crate::protocol::{
@@ -16,7 +17,7 @@ use crate::protocol::{
 };
 
 /// The founder of the group, and everybody's first contact.
-const HUB: usize = 0;
+pub(super) const HUB: usize = 0;
 /// Messages of a world at the most.
 const MOST_SAID: u64 = 40;
 /// Names to choose from: few, so that one comes back.
@@ -68,6 +69,19 @@ pub(super) enum Wish {
     Leave {
         who: usize,
     },
+    /// To do something about another member, if it may by then.
+    Do {
+        by: usize,
+        deed: Deed,
+        on: usize,
+        until: u64,
+    },
+    /// To have somebody back who was removed.
+    InviteBack {
+        by: usize,
+        guest: usize,
+        invited: bool,
+    },
     /// To take nothing from another for a while.
     Shun {
         who: usize,
@@ -103,8 +117,15 @@ pub(super) struct Goal {
     pub(super) done: bool,
 }
 
+impl Goal {
+    /// Something to be wanted from that time on.
+    pub(super) fn new(after: u64, wish: Wish) -> Self {
+        Self { wish, after, waiting: None, done: false }
+    }
+}
+
 /// What to do about a wish now.
-enum Next {
+pub(super) enum Next {
     Ask(usize, Command),
     Wait,
     Done,
@@ -113,7 +134,7 @@ enum Next {
 /// The wishes of a seed.
 pub(super) fn draw(chance: &mut Chance, devices: usize) -> Vec<Goal> {
     let mut goals = Vec::new();
-    let mut want = |after, wish| goals.push(Goal { wish, after, waiting: None, done: false });
+    let mut want = |after, wish| goals.push(Goal::new(after, wish));
     let mut pairs = Vec::new();
     for guest in 1..devices {
         pairs.push((HUB, guest));
@@ -165,7 +186,7 @@ pub(super) fn draw(chance: &mut Chance, devices: usize) -> Vec<Goal> {
 /// The wishes of a partition: everybody meets and joins, and then speaks through all of it, on every side.
 pub(super) fn draw_parted(chance: &mut Chance, devices: usize, until: u64) -> Vec<Goal> {
     let mut goals = Vec::new();
-    let mut want = |after, wish| goals.push(Goal { wish, after, waiting: None, done: false });
+    let mut want = |after, wish| goals.push(Goal::new(after, wish));
     for guest in 1..devices {
         let accept = Acceptance::AtOnce;
         want(0, Wish::Meet { maker: HUB, adder: guest, accept, link: None, added: false });
@@ -221,7 +242,7 @@ pub(super) fn with_talk(seed: u64, devices: usize, mut goals: Vec<Goal>) -> Vec<
         let (a, b) = if chance.permille(500) { (HUB, guest) } else { (guest, HUB) };
         let place = if group && chance.permille(500) { Place::Group } else { Place::Direct(b) };
         let wish = Wish::Say { from: a, place, text: format!("t{n}") };
-        goals.push(Goal { wish, after: chance.between(3_000, 50_000), waiting: None, done: false });
+        goals.push(Goal::new(chance.between(3_000, 50_000), wish));
     }
     goals
 }
@@ -234,7 +255,7 @@ pub(super) fn has_group(goals: &[Goal]) -> bool {
 /// What mailboxes and those who use them want.
 pub(super) fn of_mailboxes(mailboxes: &Mailboxes) -> Vec<Goal> {
     let mut goals = Vec::new();
-    let mut want = |wish| goals.push(Goal { wish, after: 0, waiting: None, done: false });
+    let mut want = |wish| goals.push(Goal::new(0, wish));
     for mailbox in (0..mailboxes.manners.len()).map(|place| mailboxes.people + place) {
         want(Wish::Serve { who: mailbox, on: false, link: None });
         (0..mailboxes.people).for_each(|who| want(Wish::Use { who, mailbox }));
@@ -271,7 +292,9 @@ impl World {
     /// Everybody goes after what they want.
     pub(super) fn pursue(&mut self) {
         let mut goals = std::mem::take(&mut self.goals);
-        let inviting = goals.iter().any(|goal| matches!(goal.wish, Wish::Invite { .. }) && !goal.done);
+        let open = |such: fn(&Wish) -> bool| goals.iter().any(|goal| such(&goal.wish) && !goal.done);
+        let inviting = open(|wish| matches!(wish, Wish::Invite { .. }));
+        self.rights.wait = open(|wish| matches!(wish, Wish::NameMailbox { .. }));
         for goal in &mut goals {
             if goal.done || goal.after > self.now {
                 continue;
@@ -282,10 +305,19 @@ impl World {
                 goal.done = self.take_outcome(&mut goal.wish, outcome);
                 continue;
             }
+            if self.is_hopeless(&goal.wish) {
+                goal.done = true;
+                continue;
+            }
             match self.next_of(&goal.wish, inviting) {
                 Next::Wait => {}
                 Next::Done => goal.done = true,
-                Next::Ask(who, command) => goal.waiting = self.ask(who, command),
+                Next::Ask(who, command) => {
+                    goal.waiting = self.ask(who, command);
+                    if matches!(goal.wish, Wish::Do { .. }) {
+                        self.tempt_doer(who);
+                    }
+                }
             }
         }
         self.goals = goals;
@@ -310,6 +342,14 @@ impl World {
             Wish::Say { from, place, text } => match self.chat_to_write_in(*from, *place) {
                 Some(chat) => Next::Ask(*from, Command::Send { chat, text: text.clone(), reply_to: None }),
                 None if *place == Place::Group && self.left.contains(from) => Next::Done,
+                // It may try.
+                None if *place == Place::Group && self.is_removed(*from) => match self.group {
+                    Some(group) => Next::Ask(
+                        *from,
+                        Command::Send { chat: ChatId::from(group), text: text.clone(), reply_to: None },
+                    ),
+                    None => Next::Wait,
+                },
                 None => Next::Wait,
             },
             Wish::Read { who, place } => match self.chat_of(*who, *place) {
@@ -352,6 +392,8 @@ impl World {
                 Some(group) if *who != HUB || !inviting => Next::Ask(*who, Command::LeaveGroup(group)),
                 _ => Next::Wait,
             },
+            Wish::Do { by, deed, on, until } => self.next_of_deed(*by, *deed, *on, *until),
+            Wish::InviteBack { by, guest, invited } => self.next_of_coming_back(*by, *guest, *invited),
         }
     }
 
@@ -380,7 +422,7 @@ impl World {
     fn next_of_invitation(&self, inviter: usize, guest: usize) -> Next {
         let Some(group) = self.group else { return Next::Wait };
         match self.group_row(guest, group).map(|row| row.state) {
-            Some(GroupState::Joined | GroupState::Left) => return Next::Done,
+            Some(GroupState::Joined | GroupState::Left | GroupState::Removed) => return Next::Done,
             Some(GroupState::Invited) => return Next::Ask(guest, Command::AcceptGroup(group)),
             // The inviter was lost with what it knew of this: it asks again.
             Some(GroupState::Joining) if self.losses.has_lost(inviter) && !self.counts_in(inviter, group, guest) => {}
@@ -443,6 +485,11 @@ impl World {
                 self.group.is_some()
             }
             (Wish::Leave { who }, Outcome::Answered(Ok(_))) => self.left.insert(*who),
+            (Wish::Leave { who }, Outcome::Unknown | Outcome::Answered(Err(Refusal::NotAMember)))
+                if self.is_removed(*who) =>
+            {
+                true
+            }
             (Wish::Leave { who }, Outcome::Unknown) => {
                 let left = self.joined_group(*who).is_none();
                 if left {
@@ -455,7 +502,17 @@ impl World {
             // Whoever is blocked may be spoken to again.
             (Wish::Say { .. } | Wish::Meet { .. }, Outcome::Answered(Err(Refusal::Blocked { .. }))) => false,
             (Wish::Invite { .. }, Outcome::Answered(Ok(_) | Err(Refusal::NoSuchInvitation))) => false,
+            (Wish::Say { place: Place::Group, .. }, Outcome::Answered(Err(Refusal::NotAMember)))
+                if self.rights.are_used() =>
+            {
+                true
+            }
             (Wish::Say { .. }, Outcome::Answered(Err(Refusal::NotAMember | Refusal::NotConnected { .. }))) => false,
+            (Wish::NameGroup { .. } | Wish::NameMailbox { .. }, Outcome::Answered(Err(Refusal::NotAllowed)))
+                if self.rights.are_used() =>
+            {
+                true
+            }
             (Wish::NameGroup { .. } | Wish::NameMailbox { .. }, Outcome::Answered(Err(Refusal::NotAMember))) => false,
             (Wish::Leave { who }, Outcome::Answered(Err(Refusal::NotAMember))) if self.losses.has_lost(*who) => {
                 self.left.insert(*who);
@@ -466,6 +523,20 @@ impl World {
             {
                 false
             }
+            (Wish::Invite { .. }, Outcome::Answered(Err(_))) if self.rights.are_used() => false,
+            (Wish::InviteBack { invited, .. }, Outcome::Answered(answer)) => {
+                *invited |= answer.is_ok();
+                false
+            }
+            // Whoever was only not told yet tries again.
+            (
+                Wish::Do { until, .. },
+                Outcome::Answered(Err(Refusal::NotAllowed | Refusal::NoSuchMember | Refusal::NotAMember)),
+            ) => self.now > *until,
+            (
+                Wish::Do { .. },
+                Outcome::Answered(Err(Refusal::Outranked { .. } | Refusal::NotFounder | Refusal::HasRole { .. })),
+            ) => true,
             (_, Outcome::Answered(Ok(_))) => true,
             (_, Outcome::Unknown) => false,
             (wish, Outcome::Answered(Err(refusal))) => {
@@ -479,7 +550,7 @@ impl World {
         self.links.get(&mailbox).cloned()
     }
 
-    fn joined_group(&self, who: usize) -> Option<OpId> {
+    pub(super) fn joined_group(&self, who: usize) -> Option<OpId> {
         let group = self.group?;
         self.group_row(who, group).filter(|row| row.state == GroupState::Joined).map(|_| group)
     }

@@ -20,6 +20,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Ledger {
     /// Who is meant by the message that a command asks for.
     meant: BTreeMap<Token, BTreeSet<usize>>,
+    /// Commands to say something in a group in which the author is not.
+    outside: BTreeSet<Token>,
     /// Messages that are durable at their author.
     pub(super) written: BTreeMap<EventId, Written>,
     /// Those of which the author was told so.
@@ -33,14 +35,17 @@ pub(super) struct Written {
     pub(super) chat: ChatId,
     pub(super) to: BTreeSet<usize>,
     pub(super) at: u64,
+    /// Whether its author was in the group, if it is one, as it knew itself.
+    pub(super) by_member: bool,
 }
 
 impl Ledger {
     /// A drain with this answer is durable.
     pub(super) fn enter(&mut self, from: usize, token: Token, answer: &Result<Reply, Refusal>, at: u64) {
         let Some(to) = self.meant.remove(&token) else { return };
+        let by_member = !self.outside.remove(&token);
         if let Ok(Reply::Sent { id, chat }) = answer {
-            self.written.insert(*id, Written { from, chat: *chat, to, at });
+            self.written.insert(*id, Written { from, chat: *chat, to, at, by_member });
         }
     }
 }
@@ -53,6 +58,9 @@ impl World {
         let accounts: Vec<_> = match row.ok().flatten().map(|row| row.kind) {
             Some(ChatKind::Direct(account)) => vec![account],
             Some(ChatKind::Group(group)) => {
+                if self.joined_group(who).is_none() {
+                    self.ledger.outside.insert(token);
+                }
                 self.members(who, group).into_iter().filter(|row| row.current).map(|row| row.account).collect()
             }
             _ => return,
@@ -76,16 +84,18 @@ impl World {
             }
         }
         for (id, written) in &self.ledger.written {
-            self.settled_message(*id, written)?;
+            match self.truth.as_ref().filter(|_| self.group_chat(written.chat)) {
+                Some(truth) => self.settled_by_rules(truth, *id, written)?,
+                None => self.settled_message(*id, written)?,
+            }
         }
         for who in (0..self.devices.len()).filter(|who| !self.lies(*who)) {
             self.settled_device(who)?;
         }
         self.settled_mail()?;
-        match self.group {
-            Some(group) => self.settled_group(group),
-            None => Ok(()),
-        }
+        let Some(group) = self.group else { return Ok(()) };
+        self.settled_group(group)?;
+        self.truth.as_ref().map_or(Ok(()), |truth| self.settled_rights(truth, group))
     }
 
     /// Whether all that was said before the partition ended is everywhere it was meant for, in one order, and the members
@@ -137,20 +147,24 @@ impl World {
             if self.group_chat(written.chat) && self.left.contains(&written.from) {
                 continue;
             }
-            // Of one that was lost the device before may have told it.
-            let held = reader.ever().any(|device| {
-                let receipt = self.receipt_of(written.from, written.chat, own.device, device);
-                receipt.is_some_and(|row| row.numbers().is_ok_and(|held| held.contains(own.no)))
-            });
-            if !held {
+            if !self.knows_of(&own, written, *to) {
                 return Err(format!("{} does not know that {} has {id:?} ({})", author.name, reader.name, own.no));
             }
         }
         Ok(())
     }
 
+    /// Whether an author knows that somebody has its message.
+    pub(super) fn knows_of(&self, own: &EventRow, written: &Written, to: usize) -> bool {
+        // Of one that was lost the device before may have told it.
+        self.devices[to].ever().any(|device| {
+            let receipt = self.receipt_of(written.from, written.chat, own.device, device);
+            receipt.is_some_and(|row| row.numbers().is_ok_and(|held| held.contains(own.no)))
+        })
+    }
+
     /// Whether a group message is held, and what it waits for.
-    fn held_of(&self, who: usize, chat: ChatId, id: EventId) -> String {
+    pub(super) fn held_of(&self, who: usize, chat: ChatId, id: EventId) -> String {
         let held: Vec<HeldRow> = rows::all(&self.devices[who].store, OpId(chat.0)).unwrap_or_default();
         let row = held.into_iter().find(|row| row.id == id);
         row.map_or(String::new(), |row| format!(", which it holds: {:?}", row.waits))
@@ -270,6 +284,9 @@ impl World {
 
     /// Whether any group event that is held is not of a lost device, whose last words may have no follower.
     fn holds_words_of_others(&self, who: usize, group: OpId) -> bool {
+        if let Some(truth) = &self.truth {
+            return self.holds_words_of_members(truth, who, group);
+        }
         let lost = |device: &DeviceId| self.devices.iter().any(|other| other.formers.contains(device));
         let held: Vec<HeldRow> = rows::all(&self.devices[who].store, group).unwrap_or_default();
         let of_lost = |row: &HeldRow| GroupEvent::parse(&row.bytes).is_ok_and(|event| lost(&event.device));

@@ -6,6 +6,8 @@ use super::{
     device::{Device, Run, address},
     loss::Losses,
     mailbox::{Mailboxes, Manner},
+    roles::{self, Rights},
+    rules::Truth,
     scenario::{self, Goal},
     settle::Ledger,
     trace::Trace,
@@ -50,6 +52,7 @@ pub(super) enum Happening {
     Gossip { to: usize, from: usize, number: u64, topic: Topic, bytes: Vec<u8>, copy: bool },
     Overflow { to: usize, life: u32, peer: usize },
     Die(usize),
+    Fall(usize),
     Break,
     Split,
     Jump { who: usize, skew: i64 },
@@ -93,6 +96,9 @@ pub(super) struct World {
     pub(super) watch: Watch,
     pub(super) ledger: Ledger,
     pub(super) losses: Losses,
+    pub(super) rights: Rights,
+    /// What the ops of the group say, all together.
+    pub(super) truth: Option<Truth>,
     pub(super) accidents: u64,
     pub(super) broken: Option<String>,
     queue: BTreeMap<(u64, u64), Happening>,
@@ -160,6 +166,11 @@ impl World {
         }
         let talks = kind(climate, handling) == Kind::Mixed;
         let goals = if talks { scenario::with_talk(seed, count, goals) } else { goals };
+        let mut goals = goals;
+        let rights = match talks {
+            true => roles::draw(seed, count, &mut goals, &mut weather),
+            false => Rights::default(),
+        };
         let goals: Vec<Goal> = goals.into_iter().chain(scenario::of_mailboxes(&mailboxes)).collect();
         Ok(Self {
             seed,
@@ -185,6 +196,8 @@ impl World {
             watch: Watch::default(),
             ledger: Ledger::default(),
             losses,
+            rights,
+            truth: None,
             accidents: 0,
             broken: None,
             queue: BTreeMap::new(),
@@ -290,6 +303,7 @@ impl World {
                 }
             }
             Happening::Die(who) => self.die(who),
+            Happening::Fall(who) => self.fall(who),
             Happening::Break => self.break_one(),
             Happening::Split => self.split(),
             Happening::Jump { who, skew } => self.jump(who, skew),
@@ -332,6 +346,7 @@ impl World {
             }
             return false;
         }
+        self.learn_truth();
         match self.settled() {
             Ok(()) => {
                 if let Err(why) = self.judge() {
