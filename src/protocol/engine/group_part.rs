@@ -145,7 +145,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// A device is in no common group of this id any more; where nothing else is shared, no connection is kept.
+    /// A device is in no common group of this id any more.
     pub(super) fn forget_member(&mut self, group: OpId, device: DeviceId) -> Step {
         let Some(mut row) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };
         if !row.groups.contains(&group) {
@@ -153,9 +153,17 @@ impl Turn<'_> {
         }
         row.groups.retain(|held| *held != group);
         self.put(DeviceRow::key(device), &row);
+        self.forget_unshared(group, &row)
+    }
+
+    /// Where nothing is shared with a device of a former member any more, and nothing is owed it, no connection is kept. Who
+    /// was removed is owed word of it, and may be asked to be a contact.
+    fn forget_unshared(&mut self, group: OpId, row: &DeviceRow) -> Step {
         let state = self.contact(row.account)?.map(|contact| contact.state);
         let contact = state.is_some_and(|state| !matches!(state, ContactState::Removed | ContactState::Stranger));
-        if row.groups.is_empty() && !contact && !self.leavers(group).contains(&device) {
+        let waiting = self.scan(OutboxRow::TABLE, row.device.as_ref(), None, Direction::Forward, 1)?;
+        let is_needed = contact || !waiting.is_empty() || self.leavers(group).contains(&row.device);
+        if row.groups.is_empty() && !is_needed {
             self.forget(row.transport);
         }
         Ok(())
@@ -198,7 +206,7 @@ impl Turn<'_> {
         }
         for device in memory.membership.former.iter().filter(|device| !recent.contains(device)) {
             if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(*device))? {
-                self.forget_unneeded(row.transport)?;
+                self.forget_unshared(group, &row)?;
             }
         }
         Ok(())

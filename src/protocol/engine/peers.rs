@@ -93,7 +93,9 @@ impl Turn<'_> {
         if let Some(transport) = contact.ticket_transport
             && let Some(peer) = self.read::<PeerRow>(&PeerRow::key(transport))?
         {
-            self.reach(transport, peer.addresses);
+            // Who is known from a group already says itself where it is.
+            let known = self.device_of(transport)?.map(|row| row.addresses).unwrap_or_default();
+            self.reach(transport, freshest(&known, &peer.addresses));
         }
         Ok(())
     }

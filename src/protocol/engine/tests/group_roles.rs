@@ -218,3 +218,55 @@ fn a_removal_that_is_void_where_more_is_known_gives_the_place_back() {
         assert_eq!(world.texts(at, group), ["I am back"]);
     }
 }
+
+#[test]
+fn who_was_removed_is_looked_for_until_it_knows_it_though_it_is_no_contact() {
+    let (mut world, group) = super::backup::group_with_strangers();
+    world.promote(0, group, 1).unwrap();
+    world.pass(LATER);
+    world.part(1, 2);
+    world.part(0, 2);
+    world.remove(1, group, 2).unwrap();
+    world.pass(LATER);
+    assert!(world.outbox(1, 2) > 0 && world.seeks(1, 2));
+    world.connect(1, 2);
+    world.pass(SOON);
+    assert_eq!((world.state(2, group), world.outbox(1, 2)), (Some(GroupState::Removed), 0));
+    world.pass(Duration::from_secs(2 * 3600));
+    assert!(!world.seeks(1, 2), "nothing is shared with it any more");
+}
+
+#[test]
+fn a_member_that_was_removed_while_it_was_asked_to_be_a_contact_is_looked_for_on() {
+    let (mut world, group) = super::backup::group_with_strangers();
+    world.pass(LATER);
+    world.part_all(2);
+    let link = world.link(2);
+    world.command(1, Command::AddContact { link, alias: None }).unwrap();
+    world.remove(0, group, 2).unwrap();
+    world.pass(LATER);
+    assert!(world.seeks(1, 2));
+    world.restart_alone(1);
+    assert!(world.seeks(1, 2), "its address is known from the group");
+}
+
+#[test]
+fn who_was_added_by_one_who_was_removed_beside_it_learns_that_it_is_out() {
+    let mut world = World::new(4);
+    let group = world.group_with(&[1, 2]);
+    world.promote(0, group, 1).unwrap();
+    world.pass(LATER);
+    for (a, b) in [(0, 1), (0, 3), (1, 2), (2, 3)] {
+        world.part(a, b);
+    }
+    world.act(1, |who| Command::InviteToGroup(group, who), 3).unwrap();
+    world.pass(SOON);
+    world.remove(0, group, 1).unwrap();
+    world.pass(SOON);
+    assert_eq!(world.state(3, group), Some(GroupState::Joined));
+    // Whoever added it is never met again.
+    world.part(1, 3);
+    world.connect(0, 3);
+    world.pass(LATER);
+    assert_eq!(world.state(3, group), Some(GroupState::Removed));
+}

@@ -142,6 +142,8 @@ pub(super) struct World {
     shunned: Vec<(usize, TransportKey, Offence)>,
     /// Connections that nodes ended.
     hung_up: Vec<(usize, TransportKey)>,
+    /// Whom nodes look for, and where.
+    sought: BTreeMap<(usize, TransportKey), Vec<String>>,
     /// Bytes of frames that each sent.
     sent: Vec<usize>,
     /// Frames to keys that are none of the nodes'.
@@ -190,6 +192,7 @@ impl World {
             damaged: vec![],
             shunned: vec![],
             hung_up: vec![],
+            sought: BTreeMap::new(),
             sent: vec![0; count],
             to_strangers: vec![],
         };
@@ -261,6 +264,7 @@ impl World {
         }
         self.nodes[at].engine = Engine::new(Settings::default());
         self.nodes[at].gates.clear();
+        self.sought.retain(|(who, _), _| *who != at);
         self.input(at, Input::Online);
     }
 
@@ -456,9 +460,19 @@ impl World {
             Effect::Reply(_, reply) => self.replies.push(reply),
             Effect::Damaged(table) => self.damaged.push((at, table)),
             Effect::Shunned(peer, offence) => self.shunned.push((at, peer, offence)),
-            Effect::Forget(peer) => self.hung_up.push((at, peer)),
-            Effect::Reach(..) | Effect::Probe(_) | Effect::Notice(..) | Effect::Feed(_) => {}
+            Effect::Forget(peer) => {
+                self.hung_up.push((at, peer));
+                self.sought.remove(&(at, peer));
+            }
+            Effect::Reach(peer, addresses) => self.sought.entry((at, peer)).or_default().extend(addresses),
+            Effect::Probe(_) | Effect::Notice(..) | Effect::Feed(_) => {}
         }
+    }
+
+    /// Whether a node knows where to look for another, and does.
+    fn seeks(&self, at: usize, other: usize) -> bool {
+        let found = self.sought.get(&(at, self.nodes[other].transport));
+        found.is_some_and(|addresses| !addresses.is_empty())
     }
 
     fn is_apart(&self, a: usize, b: usize) -> bool {
