@@ -9,12 +9,12 @@ use super::{
     turn::{Step, Turn},
 };
 use crate::protocol::{
-    group::{Action, GroupEvent},
-    ids::{ChatId, DeviceId, EventId, OpId},
+    group::{Action, GroupEvent, Role, SignedOp},
+    ids::{AccountId, ChatId, DeviceId, EventId, OpId},
     time::Millis,
     wire::limits::{MAX_ANSWERS_PER_SECOND, MAX_BYTES_PER_ANSWER, MAX_BYTES_PER_SECOND, MAX_KEYS_PER_RECORD},
 };
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// The time in which answers are counted together.
 const ANSWERS_COUNTED: Duration = Duration::from_secs(1);
@@ -25,6 +25,28 @@ pub(super) struct Answers {
     since: Millis,
     answers: u32,
     bytes: usize,
+}
+
+impl GroupMemory {
+    /// What ended an account's membership: a Remove of it, its Leave; and where what let it in is void, whatever took the
+    /// right to that from its author, or from whoever gave it to that one.
+    fn ends_of(&self, account: AccountId) -> Vec<OpId> {
+        let is_void = |op: &SignedOp| self.membership.void.contains_key(&op.id());
+        let mut concerned = BTreeSet::from([account]);
+        let mut more = true;
+        while more {
+            let void = self.graph.ops().filter(|op| is_void(op));
+            let givers = void.filter(|op| gives_to(op).is_some_and(|to| concerned.contains(&to))).map(|op| op.account);
+            let givers: Vec<AccountId> = givers.collect();
+            more = givers.into_iter().fold(false, |more, giver| concerned.insert(giver) || more);
+        }
+        let ends = self.graph.ops().filter(|op| !is_void(op)).filter(|op| match op.action {
+            Action::Remove(of) | Action::SetRole(of, Role::Member) => concerned.contains(&of),
+            Action::Leave(_) => op.account == account,
+            _ => false,
+        });
+        ends.map(|op| op.id()).collect()
+    }
 }
 
 impl Turn<'_> {
@@ -48,7 +70,7 @@ impl Turn<'_> {
         }
         if !self.is_member_device(group, device)? {
             if state == Some(GroupState::Joined) && !have.answer {
-                self.ask_unlisted(group, &heard.device)?;
+                self.ask_unlisted(&have, &heard.device)?;
             }
             let is_instead = state == Some(GroupState::Left) && self.is_of_member(group, &heard.device)?;
             return match is_instead {
@@ -85,13 +107,17 @@ impl Turn<'_> {
     }
 
     /// A device that is no member's here takes itself for one: it may have taken another's place, by an op that is not here;
-    /// or this one has, and does not know whom the one that is gone had added.
-    fn ask_unlisted(&mut self, group: OpId, device: &DeviceRow) -> Step {
+    /// or somebody added it beside its own end, which nobody else can tell it; or this one has taken another's place, and
+    /// does not know whom the one that is gone had added.
+    fn ask_unlisted(&mut self, have: &Have, device: &DeviceRow) -> Step {
+        let group = have.group;
         if self.is_of_member(group, device)? {
             self.ask_missing(group, Some(device.device));
             return Ok(());
         }
-        if self.own()?.former.is_empty() { Ok(()) } else { self.ask_all(group, device.device) }
+        let memory = self.group(group)?;
+        let is_news = have.heads.iter().any(|head| !memory.graph.contains(head));
+        if is_news || !self.own()?.former.is_empty() { self.ask_all(group, device.device) } else { Ok(()) }
     }
 
     /// Whether a device is a member account's now, whatever the ops here say.
@@ -107,15 +133,7 @@ impl Turn<'_> {
         if memory.membership.members.contains_key(&account) || !memory.graph.has_admitted(&account) {
             return Ok(());
         }
-        let ends_it = |op: &&OpId| {
-            let op = memory.graph.op(op);
-            op.is_some_and(|op| match op.action {
-                Action::Remove(removed) => removed == account,
-                Action::Leave(_) => op.account == account,
-                _ => false,
-            })
-        };
-        let ends: Vec<OpId> = memory.membership.cuts.iter().filter(ends_it).copied().collect();
+        let ends = memory.ends_of(account);
         let Some(left) = self.begin_answer(have.group, device.device) else { return Ok(()) };
         let lacking = memory.graph.beyond(&have.heads).into_iter().filter(|op| memory.graph.within(&op.id(), &ends));
         let given = within(lacking.collect(), MAX_BYTES_PER_ANSWER.min(left), |op| op.to_bytes().len());
@@ -188,6 +206,15 @@ impl Turn<'_> {
             self.give_chain_again(group, heard.device.device)?;
         }
         if keys.is_empty() { Ok(()) } else { self.say_by_any_way(group, &heard.device, &Record::Keys(group, keys)) }
+    }
+}
+
+/// To whom an op gives a place or a role.
+fn gives_to(op: &SignedOp) -> Option<AccountId> {
+    match &op.action {
+        Action::Add(join) => Some(join.account),
+        Action::SetRole(to, Role::Admin) | Action::HandOver(to) => Some(*to),
+        _ => None,
     }
 }
 
