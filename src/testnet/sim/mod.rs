@@ -1,11 +1,13 @@
 //! Whole worlds of engines on a virtual clock: the same seed is the same history, byte for byte.
 //!
 //! [`run`] draws a world from a seed: two to seven devices, what their people want (contacts, messages, a group, names, a
-//! leave, a late joiner; mailboxes, and pairs that never meet), and the weather (loss, delay, copies, broken streams, partitions, crashes between any two
+//! leave, a late joiner; mailboxes, and pairs that never meet; members who remove each other, give and take roles, hand the
+//! group over), and the weather (loss, delay, copies, broken streams, partitions, crashes between any two
 //! effects, commits and reads that fail, clocks that are years apart). It drives each engine as the node's actor does, lets
 //! the weather end, waits until nothing is owed to anybody, and gives a [`Failure`] where a promise was broken at any
 //! moment: an acknowledged message that is not everywhere or is there twice, two orders of one chat, a receipt ahead of
-//! the truth, an outbox that does not empty, a position that sealed two things, a key given to who left.
+//! the truth, an outbox that does not empty, a position that sealed two things, a key given
+//! to who left or was removed, a membership that is not what the ops of all make.
 //!
 //! [`run_parted`] draws another kind: a group is split for an hour or more, some links carry one way only, three frames
 //! in ten are lost, some clocks jump by ten years and back, and perhaps a member lies in all that it compares. Thirty

@@ -199,7 +199,10 @@ impl Plot<'_> {
     }
 
     fn deed(&mut self, at: u64, by: usize, deed: Deed, on: usize) {
-        self.want(at, Wish::Do { by, deed, on, until: at + TRIES_FOR });
+        // Where there are few, two parts fall to one.
+        if by != on {
+            self.want(at, Wish::Do { by, deed, on, until: at + TRIES_FOR });
+        }
     }
 
     fn say(&mut self, at: u64, from: usize, text: String) {

@@ -17,7 +17,10 @@ use crate::protocol::{
     crypto::sign::Verified,
     engine::{
         Bundles,
-        rows::{self, ChainRow, ChatRow, EventRow, GossipSecretRow, GroupState, HeldRow, MemberRow, OpRow, RawRow},
+        rows::{
+            self, ChainRow, ChatRow, ContactState, EventRow, GossipSecretRow, GroupState, HeldRow, MemberRow, OpRow,
+            RawRow,
+        },
     },
     group::{Action, Graph, GroupEvent, Member, Membership, Role, SignedOp},
     ids::{AccountId, ChatId, EventId, OpId},
@@ -68,17 +71,30 @@ impl Truth {
         self.member(account).is_some_and(|member| self.graph.knows(member, heads))
     }
 
-    /// Whether what was made at these heads may be in the hands of an account: it was a member as seen from there, or is
+    /// Whether what was said at these heads may be in the hands of an account: it was a member as seen from there, or is
     /// seen to have been one since what ended that turned out void.
-    fn may_hold(&self, account: AccountId, heads: &[OpId]) -> bool {
+    fn may_read(&self, account: AccountId, heads: &[OpId]) -> bool {
         let then = self.graph.membership_at(heads);
-        if then.is_ok_and(|then| then.members.contains_key(&account)) {
-            return true;
-        }
-        let past = |op: &OpId| self.graph.within(op, heads);
-        let ends: Vec<OpId> = self.ends(account).filter(past).collect();
-        let mut lets_in = self.counting().filter(|op| admits(op, account)).map(|op| op.id()).filter(past);
-        lets_in.any(|add| ends.iter().all(|end| self.graph.within(end, &[add])))
+        let is_in = then.is_ok_and(|then| then.members.contains_key(&account));
+        is_in || self.let_in(account, heads).any(|add| self.graph.within(&add, heads))
+    }
+
+    /// The same of a key that was made at these heads. Who comes later is handed it too: so whatever let it in may lie
+    /// beside them.
+    fn may_hold(&self, account: AccountId, heads: &[OpId]) -> bool {
+        let mut joins = self.graph.ops().filter(|op| admits(op, account)).map(|op| op.id());
+        let is_in = |join: OpId| {
+            let then = self.graph.membership_at(&[heads, &[join]].concat());
+            then.is_ok_and(|then| then.members.contains_key(&account))
+        };
+        self.let_in(account, heads).next().is_some() || joins.any(is_in)
+    }
+
+    /// What let an account in, counts, and is ended by nothing in the past of these heads.
+    fn let_in(&self, account: AccountId, heads: &[OpId]) -> impl Iterator<Item = OpId> {
+        let ends: Vec<OpId> = self.ends(account).filter(|end| self.graph.within(end, heads)).collect();
+        let joins = self.counting().filter(move |op| admits(op, account)).map(|op| op.id());
+        joins.filter(move |join| ends.iter().all(|end| self.graph.within(end, &[*join])))
     }
 
     /// The Removes and Leaves of this account that count.
@@ -233,6 +249,12 @@ impl World {
         Ok(())
     }
 
+    /// Whether somebody may be owed something for long: it is out, its door is closed, and it is no contact.
+    pub(super) fn is_beyond_reach(&self, who: usize, to: usize) -> bool {
+        let is_out = self.truth.as_ref().is_some_and(|truth| !truth.is_member(self.devices[to].account));
+        is_out && self.contact(who, to).is_none_or(|row| row.state != ContactState::Connected)
+    }
+
     /// A message of the group is where the rules say.
     pub(super) fn settled_by_rules(&self, truth: &Truth, id: EventId, written: &Written) -> Result<(), String> {
         let author = &self.devices[written.from];
@@ -247,9 +269,9 @@ impl World {
         let is_members = truth.is_for(author.account, &heads);
         let stands =
             is_members || (truth.has_just_left(author.account) && meant.iter().any(|who| written.to.contains(who)));
-        if let Some(lacks) = meant.iter().find(|who| !has_it(who))
-            && (stands || meant.iter().any(has_it))
-        {
+        // Two who never meet give each other nothing of a third who is gone.
+        let is_given = |to: &usize| meant.iter().any(|who| has_it(who) && !self.weather.parts(self.now, *who, *to));
+        if let Some(lacks) = meant.iter().find(|who| !has_it(who) && (stands || is_given(who))) {
             let (lacks, held) = (self.devices[*lacks].name, self.held_of(*lacks, written.chat, id));
             let others: String = meant.iter().filter(|who| has_it(who)).map(|who| self.devices[*who].name).collect();
             let why = if stands { "stands" } else { "is at others" };
@@ -289,7 +311,7 @@ impl World {
     /// Whether somebody who has a message of the group might have it.
     pub(super) fn may_read(&self, truth: &Truth, who: usize, id: EventId, written: &Written) -> bool {
         let heads = self.heads_of(written.from, id).unwrap_or_default();
-        written.to.contains(&who) || truth.may_hold(self.devices[who].account, &heads)
+        written.to.contains(&who) || truth.may_read(self.devices[who].account, &heads)
     }
 
     /// Whether all that is held may be held for ever: it is of those who are members no more.

@@ -485,11 +485,9 @@ impl World {
                 self.group.is_some()
             }
             (Wish::Leave { who }, Outcome::Answered(Ok(_))) => self.left.insert(*who),
-            (Wish::Leave { who }, Outcome::Unknown | Outcome::Answered(Err(Refusal::NotAMember)))
-                if self.is_removed(*who) =>
-            {
-                true
-            }
+            // It was removed meanwhile, and perhaps asked to come back.
+            (Wish::Leave { who }, Outcome::Unknown) if self.is_removed(*who) => true,
+            (Wish::Leave { .. }, Outcome::Answered(Err(Refusal::NotAMember))) if self.rights.are_used() => true,
             (Wish::Leave { who }, Outcome::Unknown) => {
                 let left = self.joined_group(*who).is_none();
                 if left {

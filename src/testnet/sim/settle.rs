@@ -94,8 +94,10 @@ impl World {
         }
         self.settled_mail()?;
         let Some(group) = self.group else { return Ok(()) };
-        self.settled_group(group)?;
-        self.truth.as_ref().map_or(Ok(()), |truth| self.settled_rights(truth, group))
+        if let Some(truth) = &self.truth {
+            self.settled_rights(truth, group)?;
+        }
+        self.settled_group(group)
     }
 
     /// Whether all that was said before the partition ended is everywhere it was meant for, in one order, and the members
@@ -201,7 +203,7 @@ impl World {
         for other in &self.devices {
             // Who left what a lost device was in, and is known to nobody who took its place, owes it that for a while.
             let owes = self.left.contains(&who) && self.losses.has_lost(other.index);
-            for to in other.ever().filter(|_| !owes) {
+            for to in other.ever().filter(|_| !owes && !self.is_beyond_reach(who, other.index)) {
                 let waiting = device.store.scan(Table::Outbox, to.as_ref(), None, Direction::Forward, 100);
                 let waiting = waiting.map_err(|error| error.to_string())?;
                 if !waiting.is_empty() {
