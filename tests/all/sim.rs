@@ -1,8 +1,8 @@
 //! Many small worlds of engines on a virtual clock: each seed is a history with its own faults.
 
 use moim::testnet::sim::{
-    Failure, Handling, Report, TRACE_KEPT, run, run_handled, run_keeping, run_lost, run_parted, run_parted_handled,
-    run_rolled_back,
+    Failure, Handling, Report, TRACE_KEPT, run, run_governed, run_handled, run_keeping, run_lost, run_parted,
+    run_parted_handled, run_rolled_back,
 };
 use std::{
     ops::RangeInclusive,
@@ -20,6 +20,8 @@ const PARTITIONS: RangeInclusive<u64> = 1..=8;
 const ROLLBACKS: RangeInclusive<u64> = 1..=60;
 /// Histories in which a device is lost and restored of the gate; `MOIM_SIM_LOSSES=from..to` chooses others.
 const LOSSES: RangeInclusive<u64> = 1..=60;
+/// Histories whose members use their rights on each other of the gate; `MOIM_SIM_RIGHTS=from..to` chooses others.
+const RIGHTS: RangeInclusive<u64> = 1..=200;
 
 #[test]
 fn every_acknowledged_message_is_everywhere_once_and_in_one_order() {
@@ -61,6 +63,15 @@ fn a_device_that_is_lost_goes_on_as_another_and_nothing_else_is_lost() {
     println!("{} histories with {losses} losses of {seeds:?}", reports.len());
     all_hold(&failures);
     assert!(losses as usize > reports.len() / 4, "too few devices are lost");
+}
+
+/// Removals, promotions, demotions, groups handed over, at the same moment, parted, and by who crashes with it.
+#[test]
+fn members_who_act_on_each_other_end_with_one_list_and_only_they_read_on() {
+    let seeds = chosen_seeds("MOIM_SIM_RIGHTS", RIGHTS);
+    let (reports, failures) = run_all(seeds.clone(), run_governed);
+    println!("{} histories with rights of {seeds:?}", reports.len());
+    all_hold(&failures);
 }
 
 #[test]

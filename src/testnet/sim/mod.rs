@@ -1,13 +1,15 @@
 //! Whole worlds of engines on a virtual clock: the same seed is the same history, byte for byte.
 //!
 //! [`run`] draws a world from a seed: two to seven devices, what their people want (contacts, messages, a group, names, a
-//! leave, a late joiner; mailboxes, and pairs that never meet; members who remove each other, give and take roles, hand the
-//! group over), and the weather (loss, delay, copies, broken streams, partitions, crashes between any two
+//! leave, a late joiner; mailboxes, and pairs that never meet), and the weather (loss, delay, copies, broken streams, partitions, crashes between any two
 //! effects, commits and reads that fail, clocks that are years apart). It drives each engine as the node's actor does, lets
 //! the weather end, waits until nothing is owed to anybody, and gives a [`Failure`] where a promise was broken at any
 //! moment: an acknowledged message that is not everywhere or is there twice, two orders of one chat, a receipt ahead of
 //! the truth, an outbox that does not empty, a position that sealed two things, a key given
 //! to who left or was removed, a membership that is not what the ops of all make.
+//!
+//! In [`run_governed`] members with rights remove others, give and take roles, hand the group over, parted or at the same
+//! moment, as often as not.
 //!
 //! [`run_parted`] draws another kind: a group is split for an hour or more, some links carry one way only, three frames
 //! in ten are lost, some clocks jump by ten years and back, and perhaps a member lies in all that it compares. Thirty
@@ -80,6 +82,7 @@ impl fmt::Display for Failure {
             Kind::Parted => "parted ",
             Kind::RolledBack => "rolled-back ",
             Kind::Lost => "lost ",
+            Kind::Governed => "governed ",
         };
         write!(f, "once more: scripts/sim-seeds {which}{0}..{0}", self.seed)
     }
@@ -96,6 +99,8 @@ pub enum Kind {
     RolledBack,
     /// As mixed, and a device is lost and restored from a backup of before.
     Lost,
+    /// As mixed, and members with rights remove others, give and take roles, hand their group over.
+    Governed,
 }
 
 /// What kind of world it is.
@@ -117,6 +122,8 @@ pub enum Handling {
     LosesSecrets,
     /// As the node does, and now and then a device is lost, and another made of its backup.
     LosesHome,
+    /// As the node does, among members who use their rights on each other.
+    UsesRights,
     /// Sends and answers before the commit.
     TellsBeforeDurable,
     /// A failed commit is passed over: the engine goes on with what it remembers.
@@ -158,6 +165,11 @@ pub fn run_rolled_back(seed: u64, lines: usize) -> Result<Report, Failure> {
 /// Lives through the world of this seed while a device is lost now and then, and restored from its backup.
 pub fn run_lost(seed: u64, lines: usize) -> Result<Report, Failure> {
     world::World::draw(seed, Handling::LosesHome, lines)?.live()
+}
+
+/// Lives through the world of this seed while members with rights use them on each other.
+pub fn run_governed(seed: u64, lines: usize) -> Result<Report, Failure> {
+    world::World::draw(seed, Handling::UsesRights, lines)?.live()
 }
 
 /// Lives through the world of this seed, with the engine driven in this way.

@@ -1,4 +1,4 @@
-//! Members with rights, in some of the worlds: they remove others, give and take roles, hand the group over, invite those
+//! Members with rights, in worlds of their own: they remove others, give and take roles, hand the group over, invite those
 //! who went again; some at the same moment, parted, or just before they crash. Drawn apart, so that worlds without any of
 //! this stay as they are.
 
@@ -17,8 +17,6 @@ use crate::protocol::{
     ids::OpId,
 };
 
-/// Of the worlds with a group that is large enough, so many in a thousand have such members.
-const SHARE: u64 = 400;
 /// With fewer people nobody is left to whom it could look different.
 const FEWEST: usize = 3;
 /// How long somebody tries what it has no right to yet, or no more, in milliseconds.
@@ -52,8 +50,8 @@ impl Rights {
 
 /// Adds what members with rights want to the wishes of a seed, and parts them meanwhile.
 pub(super) fn draw(seed: u64, people: usize, goals: &mut Vec<Goal>, weather: &mut Weather) -> Rights {
-    let mut chance = Chance::new(seed, 11);
-    if people < FEWEST || !has_group(goals) || !chance.permille(SHARE) {
+    let chance = Chance::new(seed, 11);
+    if people < FEWEST || !has_group(goals) {
         return Rights::default();
     }
     let mut plot = Plot { chance, people, founder: HUB, goals, weather };

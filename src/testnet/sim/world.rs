@@ -164,12 +164,12 @@ impl World {
             // What a group said meanwhile comes to a restored device from a member that it meets.
             mailboxes.strangers = None;
         }
-        let talks = kind(climate, handling) == Kind::Mixed;
-        let goals = if talks { scenario::with_talk(seed, count, goals) } else { goals };
-        let mut goals = goals;
-        let rights = match talks {
-            true => roles::draw(seed, count, &mut goals, &mut weather),
-            false => Rights::default(),
+        let kind = kind(climate, handling);
+        let talks = matches!(kind, Kind::Mixed | Kind::Governed);
+        let mut goals = if talks { scenario::with_talk(seed, count, goals) } else { goals };
+        let rights = match kind {
+            Kind::Governed => roles::draw(seed, count, &mut goals, &mut weather),
+            _ => Rights::default(),
         };
         let goals: Vec<Goal> = goals.into_iter().chain(scenario::of_mailboxes(&mailboxes)).collect();
         Ok(Self {
@@ -447,6 +447,7 @@ fn kind(climate: Climate, handling: Handling) -> Kind {
         (Climate::Parted, _) => Kind::Parted,
         (Climate::Mixed, Handling::LosesSecrets) => Kind::RolledBack,
         (Climate::Mixed, Handling::LosesHome) => Kind::Lost,
+        (Climate::Mixed, Handling::UsesRights) => Kind::Governed,
         (Climate::Mixed, _) => Kind::Mixed,
     }
 }
