@@ -206,7 +206,6 @@ reasons! {
     NotConnected = "not-connected", Conflict, "{name} is not a connected contact yet", "wait until they accept your request";
     AlreadyMember = "already-member", Conflict, "{name} is a member already", "moim group members GROUP lists them";
     TooManyGroups = "too-many-groups", Limit, "this account is in {max} groups already, which is the most there can be", "leave one first";
-    TooManyChanges = "too-many-changes", Limit, "the group holds no more changes of yours: who joins, goes and is named in it is counted for ever", "its founder may have room still; else found a new group";
     GroupFull = "group-full", Limit, "the group has {max} members, which is the most there can be", "somebody has to leave before another can join";
     // Mailboxes and the outbox
     NotInOutbox = "not-in-outbox", NotFound, "no message “{given}” of yours waits", "moim outbox lists those that do";

@@ -258,8 +258,6 @@ pub enum Refusal {
     NotJoined,
     #[error("your role does not allow this")]
     NotAllowed,
-    #[error("there is no room for another change of this group by this account")]
-    TooManyChanges,
     #[error("no member is like that")]
     NoSuchMember,
     #[error("this member is not below you in rank")]

@@ -40,9 +40,8 @@ impl Turn<'_> {
     pub(super) fn rotate(&mut self, group: OpId) -> Step {
         let memory = self.group(group)?;
         let secret = Secret::random(self.rng);
-        let rotation = Action::RotateGossipSecret(secret_hash(&secret));
-        // Others make one who have room for it.
-        let Some(op) = self.own_op(&memory, rotation)? else { return Ok(()) };
+        let heads = self.named_heads(&memory);
+        let op = self.make_op(Some(group), &heads, Action::RotateGossipSecret(secret_hash(&secret)))?;
         // Told under the secrets it ends, so that who holds only those learns of it.
         self.publish_op(group, &op)?;
         self.keep_secret(group, op.id(), secret.clone())?;

@@ -68,7 +68,7 @@ impl Turn<'_> {
 
     pub(super) fn change_meta(&mut self, group: OpId, meta: Meta) -> Answer {
         let memory = self.group(group)?;
-        let op = self.own_op(&memory, Action::Meta(meta))?.ok_or(Refusal::TooManyChanges)?;
+        let op = self.make_op(Some(group), &self.named_heads(&memory), Action::Meta(meta))?;
         self.issue(group, op)?;
         Ok(Reply::Group(group))
     }

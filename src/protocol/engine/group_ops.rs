@@ -13,25 +13,27 @@ use super::{
 use crate::protocol::{
     crypto::sign::Verified,
     group::{
-        Action, Certificates, Devices, FrameContent, Graph, Membership, Op, SignedOp,
-        bounds::{OpsAside, has_room, insert_ready},
+        Action, Certificates, Devices, FrameContent, Graph, GraphError, Inserted, Membership, Op, SignedOp,
         keys::HeldSecret,
     },
     ids::{AccountId, ChatId, DeviceId, OpId},
     view::{Table, ViewError},
     wire::{
         decode, encode,
-        limits::{MAX_DEVICES, MAX_OPS_ASIDE, MAX_OPS_ASIDE_PER_DEVICE},
+        limits::{MAX_DEVICES, MAX_OPS_ASIDE, MAX_OPS_ASIDE_PER_DEVICE, MAX_OPS_OF_FORMER},
     },
 };
 use minicbor::bytes::ByteVec;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
 /// Bytes of ops in one record.
 const OPS_PER_RECORD: usize = 40 * 1024;
+
+/// Ops that cannot be taken in yet and the devices that sent them, in the order they came.
+pub(super) type OpsAside = VecDeque<(DeviceId, Verified<SignedOp>)>;
 
 /// Reads the bundles inside ops: a CBOR list of signed bundles, one for each device.
 pub(crate) struct Bundles;
@@ -110,10 +112,7 @@ impl Turn<'_> {
         }
         let taken = match self.mem.groups.remove(&group) {
             Some(mut memory) => {
-                let taken = {
-                    let GroupMemory { graph, membership, .. } = Arc::make_mut(&mut memory);
-                    insert_ready(graph, membership, &mut waiting)
-                };
+                let taken = insert_ready(Arc::make_mut(&mut memory), &mut waiting);
                 self.mem.groups.insert(group, memory);
                 taken
             }
@@ -317,15 +316,6 @@ impl Turn<'_> {
         signed.verify(&Bundles).map_err(|_| damaged())
     }
 
-    /// An op of this device after all that is here; `None` where it has no more room in the group.
-    pub(super) fn own_op(&mut self, memory: &GroupMemory, action: Action) -> Step<Option<Verified<SignedOp>>> {
-        let own = self.own()?;
-        if !has_room(&memory.graph, &memory.membership, (own.account, own.device), &action) {
-            return Ok(None);
-        }
-        self.make_op(Some(memory.graph.group()), &self.named_heads(memory), action).map(Some)
-    }
-
     pub(super) fn own_bundles(&self) -> Step<Vec<u8>> {
         Ok(encode(&vec![ByteVec::from(self.own()?.bundle)]))
     }
@@ -418,6 +408,52 @@ impl Turn<'_> {
     pub(super) fn is_joined(&self, group: OpId) -> Step<bool> {
         Ok(self.read::<GroupRow>(&GroupRow::key(group))?.is_some_and(|row| row.state == GroupState::Joined))
     }
+}
+
+/// Inserts what can be inserted, each op after its past; what cannot be yet stays. Gives those that are in now.
+///
+/// A device that is no member's now could go on for ever making ops that do not count; past [`MAX_OPS_OF_FORMER`] they are
+/// taken only as the past of a member's op, without which that op could not be in.
+fn insert_ready(memory: &mut GroupMemory, waiting: &mut OpsAside) -> Vec<Verified<SignedOp>> {
+    let is_members = |op: &SignedOp| memory.membership.owner(&op.device).is_some();
+    let wanted = wanted(waiting, is_members);
+    let mut taken = Vec::new();
+    loop {
+        let before = taken.len();
+        let mut left = OpsAside::new();
+        for (from, op) in waiting.drain(..) {
+            let many = !is_members(&op) && memory.graph.authored(&op.device) >= MAX_OPS_OF_FORMER;
+            if (many && !wanted.contains(&op.id())) || !op.prev.iter().all(|prev| memory.graph.contains(prev)) {
+                left.push_back((from, op));
+                continue;
+            }
+            match memory.graph.insert(op.clone()) {
+                Ok(Inserted::New) => taken.push(op),
+                Ok(Inserted::Missing(_)) => left.push_back((from, op)),
+                Ok(Inserted::Known) | Err(GraphError::Full | GraphError::Unproven) => {}
+                Err(GraphError::NotCreate | GraphError::OtherGroup) => {}
+            }
+        }
+        *waiting = left;
+        if taken.len() == before {
+            return taken;
+        }
+    }
+}
+
+/// The waiting ops that ops of members were made after.
+fn wanted(waiting: &OpsAside, is_members: impl Fn(&SignedOp) -> bool) -> BTreeSet<OpId> {
+    let by_id: BTreeMap<OpId, &SignedOp> = waiting.iter().map(|(_, op)| (op.id(), &**op)).collect();
+    let mut next: Vec<OpId> = by_id.values().filter(|op| is_members(op)).flat_map(|op| op.prev.clone()).collect();
+    let mut wanted = BTreeSet::new();
+    while let Some(id) = next.pop() {
+        if let Some(op) = by_id.get(&id)
+            && wanted.insert(id)
+        {
+            next.extend(&op.prev);
+        }
+    }
+    wanted
 }
 
 /// Lets go of the oldest of what one device sent too much of, and of all that is too much.

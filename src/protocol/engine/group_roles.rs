@@ -20,7 +20,7 @@ impl Turn<'_> {
     pub(super) fn remove_member(&mut self, group: OpId, account: AccountId) -> Answer {
         let action = Action::Remove(account);
         let memory = self.may_act(group, account, &action)?;
-        let op = self.own_op(&memory, action)?.ok_or(Refusal::TooManyChanges)?;
+        let op = self.make_op(Some(group), &self.named_heads(&memory), action)?;
         let before = memory.graph.len().saturating_sub(PARTING_OPS);
         let ending = ops_records(group, memory.graph.ops().skip(before).chain([&op]));
         if let Some(member) = memory.membership.members.get(&account) {
@@ -50,7 +50,7 @@ impl Turn<'_> {
     }
 
     fn act(&mut self, group: OpId, memory: &GroupMemory, action: Action) -> Answer {
-        let op = self.own_op(memory, action)?.ok_or(Refusal::TooManyChanges)?;
+        let op = self.make_op(Some(group), &self.named_heads(memory), action)?;
         self.issue(group, op)?;
         Ok(Reply::Group(group))
     }

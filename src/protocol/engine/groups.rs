@@ -179,7 +179,7 @@ impl Turn<'_> {
         if memory.membership.members.len() >= MAX_MEMBERS {
             return Ok(());
         }
-        let Some(op) = self.own_op(&memory, Action::Add(join))? else { return Ok(()) };
+        let op = self.make_op(Some(group), &self.named_heads(&memory), Action::Add(join))?;
         self.issue(group, op)?;
         if self.group(group)?.membership.members.contains_key(&account)
             && let Some(mut row) = self.read::<GroupRow>(&GroupRow::key(group))?
@@ -197,7 +197,7 @@ impl Turn<'_> {
         }
         let bundles = encode(&vec![ByteVec::from(device.bundle.clone())]);
         let memory = self.group(group)?;
-        let Some(op) = self.own_op(&memory, Action::Devices(bundles))? else { return Ok(()) };
+        let op = self.make_op(Some(group), &self.named_heads(&memory), Action::Devices(bundles))?;
         self.issue(group, op)
     }
 
@@ -228,12 +228,12 @@ impl Turn<'_> {
         let heir = others.min_by_key(|(_, member)| member.rank).map(|(account, _)| *account);
         let founder = memory.membership.members.get(&own.account).is_some_and(|member| member.role == Role::Founder);
         if let (true, Some(heir)) = (founder, heir) {
-            let op = self.own_op(&memory, Action::HandOver(heir))?.ok_or(Refusal::TooManyChanges)?;
+            let op = self.make_op(Some(group), &self.named_heads(&memory), Action::HandOver(heir))?;
             self.issue(group, op)?;
         }
         let memory = self.group(group)?;
         let last = self.chat(ChatId::from(group))?.and_then(|chat| chat.previous);
-        let op = self.own_op(&memory, Action::Leave(last))?.ok_or(Refusal::TooManyChanges)?;
+        let op = self.make_op(Some(group), &self.named_heads(&memory), Action::Leave(last))?;
         // Published before it takes effect here, under the secret that it ends; and to every member's outbox, since
         // nobody may be there to hear it now.
         let before = memory.graph.len().saturating_sub(PARTING_OPS);

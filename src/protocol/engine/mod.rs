@@ -70,7 +70,7 @@ pub use conduct::Offence;
 pub(crate) use group_ops::Bundles;
 
 use crate::protocol::{
-    group::{ChainKey, FrameContent, Gate, Graph, Membership, Missing, Topic, bounds::OpsAside, keys::HeldSecret},
+    group::{ChainKey, FrameContent, Gate, Graph, Membership, Missing, Topic, keys::HeldSecret},
     ids::{AccountId, ChatId, DeviceId, EventId, OpId, TransportKey},
     time::Millis,
     view::{Table, View, ViewError, Write},
@@ -80,6 +80,7 @@ use conduct::Conduct;
 use group_give::Answers;
 use group_held::HeldIndex;
 use group_logs::Logs;
+use group_ops::OpsAside;
 use group_posts::Posts;
 use mailbox_own::MailMemory;
 use outbox::Lane;

@@ -43,7 +43,7 @@ impl Turn<'_> {
             return Ok(());
         }
         let bundles = self.own_bundles()?;
-        let Some(op) = self.own_op(&memory, Action::Devices(bundles))? else { return Ok(()) };
+        let op = self.make_op(Some(group), &self.named_heads(&memory), Action::Devices(bundles))?;
         let before = memory.graph.len().saturating_sub(PARTING_OPS);
         let records = ops_records(group, memory.graph.ops().skip(before).chain([&op]));
         self.take_ops(group, own.device, vec![op.clone()])?;

@@ -29,7 +29,6 @@ pub struct Graph {
     proven: BTreeMap<(AccountId, DeviceId), Vec<usize>>,
     /// How many ops each device made.
     authored: BTreeMap<DeviceId, usize>,
-    authored_by: BTreeMap<AccountId, usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -89,7 +88,6 @@ impl Graph {
             admitted: BTreeMap::new(),
             proven: BTreeMap::new(),
             authored: BTreeMap::new(),
-            authored_by: BTreeMap::new(),
         };
         graph.push(create, 0, Bits::default());
         Ok(graph)
@@ -128,11 +126,6 @@ impl Graph {
     /// How many ops here this device made.
     pub fn authored(&self, device: &DeviceId) -> usize {
         self.authored.get(device).copied().unwrap_or_default()
-    }
-
-    /// How many ops here this account made, on all its devices.
-    pub fn authored_by(&self, account: &AccountId) -> usize {
-        self.authored_by.get(account).copied().unwrap_or_default()
     }
 
     /// The group's id.
@@ -286,7 +279,6 @@ impl Graph {
             }
         }
         *self.authored.entry(op.device).or_default() += 1;
-        *self.authored_by.entry(op.account).or_default() += 1;
         past.insert(at);
         self.heads.insert(id);
         self.index.insert(id, at);

@@ -5,7 +5,6 @@
 //! [`gossip::Gate`] at once whether a frame may be forwarded.
 
 mod bits;
-pub mod bounds;
 pub mod chain;
 pub mod gossip;
 pub mod graph;

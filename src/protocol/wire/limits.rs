@@ -111,18 +111,6 @@ const _: () = assert!(MAX_EVENT + 256 <= MAX_RECORD);
 pub const MAX_MEMBERS: usize = 1_000;
 /// Ops of one group that are kept; an op past it is refused and said so.
 pub const MAX_OPS: usize = 20_000;
-/// Ops of one member that are taken for their own sake, on all its devices: a gossip secret a week for 20 years. What is
-/// more is taken only as the past of an op that has room.
-pub const MAX_OPS_OF_MEMBER: usize = 1_024;
-/// The same of an admin; a founder has all that is left.
-pub const MAX_OPS_OF_ADMIN: usize = 4_096;
-/// Of [`MAX_OPS`] so many are left for members who leave, a founder, and admins: what fills a group keeps nobody in it, and
-/// can be ended.
-pub const OPS_LEFT_FOR_LEAVING: usize = 2 * MAX_MEMBERS;
-/// See [`OPS_LEFT_FOR_LEAVING`].
-pub const OPS_LEFT_FOR_FOUNDER: usize = OPS_LEFT_FOR_LEAVING + 1_000;
-/// See [`OPS_LEFT_FOR_LEAVING`].
-pub const OPS_LEFT_FOR_ADMINS: usize = OPS_LEFT_FOR_FOUNDER + 2_000;
 /// One membership op, in bytes.
 pub const MAX_OP: usize = 32 * 1024;
 /// Messages under one sender chain before a new one is made.
