@@ -218,6 +218,7 @@ impl Turn<'_> {
             chat.previous = Some(new.id);
         }
         if shown {
+            self.spare(&row)?;
             self.put(TimelineRow::key(new.chat, &place), &TimelineRow(new.id));
             chat.unread += u64::from(!own);
             if chat.last.as_ref().is_none_or(|last| last.as_slice() < place.as_slice()) {

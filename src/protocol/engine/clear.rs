@@ -7,7 +7,7 @@
 use super::{
     Timer,
     command::{Refusal, Reply},
-    rows::{ChatRow, ClearRow, Ends, EventRow, Row, TimelineRow, all},
+    rows::{ChatRow, ClearRow, Ends, EventRow, Row, SparedRow, TimelineRow, all},
     turn::{Answer, Step, Turn},
 };
 use crate::protocol::{
@@ -31,7 +31,7 @@ impl Turn<'_> {
             None => row.last.clone(),
         };
         if let Some(last) = last {
-            self.put(ClearRow::key(chat), &ClearRow { chat, upto: last.clone(), next: last, asked: Some(self.now) });
+            self.put(ClearRow::key(chat), &ClearRow { chat, upto: last.clone(), next: last });
             row.unread = 0;
             self.put(ChatRow::key(chat), &row);
         }
@@ -60,6 +60,15 @@ impl Turn<'_> {
         Ok(self.read::<ClearRow>(&ClearRow::key(chat))?.is_some())
     }
 
+    /// Keeps an event that comes while its chat is being cleared.
+    pub(super) fn spare(&mut self, event: &EventRow) -> Step {
+        let clear = self.read::<ClearRow>(&ClearRow::key(event.chat))?;
+        if clear.is_some_and(|clear| event.place.as_slice() <= clear.upto.as_slice()) {
+            self.put(SparedRow::key(event.chat, event.id), &SparedRow(event.id));
+        }
+        Ok(())
+    }
+
     fn clear_soon(&mut self, chat: ChatId) {
         self.mem.timers.insert((self.now.plus(PAUSE), Timer::Clear(chat)));
     }
@@ -81,6 +90,9 @@ impl Turn<'_> {
         }
         if ended {
             self.delete(ClearRow::key(chat));
+            for SparedRow(id) in all::<SparedRow>(self, SparedRow::scope(chat))? {
+                self.delete(SparedRow::key(chat, id));
+            }
             self.renew_cell(Some(Cell::lasting(chat)));
             if self.is_being_pushed(chat)? {
                 self.push_soon(chat);
@@ -102,7 +114,7 @@ impl Turn<'_> {
             }
             Some(Err(error)) => return Err(error),
         };
-        if !clear.takes(&event) {
+        if !clear.takes(&event, self)? {
             return Ok(());
         }
         self.drop_end(&event);

@@ -28,24 +28,36 @@ pub(super) struct Answers {
 }
 
 impl GroupMemory {
-    /// What ended an account's membership: a Remove of it, its Leave; and where what let it in is void, whatever took the
-    /// right to that from its author, or from whoever gave it to that one.
+    /// What ended an account's membership: a Remove of it, its Leave. Where neither counts, what let it in is void: then
+    /// whatever took the right to that from its author, or from whoever gave it to that one. Only what is beside a void op
+    /// can have made it void: what came after is nobody's business who is out.
     fn ends_of(&self, account: AccountId) -> Vec<OpId> {
         let is_void = |op: &SignedOp| self.membership.void.contains_key(&op.id());
-        let mut concerned = BTreeSet::from([account]);
-        let mut more = true;
-        while more {
-            let void = self.graph.ops().filter(|op| is_void(op));
-            let givers = void.filter(|op| gives_to(op).is_some_and(|to| concerned.contains(&to))).map(|op| op.account);
-            let givers: Vec<AccountId> = givers.collect();
-            more = givers.into_iter().fold(false, |more, giver| concerned.insert(giver) || more);
-        }
-        let ends = self.graph.ops().filter(|op| !is_void(op)).filter(|op| match op.action {
-            Action::Remove(of) | Action::SetRole(of, Role::Member) => concerned.contains(&of),
+        let counting = || self.graph.ops().filter(|op| !is_void(op));
+        let own = counting().filter(|op| match op.action {
+            Action::Remove(of) => of == account,
             Action::Leave(_) => op.account == account,
             _ => false,
         });
-        ends.map(|op| op.id()).collect()
+        let own: Vec<OpId> = own.map(|op| op.id()).collect();
+        if !own.is_empty() {
+            return own;
+        }
+        let is_beside = |a: OpId, b: OpId| !self.graph.within(&a, &[b]) && !self.graph.within(&b, &[a]);
+        let (mut concerned, mut ends, mut next) = (BTreeSet::from([account]), Vec::new(), vec![account]);
+        while let Some(to) = next.pop() {
+            for void in self.graph.ops().filter(|op| is_void(op) && gives_to(op) == Some(to)) {
+                let takes = |op: &SignedOp| match op.action {
+                    Action::Remove(of) | Action::SetRole(of, Role::Member) => of == void.account,
+                    _ => false,
+                };
+                ends.extend(counting().filter(|op| takes(op) && is_beside(op.id(), void.id())).map(|op| op.id()));
+                if concerned.insert(void.account) {
+                    next.push(void.account);
+                }
+            }
+        }
+        ends
     }
 }
 
@@ -133,8 +145,8 @@ impl Turn<'_> {
         if memory.membership.members.contains_key(&account) || !memory.graph.has_admitted(&account) {
             return Ok(());
         }
-        let ends = memory.ends_of(account);
         let Some(left) = self.begin_answer(have.group, device.device) else { return Ok(()) };
+        let ends = memory.ends_of(account);
         let lacking = memory.graph.beyond(&have.heads).into_iter().filter(|op| memory.graph.within(&op.id(), &ends));
         let given = within(lacking.collect(), MAX_BYTES_PER_ANSWER.min(left), |op| op.to_bytes().len());
         let size: usize = given.iter().map(|op| op.to_bytes().len()).sum();

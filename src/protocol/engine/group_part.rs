@@ -163,10 +163,7 @@ impl Turn<'_> {
         let contact = state.is_some_and(|state| !matches!(state, ContactState::Removed | ContactState::Stranger));
         let waiting = self.scan(OutboxRow::TABLE, row.device.as_ref(), None, Direction::Forward, 1)?;
         let is_needed = contact || !waiting.is_empty() || self.leavers(group).contains(&row.device);
-        if row.groups.is_empty() && !is_needed {
-            self.forget(row.transport);
-        }
-        Ok(())
+        if row.groups.is_empty() && !is_needed { self.forget_mailbox(row.transport) } else { Ok(()) }
     }
 
     /// Looks for those who left a group not long ago: they may owe last words, and cannot learn where this one has moved.

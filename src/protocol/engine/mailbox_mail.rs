@@ -32,6 +32,8 @@ const SEALED_ANEW_AFTER: Duration = minutes(5);
 const BUSY_WAIT: Duration = Duration::from_secs(2);
 /// What a mailbox gave is counted over this time.
 const COUNTED: Duration = minutes(60);
+/// All its boxes together may give as much as so many may alone.
+const SHARES: u32 = 4;
 /// Copies of one thing that come within this time are answered once: else receipts would answer receipts for ever.
 const COPIES_COME_WITHIN: Duration = minutes(60);
 /// Things that are remembered to have come by mail: the mail of two full boxes.
@@ -250,33 +252,38 @@ impl Turn<'_> {
         }
     }
 
-    /// What came out of one box, or was not asked for: a log that a member fills with what nobody can open must not keep
-    /// one's own mail away.
+    /// What came out of one box, or out of all together.
     fn taken(&mut self, peer: TransportKey, from: Option<BoxId>) -> &mut Taken {
         let now = self.now;
-        let taken = self.mem.mail.taken.entry((peer, from)).or_insert(Taken { since: now, all: 0, useless: 0 });
-        if now.since(taken.since) >= COUNTED || now < taken.since {
-            *taken = Taken { since: now, all: 0, useless: 0 };
+        let is_old = |taken: &Taken| now.since(taken.since) >= COUNTED || now < taken.since;
+        let fresh = Taken { since: now, all: 0, useless: 0 };
+        if self.mem.mail.taken.get(&(peer, from)).is_some_and(is_old) {
+            self.mem.mail.taken.retain(|_, taken| !is_old(taken));
         }
-        taken
+        self.mem.mail.taken.entry((peer, from)).or_insert(fresh)
     }
 
+    /// A log that a member fills with what nobody can open must not keep one's own mail away: it has a share of what a
+    /// mailbox may give.
     fn gave_too_much(&mut self, peer: TransportKey, id: BoxId) -> bool {
-        [None, Some(id)].into_iter().any(|from| {
-            let taken = self.taken(peer, from);
-            taken.all >= MAX_MAIL_PER_HOUR || taken.useless >= MAX_USELESS_PER_HOUR
-        })
+        let is_over = |taken: &Taken, shares: u32| {
+            taken.all >= shares * MAX_MAIL_PER_HOUR || taken.useless >= shares * MAX_USELESS_PER_HOUR
+        };
+        is_over(self.taken(peer, Some(id)), 1) || is_over(self.taken(peer, None), SHARES)
     }
 
-    /// Counts a thing that a mailbox gave out of a box that was fetched, or that nobody asked for.
+    /// Counts a thing that a mailbox gave, out of this box if it was asked for.
     pub(super) fn count_mail(&mut self, peer: TransportKey, from: Option<BoxId>, of: Use) {
-        let taken = self.taken(peer, from);
-        taken.all = taken.all.saturating_add(1);
-        taken.useless = taken.useless.saturating_add(u32::from(of == Use::None));
-        let (all, useless) = (taken.all, taken.useless);
-        let reached = all == MAX_MAIL_PER_HOUR || (useless == MAX_USELESS_PER_HOUR && of == Use::None);
-        if reached {
-            self.notice(Effect::Notice(peer, Notice::MailboxLeftAlone { all, useless }));
+        let counted = [(None, SHARES), (from, 1)];
+        for (from, shares) in counted.into_iter().take(1 + usize::from(from.is_some())) {
+            let taken = self.taken(peer, from);
+            taken.all = taken.all.saturating_add(1);
+            taken.useless = taken.useless.saturating_add(u32::from(of == Use::None));
+            let (all, useless) = (taken.all, taken.useless);
+            let no_use = useless == shares * MAX_USELESS_PER_HOUR && of == Use::None;
+            if all == shares * MAX_MAIL_PER_HOUR || no_use {
+                self.notice(Effect::Notice(peer, Notice::MailboxLeftAlone { all, useless }));
+            }
         }
     }
 }

@@ -444,12 +444,9 @@ impl Turn<'_> {
             return Ok(false);
         }
         // How far a device wrote that this one replaced is not known: what is told of it counts as soon as it is handed back.
-        let (written, here) = match side {
-            Side::Theirs => {
-                let written = self.chat(told.chat)?.map_or(0, |chat| chat.written);
-                (written, written)
-            }
-            _ => (MAX_NO, self.last_written(told.chat, told.author)?),
+        let written = match side {
+            Side::Theirs => self.chat(told.chat)?.map_or(0, |chat| chat.written),
+            _ => MAX_NO,
         };
         let key = ReceiptRow::key(told.chat, side, device.device);
         let known = self.read::<ReceiptRow>(&key)?;
@@ -462,7 +459,6 @@ impl Turn<'_> {
         };
         let mut after = before.clone();
         after.merge(&held.up_to(written));
-        let fresh: Vec<u64> = after.up_to(here).news_over(&before).collect();
         let read = told.read.unwrap_or(0).min(written).max(read_before);
         let told_seen = match &told.seen {
             Some(seen) => decode::<Numbers>(seen, "receipt").unwrap_or_else(|_| none()),
@@ -483,14 +479,25 @@ impl Turn<'_> {
             seen: Some(encode(&seen).into()),
         };
         self.put(key, &row);
+        let fresh = self.news_of(told, side, &after, &before)?;
         let delivered = self.confirm_events(device, told, &fresh)?;
         self.tell_receipt(device, told.chat, Progress::Delivered, delivered)?;
         let mut read = Vec::new();
-        for no in seen.up_to(here).news_over(&seen_before).filter(|no| after.contains(*no)) {
+        for no in self.news_of(told, side, &seen, &seen_before)?.into_iter().filter(|no| after.contains(*no)) {
             read.extend(self.read::<AuthorRow>(&AuthorRow::key(told.chat, told.author, no))?.map(|row| row.0));
         }
         self.tell_receipt(device, told.chat, Progress::Read, read)?;
         Ok(true)
+    }
+
+    /// The numbers of events here that are in one set and not in another. A device that was replaced may be said to have
+    /// written any number, so of that one what is here is asked, not what is told.
+    fn news_of(&self, told: &ChatReceipt, side: Side, after: &Numbers, before: &Numbers) -> Step<Vec<u64>> {
+        if side == Side::Theirs {
+            return Ok(after.news_over(before).collect());
+        }
+        let here = self.written_by(told.chat, told.author)?.into_iter().map(|(no, _)| no);
+        Ok(here.filter(|no| after.contains(*no) && !before.contains(*no)).collect())
     }
 
     /// Takes confirmed events out of a device's outbox; gives their ids.

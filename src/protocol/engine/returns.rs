@@ -20,8 +20,10 @@ use std::time::Duration;
 
 /// How long members wait before they follow what a device said last whose place another took…
 const FOLLOW_AFTER: Duration = Duration::from_secs(1);
-/// …and how much longer at the most.
+/// …and how much longer at the most…
 const FOLLOW_SPREAD: Duration = Duration::from_secs(4);
+/// …with so much more for each member: else many of a large group do it at once.
+const FOLLOW_SPREAD_EACH: Duration = Duration::from_millis(40);
 
 impl Turn<'_> {
     /// Takes its own place in a group again, as it stood when the backup was made.
@@ -74,7 +76,9 @@ impl Turn<'_> {
 
     /// The same, in a moment that is each member's own: the first spares the others the work.
     pub(super) fn follow_former_soon(&mut self, group: OpId) {
-        let due = self.now.plus(FOLLOW_AFTER + self.jitter(FOLLOW_SPREAD));
+        let members = self.mem.groups.get(&group).map_or(0, |group| group.membership.members.len());
+        let spread = FOLLOW_SPREAD + FOLLOW_SPREAD_EACH * u32::try_from(members).unwrap_or(u32::MAX);
+        let due = self.now.plus(FOLLOW_AFTER + self.jitter(spread));
         self.mem.timers.insert((due, Timer::FollowFormer(group)));
     }
 

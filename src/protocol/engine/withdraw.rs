@@ -7,7 +7,10 @@
 use super::{
     chats::NewEvent,
     command::{Refusal, Reply},
-    rows::{ChatKind, ChatRow, DeviceRow, EventRow, FollowerRow, OutboxRow, Parcel, RawRow, Row, Side, TimelineRow},
+    rows::{
+        ChatKind, ChatRow, DeviceRow, EventRow, FollowerRow, GroupRow, GroupState, OutboxRow, Parcel, RawRow, Row,
+        Side, TimelineRow,
+    },
     turn::{Answer, Step, Turn},
 };
 use crate::protocol::{
@@ -49,6 +52,11 @@ impl Turn<'_> {
 
     /// What was said in a group went to all its members who were there, so somebody may have it.
     fn withdraw_from_group(&mut self, group: OpId, event: EventRow) -> Answer {
+        let state = self.read::<GroupRow>(&GroupRow::key(group))?.map(|row| row.state);
+        if !matches!(state, Some(GroupState::Joined | GroupState::Removed)) {
+            // What one said last before leaving is in everybody's outbox already.
+            return Err(Refusal::NotAMember.into());
+        }
         let delivered = self.confirmations(&event)?;
         let mailbox = u32::from(event.kept.is_some());
         if delivered + mailbox > 0 {

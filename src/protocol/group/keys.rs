@@ -13,11 +13,11 @@ use super::{
 };
 use crate::protocol::{
     crypto::{kdf::hash, secret::Secret},
-    ids::OpId,
+    ids::{AccountId, OpId},
     time::Millis,
     wire::limits::{CHAIN_LIFE, GOSSIP_SECRET_LIFE, MAX_CHAIN_MESSAGES, ROTATE_ANYWAY_AFTER, ROTATE_JITTER},
 };
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// Whether a key may be used and handed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,11 +102,17 @@ pub fn rotation_due(
     let from = match in_force(graph, membership, held, arrived, now) {
         Some(held) => at(&held.op).plus(GOSSIP_SECRET_LIFE),
         None => {
-            // Somebody's usable secret is on its way, or else the last cut left none. The first counts: who goes on making
-            // secrets that nobody is given must not keep all others without.
-            let first = usable_rotations(graph, membership, arrived, now).map(|rotation| at(&rotation.op)).min();
+            // Somebody's usable secret is on its way, or else the last cut left none. Of each maker the first counts: who
+            // goes on making secrets that nobody is given must not keep all others without.
+            let mut firsts: BTreeMap<AccountId, Millis> = BTreeMap::new();
+            for rotation in usable_rotations(graph, membership, arrived, now) {
+                let Some(maker) = graph.op(&rotation.op).map(|op| op.account) else { continue };
+                let first = firsts.entry(maker).or_insert(now);
+                *first = at(&rotation.op).min(*first);
+            }
             let cut = membership.cuts.iter().map(at).max();
-            first.map(|seen| seen.plus(ROTATE_ANYWAY_AFTER)).or(cut).unwrap_or_else(|| at(&graph.group()))
+            let last = firsts.into_values().max();
+            last.map(|seen| seen.plus(ROTATE_ANYWAY_AFTER)).or(cut).unwrap_or_else(|| at(&graph.group()))
         }
     };
     RotationDue { from, jitter: ROTATE_JITTER }

@@ -165,10 +165,7 @@ async fn what_is_over_or_being_cleared_is_not_shown_and_is_no_damage() {
         home.say(cleared, JUNO, n, "stays not");
     }
     let upto = place(13).to_key().to_vec();
-    home.put(
-        ClearRow::key(cleared),
-        &ClearRow { chat: cleared, upto: upto.clone().into(), next: upto.into(), asked: None },
-    );
+    home.put(ClearRow::key(cleared), &ClearRow { chat: cleared, upto: upto.clone().into(), next: upto.into() });
     let at = home.dispatcher(&[]);
     let texts = async |params: Value| -> Vec<Value> {
         let log = ask(&at, "message.log", params).await;

@@ -254,7 +254,7 @@ impl Reading<'_> {
     /// Whether its chat is being cleared, and it is only a matter of time until it goes.
     fn is_being_cleared(&self, event: &EventRow) -> Result<bool, ViewError> {
         let clear = self.read::<ClearRow>(&ClearRow::key(event.chat))?;
-        Ok(clear.is_some_and(|clear| clear.takes(event)))
+        clear.map_or(Ok(false), |clear| clear.takes(event, self.view))
     }
 
     /// Who wrote in which conversation, from the one that this place is of, in one order.

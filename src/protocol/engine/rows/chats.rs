@@ -1,13 +1,13 @@
 //! Conversations, their events in order, and receipts.
 
-use super::Row;
+use super::{Row, read};
 use crate::protocol::{
     crypto::secret::Secret,
     delivery::Numbers,
     event::Place,
     ids::{AccountId, ChatId, DeviceId, EventId, OpId},
     time::Millis,
-    view::{Cell, Key, Table, ViewError},
+    view::{Cell, Key, Table, View, ViewError},
     wire::{self, limits::MAIL_KEPT},
 };
 use minicbor::{Decode, Encode, bytes::ByteVec};
@@ -282,9 +282,6 @@ pub struct ClearRow {
     /// What stands behind this place is gone.
     #[n(2)]
     pub next: ByteVec,
-    /// When that was asked for: what came later was not meant, wherever it stands.
-    #[n(3)]
-    pub asked: Option<Millis>,
 }
 
 impl Row for ClearRow {
@@ -295,14 +292,36 @@ impl ClearRow {
     /// All of them.
     pub const SCOPE: &[u8] = b"clear";
 
-    /// Whether an event of its chat goes.
-    pub fn takes(&self, event: &EventRow) -> bool {
-        event.place.as_slice() <= self.upto.as_slice() && self.asked.is_none_or(|asked| event.arrived <= asked)
+    /// Whether an event of its chat goes: what came meanwhile was not meant, wherever it stands.
+    pub fn takes(&self, event: &EventRow, view: &dyn View) -> Result<bool, ViewError> {
+        let spared = || read::<SparedRow>(view, &SparedRow::key(self.chat, event.id));
+        Ok(event.place.as_slice() <= self.upto.as_slice() && spared()?.is_none())
     }
 
     /// By chat.
     pub fn key(chat: ChatId) -> Key {
         Key::named(Self::TABLE, Self::SCOPE, chat)
+    }
+}
+
+/// An event that came while its chat was being cleared, to a place that is.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(transparent)]
+pub struct SparedRow(#[n(0)] pub EventId);
+
+impl Row for SparedRow {
+    const TABLE: Table = Table::Waiting;
+}
+
+impl SparedRow {
+    /// By chat and event.
+    pub fn key(chat: ChatId, id: EventId) -> Key {
+        Key::named(Self::TABLE, Self::scope(chat), id)
+    }
+
+    /// All of a chat.
+    pub fn scope(chat: ChatId) -> Vec<u8> {
+        [b"spared", &chat.0[..]].concat()
     }
 }
 

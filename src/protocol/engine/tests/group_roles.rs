@@ -237,20 +237,6 @@ fn who_was_removed_is_looked_for_until_it_knows_it_though_it_is_no_contact() {
 }
 
 #[test]
-fn a_member_that_was_removed_while_it_was_asked_to_be_a_contact_is_looked_for_on() {
-    let (mut world, group) = super::backup::group_with_strangers();
-    world.pass(LATER);
-    world.part_all(2);
-    let link = world.link(2);
-    world.command(1, Command::AddContact { link, alias: None }).unwrap();
-    world.remove(0, group, 2).unwrap();
-    world.pass(LATER);
-    assert!(world.seeks(1, 2));
-    world.restart_alone(1);
-    assert!(world.seeks(1, 2), "its address is known from the group");
-}
-
-#[test]
 fn who_was_added_by_one_who_was_removed_beside_it_learns_that_it_is_out() {
     let mut world = World::new(4);
     let group = world.group_with(&[1, 2]);
