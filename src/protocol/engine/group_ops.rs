@@ -36,7 +36,7 @@ const OPS_PER_RECORD: usize = 40 * 1024;
 pub(super) type OpsAside = VecDeque<(DeviceId, Verified<SignedOp>)>;
 
 /// Reads the bundles inside ops: a CBOR list of signed bundles, one for each device.
-pub(crate) struct Bundles;
+pub struct Bundles;
 
 impl Certificates for Bundles {
     fn devices(&self, bundles: &[u8]) -> Option<Devices> {

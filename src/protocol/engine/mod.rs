@@ -67,7 +67,7 @@ mod withdraw;
 
 pub use command::{Command, Refusal, Reply};
 pub use conduct::Offence;
-pub(crate) use group_ops::Bundles;
+pub use group_ops::Bundles;
 
 use crate::protocol::{
     group::{ChainKey, FrameContent, Gate, Graph, Membership, Missing, Topic, keys::HeldSecret},
