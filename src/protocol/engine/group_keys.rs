@@ -30,7 +30,11 @@ use crate::protocol::{
         limits::{MAX_CHAINS_PER_DEVICE, MAX_GOSSIP_SECRETS, MAX_HEADS, MAX_KEYS_ASIDE, OLD_TOPIC_READ, SKIPPED_KEPT},
     },
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// The wait before a gossip secret is handed again to a device that still says it lacks it.
 const HAND_AGAIN_AFTER: Duration = Duration::from_secs(60);
@@ -205,8 +209,13 @@ impl Turn<'_> {
         self.plan_rotation(group)
     }
 
+    /// Listens to a group no more. The network may do so still for an engine of before that failed: what is in memory is
+    /// not all that there may be.
     pub(super) fn leave_topics(&mut self, group: OpId) -> Step {
-        for topic in self.mem.topics.remove(&group).unwrap_or_default() {
+        let known = self.mem.topics.remove(&group).unwrap_or_default();
+        let kept = self.held_secrets(group)?;
+        let kept = kept.iter().map(|held| GossipKeys::derive(&held.secret).topic());
+        for topic in known.into_iter().chain(kept).collect::<BTreeSet<_>>() {
             self.mem.topic_groups.remove(&topic);
             self.unsubscribe(topic);
         }

@@ -355,7 +355,7 @@ impl Turn<'_> {
         self.mem.groups.get(&group).cloned().ok_or(ViewError::Damaged(Table::Op))
     }
 
-    fn held_secrets(&self, group: OpId) -> Step<Vec<HeldSecret>> {
+    pub(super) fn held_secrets(&self, group: OpId) -> Step<Vec<HeldSecret>> {
         let rows = all::<GossipSecretRow>(self, group)?;
         Ok(rows.into_iter().map(|row| HeldSecret { op: row.op, secret: row.secret }).collect())
     }
