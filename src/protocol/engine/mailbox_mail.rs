@@ -222,6 +222,9 @@ impl Turn<'_> {
         if verdict == Verdict::Busy {
             self.mem.timers.insert((self.now.plus(BUSY_WAIT), Timer::Mailboxes));
         }
+        if matches!(verdict, Verdict::Closed | Verdict::NotRegistered) {
+            self.note_closed(peer, id);
+        }
         if verdict != Verdict::Done {
             self.mem.mail.closing.remove(&(peer, id));
             return Ok(());

@@ -36,6 +36,8 @@ use std::{
 const ASK_EVERY: Duration = minutes(5);
 /// Boxes of open links at one mailbox: those of the newest.
 const TICKET_BOXES: usize = 32;
+/// Closed boxes that are remembered to be closed: those of the links of 32 mailboxes.
+const CLOSED_KEPT: usize = 32 * TICKET_BOXES;
 
 /// What the engine remembers of mailboxes. All of it may be lost.
 #[derive(Debug, Default)]
@@ -56,6 +58,8 @@ pub(super) struct MailMemory {
     pub(super) fetches: BTreeMap<(TransportKey, BoxId), Fetch>,
     /// Boxes that are closed, with their ends, once what is in them was read.
     pub(super) closing: BTreeMap<(TransportKey, BoxId), Millis>,
+    /// Boxes of closed links that their mailboxes keep no more, as far as was heard in this run.
+    pub(super) closed: BTreeSet<(TransportKey, BoxId)>,
     /// What is durable here with this drain and may be deleted there.
     pub(super) took: BTreeMap<(TransportKey, BoxId), Vec<u64>>,
     /// What each mailbox gave in this hour out of a box, or without being asked.
@@ -304,6 +308,7 @@ impl Turn<'_> {
                 for ticket in self.tickets_with_boxes()? {
                     self.open_ticket_box(&row, &ticket)?;
                 }
+                self.close_ticket_boxes(&row)?;
             }
         }
         Ok(())
@@ -334,22 +339,47 @@ impl Turn<'_> {
     }
 
     /// A link is closed: whoever asks a mailbox for it is told so. What lies in its box is read first: it counts as left
-    /// where it was left. A mailbox that is not connected keeps it to its end.
+    /// where it was left. A mailbox that is not connected is told when it is.
     pub(super) fn unpin_ticket(&mut self, ticket: &TicketRow) -> Step {
         for row in self.mailboxes()? {
             if self.mem.peers.contains_key(&row.node) {
-                let id = ticket.inv.ticket_box();
-                self.mem.mail.closing.insert((row.node, id), ticket.expires);
-                self.fetch(row.node, id)?;
+                self.close_ticket_box(row.node, ticket)?;
             }
         }
         Ok(())
     }
 
+    /// What a mailbox was told of closed links may be lost: it is told until it says so itself.
+    fn close_ticket_boxes(&mut self, row: &MailboxRow) -> Step {
+        for ticket in self.tickets(|ticket| !is_awaited(ticket))? {
+            if !self.mem.mail.closed.contains(&(row.node, ticket.inv.ticket_box())) {
+                self.close_ticket_box(row.node, &ticket)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn close_ticket_box(&mut self, node: TransportKey, ticket: &TicketRow) -> Step {
+        let id = ticket.inv.ticket_box();
+        self.mem.mail.closing.insert((node, id), ticket.expires);
+        self.fetch(node, id)
+    }
+
+    /// A box that was to be closed is none any more.
+    pub(super) fn note_closed(&mut self, node: TransportKey, id: BoxId) {
+        if self.mem.mail.closing.remove(&(node, id)).is_some() && self.mem.mail.closed.len() < CLOSED_KEPT {
+            self.mem.mail.closed.insert((node, id));
+        }
+    }
+
     fn tickets_with_boxes(&self) -> Step<Vec<TicketRow>> {
+        self.tickets(is_awaited)
+    }
+
+    /// Links of this kind whose time is not over, the newest first, as many as have boxes.
+    fn tickets(&self, such: impl Fn(&TicketRow) -> bool) -> Step<Vec<TicketRow>> {
         let mut tickets = all::<TicketRow>(self, b"")?;
-        let is_awaited = |ticket: &TicketRow| ticket.state == TicketState::Open || !ticket.pending.is_empty();
-        tickets.retain(|ticket| is_awaited(ticket) && ticket.expires > self.now);
+        tickets.retain(|ticket| such(ticket) && ticket.expires > self.now);
         tickets.sort_by_key(|ticket| std::cmp::Reverse((ticket.made, ticket.inv.ticket_box())));
         tickets.truncate(TICKET_BOXES);
         Ok(tickets)
@@ -459,6 +489,11 @@ impl Turn<'_> {
         self.forget(node);
         Ok(())
     }
+}
+
+/// Whether somebody may still come by a link.
+fn is_awaited(ticket: &TicketRow) -> bool {
+    ticket.state == TicketState::Open || !ticket.pending.is_empty()
 }
 
 /// Those of a device's addresses that a bundle names of a mailbox.

@@ -321,6 +321,10 @@ impl Turn<'_> {
             self.answer_mail(peer, Say::End(id, false, Verdict::NotRegistered));
             return Ok(());
         };
+        if row.right == BoxRight::Closed {
+            self.answer_mail(peer, Say::End(id, false, Verdict::Closed));
+            return Ok(());
+        }
         if self.now.since(row.seen) >= SEEN_EVERY {
             row.seen = self.now;
             self.put(BoxRow::key(id), &row);
