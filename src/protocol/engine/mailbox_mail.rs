@@ -277,8 +277,8 @@ impl Turn<'_> {
 
     /// Counts a thing that a mailbox gave, out of this box if it was asked for.
     pub(super) fn count_mail(&mut self, peer: TransportKey, from: Option<BoxId>, of: Use) {
-        let counted = [(None, SHARES), (from, 1)];
-        for (from, shares) in counted.into_iter().take(1 + usize::from(from.is_some())) {
+        let of_its_box = from.map(|id| (Some(id), 1));
+        for (from, shares) in [(None, SHARES)].into_iter().chain(of_its_box) {
             let taken = self.taken(peer, from);
             taken.all = taken.all.saturating_add(1);
             taken.useless = taken.useless.saturating_add(u32::from(of == Use::None));
