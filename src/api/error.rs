@@ -211,7 +211,7 @@ reasons! {
     NotInOutbox = "not-in-outbox", NotFound, "no message “{given}” of yours waits", "moim outbox lists those that do";
     InMailbox = "in-mailbox", Conflict, "the message {given} lies in a mailbox and will arrive: it cannot be taken back", "moim log CHAT shows how far it got";
     WasDelivered = "was-delivered", Conflict, "the message {given} was delivered: it cannot be taken back", "moim log CHAT shows how far it got";
-    NotWithdrawable = "not-withdrawable", Conflict, "only a message to others can be withdrawn", "what you wrote to yourself waits for nobody";
+    NotWithdrawable = "not-withdrawable", Conflict, "only a message to others can be withdrawn, in a chat that you are in", "what you said last in a group that you left goes to its members; a note to yourself waits for nobody";
     NotMailboxLink = "not-mailbox-link", Usage, "the link is not that of a mailbox", "ask its owner for one made by moim mailbox link, or name a contact";
     NotServing = "not-serving", Conflict, "this node keeps no mail for others", "moim mailbox serve on begins with it";
     NoSuchMailbox = "no-such-mailbox", NotFound, "there is no mailbox “{given}”", "moim mailbox list shows yours";

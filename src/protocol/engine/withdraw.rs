@@ -55,7 +55,7 @@ impl Turn<'_> {
         let state = self.read::<GroupRow>(&GroupRow::key(group))?.map(|row| row.state);
         if !matches!(state, Some(GroupState::Joined | GroupState::Removed)) {
             // What one said last before leaving is in everybody's outbox already.
-            return Err(Refusal::NotAMember.into());
+            return Err(Refusal::NotWithdrawable.into());
         }
         let delivered = self.confirmations(&event)?;
         let mailbox = u32::from(event.kept.is_some());
