@@ -6,7 +6,7 @@
 use super::{
     mailbox_send::LeftWhat,
     receipts::Owed,
-    record::{Receipt, Record},
+    record::{Position, Receipt, Record},
     rows::{DeviceRow, OutboxRow, OwedRow, OwedWire, ReceiptRow, Row, Side, ToldRow, parse},
     turn::{Step, Turn},
 };
@@ -109,7 +109,7 @@ impl Turn<'_> {
     /// A device is told receipts on its connection: remembered until that ends, since the process may end before.
     pub(super) fn note_telling(&mut self, device: &DeviceRow) {
         if !device.boxes().is_empty() && self.mem.mail.telling.insert(device.device) {
-            self.put(ToldRow::key(device.device), &ToldRow(device.device));
+            self.put(ToldRow::key(device.device), &ToldRow::new(device.device));
         }
     }
 
@@ -122,13 +122,25 @@ impl Turn<'_> {
 
     /// The process ended while these devices were told something, and so did their connections.
     pub(super) fn owe_what_was_told(&mut self) -> Step {
-        for ToldRow(device) in self.sound::<ToldRow>(ToldRow::SCOPE)? {
-            self.delete(ToldRow::key(device));
-            if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(device))? {
+        for told in self.sound::<ToldRow>(ToldRow::SCOPE)? {
+            self.delete(ToldRow::key(told.device));
+            if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(told.device))? {
                 self.owe_all(&row)?;
+                self.owe_again(told.device, told.positions, told.lost);
             }
         }
         Ok(())
+    }
+
+    /// What a device was told of its control records may not have reached it.
+    pub(super) fn owe_again(
+        &mut self,
+        device: DeviceId,
+        positions: impl IntoIterator<Item = Position>,
+        lost: impl IntoIterator<Item = Position>,
+    ) {
+        positions.into_iter().for_each(|at| self.owe_position(device, at));
+        lost.into_iter().for_each(|at| self.owe_lost(device, at));
     }
 
     /// Seals and leaves what a device is owed. Whether any of it is not durable at a mailbox yet.

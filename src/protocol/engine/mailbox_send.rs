@@ -145,12 +145,7 @@ impl Turn<'_> {
         self.mem.mail.outgoing.remove(&device.device);
         self.owe_told_by_mail(device.device);
         if let Some(owed) = self.read::<OwedRow>(&OwedRow::key(device.device))? {
-            for at in owed.positions {
-                self.owe_position(device.device, at);
-            }
-            for at in owed.lost {
-                self.owe_lost(device.device, at);
-            }
+            self.owe_again(device.device, owed.positions, owed.lost);
             for chat in owed.chats {
                 self.owe_chat(device.device, chat);
             }
@@ -180,8 +175,7 @@ impl Turn<'_> {
             && self.now.since(told.at) < MAY_BE_LOST
         {
             self.owe_all(device)?;
-            told.positions.into_iter().for_each(|at| self.owe_position(device.device, at));
-            told.lost.into_iter().for_each(|at| self.owe_lost(device.device, at));
+            self.owe_again(device.device, told.positions, told.lost);
         }
         if !self.scan(OutboxRow::TABLE, device.device.as_ref(), None, Direction::Forward, 1)?.is_empty() {
             self.leave_mail_soon(device, Duration::ZERO);

@@ -4,7 +4,7 @@ use super::{
     Timer,
     mailbox_send::MAY_BE_LOST,
     record::{ChatReceipt, Position, Receipt, Record},
-    rows::{AuthorRow, DeviceRow, ReceiptRow, Row, Side, UnsettledRow},
+    rows::{AuthorRow, DeviceRow, ReceiptRow, Row, Side, ToldRow, UnsettledRow},
     turn::{Step, Turn},
 };
 use crate::protocol::{
@@ -166,7 +166,8 @@ impl Turn<'_> {
         self.whisper(device, &Record::Receipt(Receipt { chats, positions, lost, unknown }))
     }
 
-    /// Remembers what may be lost with the connection.
+    /// Remembers what may be lost with the connection, and durably where the process may be lost with it: what came by mail is
+    /// not sent again for days.
     fn note_told(&mut self, device: DeviceId, positions: &[Position], lost: &[Position]) {
         let told = self.mem.mail.told_lately.entry(device).or_default();
         if self.now.since(told.at) >= MAY_BE_LOST || told.positions.len() + told.lost.len() > MAX_TOLD {
@@ -175,6 +176,11 @@ impl Turn<'_> {
         told.at = self.now;
         told.positions.extend(positions);
         told.lost.extend(lost);
+        if positions.len() + lost.len() > 0 && self.mem.mail.telling.contains(&device) {
+            let positions = told.positions.iter().copied().collect();
+            let lost = told.lost.iter().copied().collect();
+            self.put(ToldRow::key(device), &ToldRow { device, positions, lost });
+        }
     }
 
     pub(super) fn chat_receipt_for(&self, author: DeviceId, chat: ChatId) -> Step<Option<ChatReceipt>> {

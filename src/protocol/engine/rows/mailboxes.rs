@@ -181,8 +181,18 @@ impl OwedRow {
 
 /// A device that is told receipts on a connection: should this run end before that does, they are told again, by mail.
 #[derive(Debug, Clone, Encode, Decode)]
-#[cbor(transparent)]
-pub struct ToldRow(#[n(0)] pub DeviceId);
+#[cbor(map)]
+pub struct ToldRow {
+    /// Which.
+    #[n(0)]
+    pub device: DeviceId,
+    /// Where its control records came that it was told of lately; of events, what is here says it.
+    #[n(1)]
+    pub positions: Vec<Position>,
+    /// Where records came that it was told were lost.
+    #[n(2)]
+    pub lost: Vec<Position>,
+}
 
 impl Row for ToldRow {
     const TABLE: Table = Table::Owed;
@@ -190,11 +200,16 @@ impl Row for ToldRow {
 
 impl ToldRow {
     /// Their scope.
-    pub const SCOPE: &'static [u8] = b"told";
+    pub const SCOPE: &'static [u8] = b"told lately";
 
     /// By device.
     pub fn key(device: DeviceId) -> Key {
         Key::named(Self::TABLE, Self::SCOPE, device)
+    }
+
+    /// Nothing told yet.
+    pub fn new(device: DeviceId) -> Self {
+        Self { device, positions: Vec::new(), lost: Vec::new() }
     }
 }
 

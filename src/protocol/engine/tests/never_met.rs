@@ -42,6 +42,13 @@ fn part_all(world: &mut World) {
     }
 }
 
+/// What is durable begins anew, and its connections do not hear of it.
+fn end_process(world: &mut World, at: usize) {
+    world.nodes[at].engine = Engine::new(Settings::default());
+    world.nodes[at].gates.clear();
+    world.input(at, Input::Online);
+}
+
 fn names(world: &World, at: usize, group: OpId) -> Vec<Option<String>> {
     [FOUNDER, FIRST, SECOND].map(|member| world.member(at, group, member).name).to_vec()
 }
@@ -195,13 +202,34 @@ fn a_receipt_that_was_lost_with_its_connection_and_process_is_told_by_mail() {
     world.apart.insert((FOUNDER, FIRST));
     world.pass(seconds(5));
     assert!(!is_delivered(&world, FOUNDER, group, FIRST));
-    world.nodes[FIRST].engine = Engine::new(Settings::default());
-    world.nodes[FIRST].gates.clear();
-    world.input(FIRST, Input::Online);
+    end_process(&mut world, FIRST);
     world.part(FOUNDER, FIRST);
     world.connect(FIRST, MAILBOX);
     world.pass(seconds(120));
     assert!(is_delivered(&world, FOUNDER, group, FIRST));
+}
+
+#[test]
+fn that_control_records_came_by_mail_is_told_again_by_mail_after_a_kill() {
+    let mut world = world();
+    let group = world.group_with(&[FIRST]);
+    part_all(&mut world);
+    world.part(SECOND, MAILBOX);
+    world.invite(group, SECOND);
+    world.pass(seconds(120));
+    // They are connected, but nothing goes over that; what was left by mail comes.
+    for (at, other) in [(FOUNDER, SECOND), (SECOND, FOUNDER)] {
+        let peer = world.nodes[other].transport;
+        world.input(at, Input::Connected { peer, address: None });
+    }
+    world.connect(SECOND, MAILBOX);
+    world.pass(seconds(2));
+    assert!(world.outbox(FOUNDER, SECOND) > 0);
+    end_process(&mut world, SECOND);
+    world.part(FOUNDER, SECOND);
+    world.connect(SECOND, MAILBOX);
+    world.pass(seconds(120));
+    assert_eq!(world.outbox(FOUNDER, SECOND), 0);
 }
 
 #[test]
