@@ -39,6 +39,10 @@ impl Turn<'_> {
         for group in self.sound::<GroupRow>(b"")? {
             self.attempt(|turn| turn.join_anew(group))?;
         }
+        // What lies at mailboxes cannot be read if it was not yet: receipts are said once, and may be among it.
+        for device in self.sound::<DeviceRow>(b"")? {
+            self.attempt(|turn| turn.owe_all(&device))?;
+        }
         Ok(())
     }
 

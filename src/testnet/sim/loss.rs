@@ -39,6 +39,8 @@ pub(super) struct Losses {
     pub(super) unkept: BTreeSet<EventId>,
     /// Messages that a lost device held and no backup knew of: nobody gives them again, but for those of a group.
     pub(super) held: BTreeSet<EventId>,
+    /// Who lost the device it left a group with: that was who members asked for the keys of what was said there before.
+    pub(super) silent: BTreeSet<usize>,
 }
 
 impl Losses {
@@ -50,8 +52,8 @@ impl Losses {
 
     /// A world in which nobody is lost.
     pub(super) fn none() -> Self {
-        let (unkept, held) = (BTreeSet::new(), BTreeSet::new());
-        Self { who: None, chance: Chance::new(0, 10), backup: None, count: 0, unkept, held }
+        let (unkept, held, silent) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        Self { who: None, chance: Chance::new(0, 10), backup: None, count: 0, unkept, held, silent }
     }
 
     /// How often it came to that.
@@ -116,6 +118,9 @@ impl World {
         let Some(items) = self.losses.backup.take() else { return };
         self.crash(who);
         self.losses.count += 1;
+        if self.left.contains(&who) {
+            self.losses.silent.insert(who);
+        }
         let old = &self.devices[who];
         let (seed, clock, life) = (self.seed, old.clock(self.now), old.life);
         let mut rng = generator(seed, 150 + life as u8);
@@ -159,11 +164,13 @@ impl World {
 
     /// Whether a message is nobody's duty any more for this one.
     pub(super) fn went_with_a_device(&self, id: EventId, to: usize) -> bool {
-        let is_of_group = self.ledger.written.get(&id).is_some_and(|written| self.group_chat(written.chat));
-        let by_gone = self.ledger.written.get(&id).is_some_and(|written| self.left.contains(&written.from));
+        let written = self.ledger.written.get(&id);
+        let is_of_group = written.is_some_and(|written| self.group_chat(written.chat));
+        let by_gone = written.is_some_and(|written| self.left.contains(&written.from));
+        let by_silent = written.is_some_and(|written| self.losses.silent.contains(&written.from));
         // Who left a group before it heard of the new device gives it no keys; and 1-on-1 nobody gives again what was had.
         let went = if is_of_group { by_gone } else { self.losses.held.contains(&id) };
-        self.losses.unkept.contains(&id) || (self.losses.has_lost(to) && went)
+        self.losses.unkept.contains(&id) || (is_of_group && by_silent) || (self.losses.has_lost(to) && went)
     }
 }
 

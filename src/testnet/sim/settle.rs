@@ -294,11 +294,13 @@ impl World {
         let of_lost = |row: &HeldRow| GroupEvent::parse(&row.bytes).is_ok_and(|event| lost(&event.device));
         let of_gone = |row: &HeldRow| {
             let gone = |device: &DeviceId| {
-                self.devices
-                    .iter()
-                    .any(|other| self.left.contains(&other.index) && other.ever().any(|ever| ever == *device))
+                let of = self.devices.iter().find(|other| other.ever().any(|ever| ever == *device));
+                of.is_some_and(|other| {
+                    let may_lack = self.losses.has_lost(who) || self.losses.silent.contains(&other.index);
+                    self.left.contains(&other.index) && may_lack
+                })
             };
-            self.losses.has_lost(who) && GroupEvent::parse(&row.bytes).is_ok_and(|event| gone(&event.device))
+            GroupEvent::parse(&row.bytes).is_ok_and(|event| gone(&event.device))
         };
         !held.iter().all(|row| (row.waits == Waits::Follower && of_lost(row)) || of_gone(row))
     }
