@@ -295,7 +295,7 @@ impl Turn<'_> {
 
     /// The first mailbox has a message: the views are told.
     fn note_kept(&mut self, group: OpId, node: TransportKey, id: EventId) -> Step {
-        let Some(mut event) = self.event(id)? else { return Ok(()) };
+        let Some(mut event) = self.event(id)?.filter(|event| !event.is_erased()) else { return Ok(()) };
         event.kept = Some(self.now);
         self.put(EventRow::key(id), &event);
         let memory = self.group(group)?;

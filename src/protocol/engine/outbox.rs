@@ -505,8 +505,9 @@ impl Turn<'_> {
         let mut ids = Vec::new();
         for no in numbers {
             let Some(AuthorRow(id)) = self.read(&AuthorRow::key(told.chat, told.author, *no))? else { continue };
-            ids.push(id);
             let Some(mut event) = self.read::<EventRow>(&EventRow::key(id))? else { continue };
+            // Of what was taken back only that nothing stands there is delivered.
+            ids.extend((!event.is_erased()).then_some(id));
             let Some(i) = event.outbox.iter().position(|(to, _)| *to == device.device) else { continue };
             let (_, place) = event.outbox.remove(i);
             self.put(EventRow::key(id), &event);

@@ -101,6 +101,8 @@ fn what_nobody_in_a_group_has_is_taken_back_for_good() {
         let event: rows::EventRow = world.row(at, &rows::EventRow::key(id)).expect("its number is not missing");
         assert!(event.content.is_empty() && event.key.is_none());
     }
+    let is_told = |entry: &FeedEntry| matches!(entry, FeedEntry::Receipt { ids, .. } if ids.contains(&id));
+    assert!(!world.feed(2).iter().any(is_told), "nothing was delivered");
     let first: AuthorRow = world.row(1, &AuthorRow::key(chat, world.device(1), 2)).expect("after its name");
     let has_it = Reply::Withdrawn { withdrawn: 0, under_way: 0, mailbox: 0, delivered: 2 };
     assert_eq!(withdraw(&mut world, 1, first.0), has_it);
