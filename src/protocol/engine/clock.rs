@@ -27,6 +27,7 @@ impl Turn<'_> {
         self.mem.given.clear();
         self.mem.secrets_handed.clear();
         self.mem.keys_asked.clear();
+        self.mem.ops_asked.clear();
         self.mem.posted_anew.clear();
         self.mem.mail.unsettled.clear();
     }

@@ -3,6 +3,7 @@
 
 use super::{
     GroupMemory,
+    group_ops::ops_records,
     record::{ChatReceipt, Have, Record},
     rows::{DeviceRow, EventRow, GroupRow, GroupState, RawRow},
     sessions::Heard,
@@ -28,6 +29,13 @@ pub(super) struct Answers {
 }
 
 impl GroupMemory {
+    /// The ops that who has these heads lacks, no more of them than so many bytes, and how many those are.
+    pub(super) fn ops_behind(&self, group: OpId, heads: &[OpId], most: usize) -> (Vec<Record>, usize) {
+        let given = within(self.graph.beyond(heads), most, |op| op.to_bytes().len());
+        let size = given.iter().map(|op| op.to_bytes().len()).sum();
+        (ops_records(group, given.into_iter()), size)
+    }
+
     /// What ended an account's membership: a Remove of it, its Leave. Where neither counts, what let it in is void: then
     /// whatever took the right to that from its author, or from whoever gave it to that one. Only what is beside a void op
     /// can have made it void: what came after is nobody's business who is out.
@@ -150,7 +158,7 @@ impl Turn<'_> {
         let lacking = memory.graph.beyond(&have.heads).into_iter().filter(|op| memory.graph.within(&op.id(), &ends));
         let given = within(lacking.collect(), MAX_BYTES_PER_ANSWER.min(left), |op| op.to_bytes().len());
         let size: usize = given.iter().map(|op| op.to_bytes().len()).sum();
-        for record in super::group_ops::ops_records(have.group, given.into_iter()) {
+        for record in ops_records(have.group, given.into_iter()) {
             self.whisper(device.device, &record)?;
         }
         self.end_answer(have.group, device.device, left - size);
@@ -169,17 +177,15 @@ impl Turn<'_> {
 
     /// Gives the ops that a member lacks, up to so many bytes. How many it gave.
     fn give_ops(&mut self, memory: &GroupMemory, have: &Have, device: DeviceId, most: usize) -> Step<usize> {
-        let lacking = memory.graph.beyond(&have.heads);
-        let given = within(lacking, MAX_BYTES_PER_ANSWER.min(most), |op| op.to_bytes().len());
-        let size = given.iter().map(|op| op.to_bytes().len()).sum();
-        for record in super::group_ops::ops_records(have.group, given.into_iter()) {
+        let (records, size) = memory.ops_behind(have.group, &have.heads, MAX_BYTES_PER_ANSWER.min(most));
+        for record in records {
             self.whisper(device, &record)?;
         }
         Ok(size)
     }
 
     /// How many bytes this device may still be given in this second; `None` where it has asked too often.
-    fn begin_answer(&mut self, group: OpId, device: DeviceId) -> Option<usize> {
+    pub(super) fn begin_answer(&mut self, group: OpId, device: DeviceId) -> Option<usize> {
         let now = self.now;
         self.mem.given.retain(|_, given| now.since(given.since) < ANSWERS_COUNTED);
         let given = self.mem.given.entry((group, device)).or_insert(Answers { since: now, answers: 0, bytes: 0 });
@@ -190,7 +196,7 @@ impl Turn<'_> {
         Some(MAX_BYTES_PER_SECOND.saturating_sub(given.bytes))
     }
 
-    fn end_answer(&mut self, group: OpId, device: DeviceId, left: usize) {
+    pub(super) fn end_answer(&mut self, group: OpId, device: DeviceId, left: usize) {
         if let Some(given) = self.mem.given.get_mut(&(group, device)) {
             given.bytes = MAX_BYTES_PER_SECOND.saturating_sub(left);
         }

@@ -133,8 +133,10 @@ impl Turn<'_> {
         if !is_held || !self.is_or_was_member_device(group, device)? {
             return Ok(false);
         }
-        let mut lacking =
-            self.held_for(group, |waits| matches!(waits, Waits::Chain(author, _) if *author == device))?;
+        // And of those of devices whose place it took.
+        let replaced = self.read::<DeviceRow>(&DeviceRow::key(device))?.map(|row| row.replaced).unwrap_or_default();
+        let is_its = |author: &DeviceId| *author == device || replaced.contains(author);
+        let mut lacking = self.held_for(group, |waits| matches!(waits, Waits::Chain(author, _) if is_its(author)))?;
         lacking.truncate(KEYS_ASKED_AT_ONCE);
         if lacking.is_empty() {
             return Ok(false);
@@ -160,7 +162,8 @@ impl Turn<'_> {
                 Some((_, wait)) => (*wait * 2).min(LONGEST_KEYS_WAIT),
                 None => KEYS_BY_MAIL_AFTER,
             };
-            if self.mem.peers.contains_key(&row.transport) || !self.is_member_device(group, author)? {
+            let may_answer = self.is_member_device(group, author)? || self.has_left_lately(group, author)?;
+            if self.mem.peers.contains_key(&row.transport) || !may_answer {
                 continue;
             }
             self.mem.keys_asked.insert((group, author), (now.plus(wait), wait));

@@ -3,7 +3,7 @@
 use super::{
     command::{Refusal, Reply},
     group_ops::{member_devices, ops_records},
-    groups::{PARTING_OPS, is_admin},
+    groups::is_admin,
     rows::MailboxState,
     turn::{Answer, Step, Turn},
 };
@@ -34,8 +34,7 @@ impl Turn<'_> {
     fn tell_where_log_is(&mut self, group: OpId) -> Step {
         let own = self.own()?.device;
         let memory = self.group(group)?;
-        let before = memory.graph.len().saturating_sub(PARTING_OPS);
-        let records = ops_records(group, memory.graph.ops().skip(before));
+        let records = ops_records(group, memory.newest_ops());
         for device in member_devices(&memory.membership).filter(|device| *device != own) {
             for record in &records {
                 self.post(device, record)?;

@@ -5,7 +5,7 @@
 
 use super::{
     group_ops::ops_records,
-    groups::PARTING_OPS,
+    group_part::NEWEST_OPS,
     turn::{Step, Turn},
 };
 use crate::protocol::{
@@ -80,7 +80,7 @@ impl Turn<'_> {
     }
 
     fn post_newest(&mut self, group: OpId, devices: &BTreeSet<DeviceId>, ops: Vec<&Verified<SignedOp>>) -> Step {
-        let newest = ops.len().saturating_sub(PARTING_OPS);
+        let newest = ops.len().saturating_sub(NEWEST_OPS);
         for record in ops_records(group, ops.into_iter().skip(newest)) {
             for device in devices {
                 self.post(*device, &record)?;

@@ -21,8 +21,16 @@ use std::time::Duration;
 const PART_EVERY: Duration = Duration::from_secs(60);
 /// Whoever has not heard of it by then learns it from others.
 const PARTING_KEPT: Duration = days(14);
+/// What is told of the ops before one that others must take in.
+pub(super) const NEWEST_OPS: usize = 16;
 
 impl GroupMemory {
+    /// The newest ops, to be told with the own leaving, coming back, or naming of a mailbox: nobody else may have those that
+    /// were made just before.
+    pub(super) fn newest_ops(&self) -> impl Iterator<Item = &Verified<SignedOp>> {
+        self.graph.ops().skip(self.graph.len().saturating_sub(NEWEST_OPS))
+    }
+
     /// Whether a Leave that counts names this event as the last of its author. Nobody has two last words, and none who was
     /// removed beside it: it could make up as many as it likes.
     pub(super) fn is_last_word(&self, author: AccountId, id: EventId, device: DeviceId) -> bool {
@@ -91,7 +99,7 @@ impl Turn<'_> {
         }
         let mut owed = false;
         for (place, parcel, record) in self.group_parcels(group, device)? {
-            let is_of_now = matches!(record, Record::GossipSecret(..) | Record::KeysWanted(..));
+            let is_of_now = matches!(record, Record::GossipSecret(..) | Record::KeysWanted(..) | Record::OpsWanted(..));
             let is_last = !is_of_now && self.now.since(parcel.since) < PARTING_KEPT;
             owed |= is_last;
             if !is_last {
@@ -242,6 +250,7 @@ impl Turn<'_> {
             | Record::Chain(of, _)
             | Record::Events(of, _)
             | Record::KeysWanted(of, _)
+            | Record::OpsWanted(of, _)
             | Record::Keys(of, _) = &record
                 && *of == group
             {

@@ -4,7 +4,6 @@ use super::{
     GroupMemory,
     command::{Refusal, Reply},
     group_ops::ops_records,
-    groups::PARTING_OPS,
     record::Record,
     rows::DeviceRow,
     turn::{Answer, Step, Turn},
@@ -21,8 +20,7 @@ impl Turn<'_> {
         let action = Action::Remove(account);
         let memory = self.may_act(group, account, &action)?;
         let op = self.make_op(Some(group), &self.named_heads(&memory), action)?;
-        let before = memory.graph.len().saturating_sub(PARTING_OPS);
-        let ending = ops_records(group, memory.graph.ops().skip(before).chain([&op]));
+        let ending = ops_records(group, memory.newest_ops().chain([&op]));
         if let Some(member) = memory.membership.members.get(&account) {
             self.tell_who_goes(member, &ending)?;
         }

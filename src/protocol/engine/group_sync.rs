@@ -315,6 +315,7 @@ impl Turn<'_> {
         self.list_restored(group)?;
         self.ask_leavers_for_keys(group)?;
         self.ask_by_mail_for_keys(group)?;
+        self.ask_by_mail_for_ops(group)?;
         self.ask_members(group, None)
     }
 

@@ -21,10 +21,6 @@ use crate::protocol::{
 };
 use minicbor::bytes::ByteVec;
 
-/// Ops before the own leaving, coming back, or naming of a mailbox that are told with it: nobody else may have those that were
-/// made just before.
-pub(super) const PARTING_OPS: usize = 16;
-
 impl Turn<'_> {
     pub(super) fn new_group(&mut self, name: &str) -> Answer {
         let meta = Meta { mailboxes: self.mailboxes_of_founder()?, ..parse_meta(name)? };
@@ -236,8 +232,7 @@ impl Turn<'_> {
         let op = self.make_op(Some(group), &self.named_heads(&memory), Action::Leave(last))?;
         // Published before it takes effect here, under the secret that it ends; and to every member's outbox, since
         // nobody may be there to hear it now.
-        let before = memory.graph.len().saturating_sub(PARTING_OPS);
-        let known = ops_records(group, memory.graph.ops().skip(before));
+        let known = ops_records(group, memory.newest_ops());
         let parting = ops_records(group, [&op].into_iter());
         for device in member_devices(&memory.membership).filter(|device| *device != own.device) {
             // Nobody asks a former member what it said last, so it is said now, after the ops that it rests on and before

@@ -22,6 +22,7 @@ mod ends;
 pub mod feed;
 pub mod find;
 mod gives;
+mod group_ask;
 mod group_give;
 mod group_held;
 mod group_keys;
@@ -264,6 +265,8 @@ struct Memory {
     secrets_handed: BTreeMap<(OpId, DeviceId, OpId), Millis>,
     /// When authors that are away are asked again by mail for keys, and after which wait.
     keys_asked: BTreeMap<(OpId, DeviceId), (Millis, Duration)>,
+    /// The same for the past of ops, of who told those.
+    ops_asked: BTreeMap<(OpId, DeviceId), (Millis, Duration)>,
     /// When it was last left again in a log what a device that made its secret does not hold.
     posted_anew: BTreeMap<(OpId, DeviceId), Millis>,
     /// How many messages of a chat stand behind its index.
@@ -519,6 +522,7 @@ impl Turn<'_> {
             Record::Have(have) => self.have_came(&heard, have),
             Record::Events(group, events) => self.events_came(&heard, group, &events),
             Record::KeysWanted(group, ids) => self.keys_wanted(&heard, group, &ids),
+            Record::OpsWanted(group, heads) => self.ops_wanted(&heard, group, &heads),
             Record::Keys(group, keys) => self.keys_came(&heard, group, keys),
             Record::NamesWanted(group, accounts) => self.names_wanted(&heard, group, &accounts),
             Record::Names(group, names) => self.names_came(&heard, group, &names),

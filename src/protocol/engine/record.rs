@@ -63,6 +63,9 @@ pub enum Record {
     /// leave no mail.
     #[n(15)]
     Boxes(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
+    /// "I hold ops whose past I lack": the newest ops that are known.
+    #[n(16)]
+    OpsWanted(#[n(0)] OpId, #[n(1)] Vec<OpId>),
     /// "What are these members called?"
     #[n(48)]
     NamesWanted(#[n(0)] OpId, #[n(1)] Vec<AccountId>),
@@ -203,6 +206,7 @@ impl Record {
                 | Self::Chain(..)
                 | Self::Events(..)
                 | Self::KeysWanted(..)
+                | Self::OpsWanted(..)
                 | Self::Keys(..)
         )
     }

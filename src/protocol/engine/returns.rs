@@ -7,7 +7,6 @@
 use super::{
     Timer,
     group_ops::{member_devices, ops_records},
-    groups::PARTING_OPS,
     record::Record,
     rows::{DeviceRow, GroupRow, GroupState},
     turn::{Step, Turn},
@@ -46,8 +45,7 @@ impl Turn<'_> {
         }
         let bundles = self.own_bundles()?;
         let op = self.make_op(Some(group), &self.named_heads(&memory), Action::Devices(bundles))?;
-        let before = memory.graph.len().saturating_sub(PARTING_OPS);
-        let records = ops_records(group, memory.graph.ops().skip(before).chain([&op]));
+        let records = ops_records(group, memory.newest_ops().chain([&op]));
         self.take_ops(group, own.device, vec![op.clone()])?;
         self.tell_members(group, &records)?;
         // What it says follows all that is here, what the former device said last too: so others know that to stand.
@@ -119,14 +117,16 @@ impl Turn<'_> {
         let own = self.own()?.account;
         let leave = memory.graph.ops().filter(|op| op.account == own && matches!(op.action, Action::Leave(_))).last();
         let Some(leave) = leave else { return Ok(()) };
-        let records = ops_records(group, [leave].into_iter());
+        let known = ops_records(group, memory.newest_ops().filter(|op| op.id() != leave.id()));
+        let leaving = ops_records(group, [leave].into_iter());
         let devices: Vec<DeviceId> = member_devices(&memory.membership).collect();
         for device in devices {
             let row = self.read::<DeviceRow>(&DeviceRow::key(device))?;
             if !row.is_some_and(|row| row.groups.contains(&group)) {
                 continue;
             }
-            for record in self.unconfirmed_events(group, device)?.iter().chain(&records) {
+            let said = self.unconfirmed_events(group, device)?;
+            for record in known.iter().chain(&said).chain(&leaving) {
                 self.post(device, record)?;
             }
         }

@@ -9,7 +9,7 @@ use crate::protocol::{
     },
     group::{Action, FrameContent, GossipKeys, SignedOp},
     ids::{ChatId, DeviceId, OpId},
-    view::{Direction, View},
+    view::{Direction, Table, View},
     wire::{frame::Frame, mailbox::Ask},
 };
 use std::time::Duration;
@@ -230,6 +230,24 @@ fn that_control_records_came_by_mail_is_told_again_by_mail_after_a_kill() {
     world.connect(SECOND, MAILBOX);
     world.pass(seconds(120));
     assert_eq!(world.outbox(FOUNDER, SECOND), 0);
+}
+
+#[test]
+fn ops_whose_past_went_with_its_log_are_asked_for_by_mail() {
+    let mut world = world();
+    let group = world.group_with(&[FIRST]);
+    world.pass(seconds(90));
+    part_all(&mut world);
+    world.part(FIRST, MAILBOX);
+    world.command(FOUNDER, Command::RenameGroup(group, "first".into())).unwrap();
+    world.pass(seconds(120));
+    world.nodes[MAILBOX].shelf.0.retain(|key, _| key.table != Table::Mail);
+    world.command(FOUNDER, Command::RenameGroup(group, "second".into())).unwrap();
+    world.pass(seconds(120));
+    world.connect(FIRST, MAILBOX);
+    world.pass(seconds(1_800));
+    let name = rows::read::<rows::GroupRow>(&world.nodes[FIRST].shelf, &rows::GroupRow::key(group)).unwrap();
+    assert_eq!(name.unwrap().name, "second");
 }
 
 #[test]
