@@ -62,7 +62,7 @@ impl Turn<'_> {
             Ok(()) => Ok(memory),
             Err(VoidReason::OneSelf) => Err(Refusal::OneSelf.into()),
             Err(VoidReason::Outranked) => Err(Refusal::Outranked { account }.into()),
-            Err(VoidReason::NotAMember) => Err(Refusal::NoSuchMember.into()),
+            Err(VoidReason::NotAMember | VoidReason::TargetNotAMember) => Err(Refusal::NoSuchMember.into()),
             Err(_) if matches!(action, Action::HandOver(_)) => Err(Refusal::NotFounder.into()),
             Err(_) => Err(Refusal::NotAllowed.into()),
         }

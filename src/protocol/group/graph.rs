@@ -157,7 +157,24 @@ impl Graph {
         if self.heads.len() <= MAX_HEADS {
             return self.heads();
         }
-        let mut left: Vec<&Node> = self.heads.iter().filter_map(|id| self.node_of(id)).collect();
+        let heads = self.heads.iter().filter_map(|id| self.node_of(id));
+        self.telling(heads.collect(), membership).into_iter().collect()
+    }
+
+    /// Of these ops those that none of the others was made after, chosen as [`Self::heads_to_name`] does. Those that are
+    /// not here are passed over.
+    pub fn newest(&self, ops: impl IntoIterator<Item = OpId>, membership: &Membership) -> Vec<OpId> {
+        let places: BTreeSet<usize> = ops.into_iter().filter_map(|id| self.place(&id)).collect();
+        let is_newest = |at: &&usize| !places.iter().any(|other| other != *at && self.node(*other).past.contains(**at));
+        let newest: Vec<&Node> = places.iter().filter(is_newest).map(|at| self.node(*at)).collect();
+        if newest.len() <= MAX_HEADS {
+            return newest.iter().map(|node| node.op.id()).collect::<BTreeSet<_>>().into_iter().collect();
+        }
+        self.telling(newest, membership).into_iter().collect()
+    }
+
+    /// Of these nodes [`MAX_HEADS`]: first those that bring cuts into a past, then the deepest.
+    fn telling(&self, mut left: Vec<&Node>, membership: &Membership) -> BTreeSet<OpId> {
         let mut cuts: Vec<usize> = membership.cuts.iter().filter_map(|id| self.index.get(id).copied()).collect();
         let mut named = BTreeSet::new();
         while named.len() < MAX_HEADS {
@@ -168,7 +185,7 @@ impl Graph {
             cuts.retain(|cut| !best.past.contains(*cut));
             named.insert(best.op.id());
         }
-        named.into_iter().collect()
+        named
     }
 
     /// Whether this op is in.
@@ -238,6 +255,11 @@ impl Graph {
 
     pub(super) fn nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// The place of an op that is in.
+    pub(super) fn place(&self, id: &OpId) -> Option<usize> {
+        self.index.get(id).copied()
     }
 
     fn node_of(&self, id: &OpId) -> Option<&Node> {

@@ -8,9 +8,13 @@
 //! so all that could void a tenure's ops is settled before it: there are no cycles, and of two who remove each other the
 //! higher stands.
 //!
+//! Each op that is void has a reason, and where another op made it so, that one ([`causes`]): of several always the same,
+//! whatever came first.
+//!
 //! Who calls: [`Graph::membership`] and [`Graph::membership_at`]. About linear in ops, with one bit test a question.
 
-mod lists;
+mod causes;
+pub(super) mod lists;
 
 use super::{
     bits::Bits,
@@ -33,7 +37,7 @@ pub struct Membership {
     /// Name and policy.
     pub meta: Meta,
     /// Ops without effect, and why. They are kept: a later op may revive them.
-    pub void: BTreeMap<OpId, VoidReason>,
+    pub void: BTreeMap<OpId, Voided>,
     /// Rotations that count, the one to prefer first: the deepest, then the lowest id.
     pub rotations: Vec<Rotation>,
     /// Removes, Leaves and device drops that count: keys made beside or before one of them are used no more.
@@ -84,6 +88,16 @@ pub struct Rotation {
     pub depth: u32,
 }
 
+/// An op without effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Voided {
+    /// The rule.
+    pub reason: VoidReason,
+    /// The op by which the rule holds: what overruled it, what had ended or never begun its author's place or role, what
+    /// gives its target a higher one, what dropped its device, what came first. None where the rule rests on no other op.
+    pub by: Option<OpId>,
+}
+
 /// Why an op has no effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum VoidReason {
@@ -93,9 +107,12 @@ pub enum VoidReason {
     /// The author dropped the device beside it.
     #[error("the author had dropped the device")]
     DeviceDropped,
-    /// The author, or the one it promotes, was no member.
-    #[error("not a member then")]
+    /// The author was no member.
+    #[error("the author was no member then")]
     NotAMember,
+    /// Who is to have another role was no member.
+    #[error("whom it is about was no member then")]
+    TargetNotAMember,
     /// The author's role does not allow it.
     #[error("the author had no right to it")]
     NotAllowed,
@@ -130,7 +147,7 @@ impl Membership {
         if *target == author {
             return Err(VoidReason::OneSelf);
         }
-        let theirs = self.members.get(target).ok_or(VoidReason::NotAMember)?;
+        let theirs = self.members.get(target).ok_or(VoidReason::TargetNotAMember)?;
         match action {
             Action::HandOver(_) if own.role != Role::Founder => Err(VoidReason::NotAllowed),
             Action::HandOver(_) => Ok(()),
@@ -154,11 +171,32 @@ pub(super) fn resolve(graph: &Graph, scope: &Bits) -> Membership {
     resolver.finish()
 }
 
+type Verdict = Result<(), Cause>;
+
+/// A reason, and the place of the op by which it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cause {
+    reason: VoidReason,
+    by: Option<usize>,
+}
+
+impl VoidReason {
+    fn by(self, by: Option<usize>) -> Cause {
+        Cause { reason: self, by }
+    }
+}
+
+impl From<VoidReason> for Cause {
+    fn from(reason: VoidReason) -> Self {
+        reason.by(None)
+    }
+}
+
 struct Resolver<'a> {
     graph: &'a Graph,
     scope: &'a Bits,
     /// By place; `None` is not settled yet.
-    verdicts: Vec<Option<Result<(), VoidReason>>>,
+    verdicts: Vec<Option<Verdict>>,
     accounts: BTreeMap<AccountId, Record>,
     /// Tenures whose beginning counts and whose ops are to be settled, the highest rank first.
     waiting: BTreeSet<(Rank, usize, AccountId)>,
@@ -172,6 +210,8 @@ struct Record {
     lists: Vec<usize>,
     admissions: Vec<usize>,
     removals: Vec<usize>,
+    /// Ops that would make it an admin, counting or not.
+    promotions: Vec<usize>,
     demotions: Vec<usize>,
     leaves: Vec<usize>,
     tenures: Vec<Tenure>,
@@ -190,7 +230,11 @@ impl<'a> Resolver<'a> {
         let verdicts = vec![None; graph.nodes().len()];
         let mut resolver = Self { graph, scope, verdicts, accounts: BTreeMap::new(), waiting: BTreeSet::new() };
         for at in resolver.places() {
-            resolver.record(resolver.op(at).account).authored.push(at);
+            let op = resolver.op(at);
+            resolver.record(op.account).authored.push(at);
+            if let Action::SetRole(target, Role::Admin) = op.action {
+                resolver.record(target).promotions.push(at);
+            }
         }
         resolver
     }
@@ -205,8 +249,10 @@ impl<'a> Resolver<'a> {
         self.waiting.insert((Rank { class: Class::Founder, depth: 0, op: create.op.id() }, 0, founder));
         while let Some((rank, start, account)) = self.waiting.pop_first() {
             let tenure = Tenure { rank, start, handed_over: None };
-            if rank.class == Class::Admin && !self.is_member(&account, &self.graph.node(start).past) {
-                self.settle(start, Err(VoidReason::NotAMember));
+            let past = &self.graph.node(start).past;
+            if rank.class == Class::Admin && !self.is_member(&account, past) {
+                let by = self.end_of_membership(&account, start);
+                self.settle(start, Err(VoidReason::TargetNotAMember.by(by)));
                 continue;
             }
             self.settle_tenure(account, tenure);
@@ -269,50 +315,60 @@ impl<'a> Resolver<'a> {
         joins.copied().any(|join| !record.leaves.iter().any(|at| past.contains(*at) && !self.precedes(*at, join)))
     }
 
-    fn judge(&self, account: AccountId, tenure: &Tenure, at: usize) -> Result<(), VoidReason> {
-        let beside = |ends: &[usize]| ends.iter().any(|end| self.concurrent(*end, at));
-        if let Some(record) = self.accounts.get(&account)
-            && (beside(&record.removals) || beside(&record.demotions))
-        {
-            return Err(VoidReason::Overruled);
+    fn judge(&self, account: AccountId, tenure: &Tenure, at: usize) -> Verdict {
+        if let Some(end) = self.end_beside(&account, at) {
+            return Err(VoidReason::Overruled.by(Some(end)));
         }
         match &self.op(at).action {
             Action::Add(join) => self.judge_join(account, &join.account, at),
-            Action::Remove(target) | Action::SetRole(target, _) if *target == account => Err(VoidReason::OneSelf),
-            Action::Remove(target) | Action::SetRole(target, _) if self.outranks(target, tenure, at) => {
-                Err(VoidReason::Outranked)
+            Action::Remove(target) | Action::SetRole(target, _) if *target == account => {
+                Err(VoidReason::OneSelf.into())
             }
-            Action::HandOver(_) if tenure.rank.class == Class::Founder => Err(VoidReason::HandedOver),
-            Action::HandOver(_) | Action::Create { .. } => Err(VoidReason::NotAllowed),
+            Action::Remove(target) | Action::SetRole(target, _) => match self.outranks(target, tenure, at) {
+                Some(theirs) => Err(VoidReason::Outranked.by(Some(theirs.start))),
+                None => Ok(()),
+            },
+            Action::HandOver(target) if tenure.rank.class == Class::Founder => Err(match tenure.handed_over {
+                Some(over) => VoidReason::HandedOver.by(Some(over)),
+                None if *target == account => VoidReason::OneSelf.into(),
+                None => VoidReason::TargetNotAMember.by(self.end_of_membership(target, at)),
+            }),
+            Action::HandOver(_) if tenure.rank.class == Class::Former => {
+                Err(VoidReason::NotAllowed.by(Some(tenure.start)))
+            }
+            Action::HandOver(_) | Action::Create { .. } => Err(VoidReason::NotAllowed.into()),
             _ => Ok(()),
         }
     }
 
     /// A Join serves one Add: who left does not come back without agreeing anew.
-    fn judge_join(&self, account: AccountId, newcomer: &AccountId, at: usize) -> Result<(), VoidReason> {
+    fn judge_join(&self, account: AccountId, newcomer: &AccountId, at: usize) -> Verdict {
         let join = |at: usize| match &self.op(at).action {
             Action::Add(join) => Some(join),
             _ => None,
         };
         let lists = self.accounts.get(newcomer).map_or(&[][..], |record| &record.lists);
-        let used = lists.iter().any(|earlier| {
+        let used = lists.iter().copied().filter(|earlier| {
             *earlier != at
                 && self.precedes(*earlier, at)
                 && self.op(*earlier).account == account
                 && join(*earlier) == join(at)
         });
-        if used { Err(VoidReason::JoinUsed) } else { Ok(()) }
+        match self.first(used) {
+            Some(earlier) => Err(VoidReason::JoinUsed.by(Some(earlier))),
+            None => Ok(()),
+        }
     }
 
-    /// Whether the target has a tenure that is not lower than this one: over neither before the op nor begun after it.
-    fn outranks(&self, target: &AccountId, tenure: &Tenure, at: usize) -> bool {
+    /// The highest tenure of the target that is not lower than this one: over neither before the op nor begun after it.
+    fn outranks(&self, target: &AccountId, tenure: &Tenure, at: usize) -> Option<Tenure> {
         let past = &self.graph.node(at).past;
-        let Some(record) = self.accounts.get(target) else { return false };
-        record.tenures.iter().any(|theirs| {
+        let theirs = self.accounts.get(target)?.tenures.iter().copied().filter(|theirs| {
             (theirs.rank.class == Class::Founder || theirs.rank < tenure.rank)
                 && !self.ended(target, theirs, past)
                 && !self.precedes(at, theirs.start)
-        })
+        });
+        theirs.min_by_key(|theirs| theirs.rank)
     }
 
     fn carry_out(&mut self, at: usize) {
@@ -333,13 +389,15 @@ impl<'a> Resolver<'a> {
                 continue;
             }
             let op = self.op(at);
+            let past = &self.graph.node(at).past;
             let removals = self.accounts.get(&op.account).map_or(&[][..], |record| &record.removals);
-            let verdict = if !self.is_member(&op.account, &self.graph.node(at).past) && !self.leaves(at) {
-                Err(VoidReason::NotAMember)
-            } else if removals.iter().any(|end| self.concurrent(*end, at)) {
-                Err(VoidReason::Overruled)
+            let beside = self.first(removals.iter().copied().filter(|end| self.concurrent(*end, at)));
+            let verdict = if !self.is_member(&op.account, past) && !self.leaves(at) {
+                Err(VoidReason::NotAMember.by(self.end_of_membership(&op.account, at)))
+            } else if beside.is_some() {
+                Err(VoidReason::Overruled.by(beside))
             } else if needs_a_role(&op.action) {
-                Err(VoidReason::NotAllowed)
+                Err(VoidReason::NotAllowed.by(self.lack_of_role(&op.account, past)))
             } else {
                 Ok(())
             };
@@ -384,11 +442,11 @@ impl<'a> Resolver<'a> {
         done || ends(&record.leaves)
     }
 
-    fn verdict(&self, at: usize) -> Option<Result<(), VoidReason>> {
+    fn verdict(&self, at: usize) -> Option<Verdict> {
         self.verdicts.get(at).copied().flatten()
     }
 
-    fn settle(&mut self, at: usize, verdict: Result<(), VoidReason>) {
+    fn settle(&mut self, at: usize, verdict: Verdict) {
         if let Some(slot) = self.verdicts.get_mut(at) {
             *slot = Some(verdict);
         }
@@ -447,7 +505,7 @@ impl<'a> Resolver<'a> {
         Membership {
             former: self.former(&members),
             meta: self.meta(),
-            void: self.places().filter_map(|at| Some((self.op(at).id(), self.verdict(at)?.err()?))).collect(),
+            void: self.places().filter_map(|at| self.voided(at)).collect(),
             rotations: self.rotations(),
             cuts: self.cuts(),
             equivocating: self.equivocating(),

@@ -1,6 +1,6 @@
 //! The first pass: which device lists count, and what they make void. It rests on account keys and on nobody's role.
 
-use super::{Record, Resolver, VoidReason};
+use super::{Record, Resolver, Verdict, VoidReason};
 use crate::protocol::{
     group::{
         bits::Bits,
@@ -11,7 +11,7 @@ use crate::protocol::{
 use std::{cmp::Reverse, collections::BTreeMap};
 
 /// The order of an account's device lists: the greater counts.
-pub(super) type ListOrder = (u64, Reverse<[u8; 32]>);
+pub(in crate::protocol::group) type ListOrder = (u64, Reverse<[u8; 32]>);
 
 impl<'a> Resolver<'a> {
     pub(super) fn settle_devices(&mut self) {
@@ -23,7 +23,8 @@ impl<'a> Resolver<'a> {
             }
             let newest = self.newest_list(&op.account, past);
             if !newest.is_some_and(|list| list.devices.contains(&op.device)) {
-                self.settle(at, Err(VoidReason::NotItsDevice));
+                let by = newest.and_then(|list| self.carrier(&op.account, list, at));
+                self.settle(at, Err(VoidReason::NotItsDevice.by(by)));
                 if let Some(list) = op.devices() {
                     self.record(list.account).lists.pop();
                 }
@@ -55,7 +56,7 @@ impl<'a> Resolver<'a> {
             for other in &authored {
                 let dropped = last_listed.get(&self.op(*other).device).is_some_and(|last| *last < order(list));
                 if dropped && self.verdict(*other).is_none() && self.concurrent(at, *other) {
-                    self.settle(*other, Err(VoidReason::DeviceDropped));
+                    self.settle(*other, Err(VoidReason::DeviceDropped.by(Some(at))));
                 }
             }
         }
@@ -96,7 +97,8 @@ impl<'a> Resolver<'a> {
         let not_news = |(earlier, known): &(usize, &Devices)| {
             *earlier != at && self.precedes(*earlier, at) && order(known) >= order(list)
         };
-        if self.verdict(at) == Some(Err(VoidReason::DeviceDropped)) || lists.iter().any(not_news) {
+        let is_dropped = |verdict: Verdict| verdict.is_err_and(|cause| cause.reason == VoidReason::DeviceDropped);
+        if self.verdict(at).is_some_and(is_dropped) || lists.iter().any(not_news) {
             return false;
         }
         let before = lists.iter().filter(|(other, _)| !self.precedes(at, *other));
@@ -104,6 +106,7 @@ impl<'a> Resolver<'a> {
     }
 }
 
-fn order(list: &Devices) -> ListOrder {
+/// Which of an account's lists counts: the greatest.
+pub(in crate::protocol::group) fn order(list: &Devices) -> ListOrder {
     (list.list_seq, Reverse(list.list_hash))
 }

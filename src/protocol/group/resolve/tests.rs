@@ -18,7 +18,11 @@ fn world() -> (World, [Person; 4]) {
 }
 
 fn why(world: &World, op: OpId) -> Option<VoidReason> {
-    world.graph.membership().void.get(&op).copied()
+    world.graph.membership().void.get(&op).map(|voided| voided.reason)
+}
+
+fn by(world: &World, op: OpId) -> Option<OpId> {
+    world.graph.membership().void.get(&op).and_then(|voided| voided.by)
 }
 
 #[test]
@@ -44,6 +48,54 @@ fn what_a_removed_admin_did_beside_its_removal_is_void() {
     assert_eq!(why(&world, add), Some(VoidReason::Overruled));
     assert!(why(&world, promote).is_some() && why(&world, by_newcomer).is_some());
     assert!(!world.has(&newcomer) && world.has(&member));
+}
+
+#[test]
+fn what_is_void_names_the_op_that_made_it_so() {
+    let (mut world, [founder, admin, low, member]) = world();
+    let newcomer = person(9);
+    let heads = world.graph.heads();
+    let cause = |world: &World, op| world.graph.membership().void.get(&op).copied().map(|void| (void.reason, void.by));
+    // Beside: of two removals the first by depth and id.
+    let removes = [(&founder, 0), (&founder, 1)].map(|(who, k)| world.by(&heads, who, k, Action::Remove(low.account)));
+    let beside = world.at(&heads, &low, Action::Remove(member.account));
+    assert_eq!(cause(&world, beside), Some((VoidReason::Overruled, removes.into_iter().min())));
+    // After: what had ended it.
+    let after = world.at(&removes[..1], &low, Action::Remove(member.account));
+    assert_eq!(cause(&world, after), Some((VoidReason::NotAMember, Some(removes[0]))));
+    let promoted = world.at(&removes[..1], &founder, Action::SetRole(low.account, Role::Admin));
+    assert_eq!(cause(&world, promoted), Some((VoidReason::TargetNotAMember, Some(removes[0]))));
+    // Nobody let it in: the Add that does not count.
+    let join = world.join(&low, &newcomer);
+    let add = world.at(&heads, &low, Action::Add(join));
+    let said = world.at(&[add], &newcomer, Action::RotateGossipSecret([1; 32]));
+    assert_eq!(cause(&world, said), Some((VoidReason::NotAMember, Some(add))));
+    // A role that was taken, or that an op gives which does not count.
+    let demote = world.op(&founder, Action::SetRole(admin.account, Role::Member));
+    let without = world.op(&admin, Action::Remove(member.account));
+    assert_eq!(cause(&world, without), Some((VoidReason::NotAllowed, Some(demote))));
+    let upwards = world.op(&member, Action::SetRole(member.account, Role::Admin));
+    let so = world.op(&member, Action::Remove(admin.account));
+    assert_eq!(cause(&world, so), Some((VoidReason::NotAllowed, Some(upwards))));
+    // What gives the other its rank.
+    let of_founder = world.at(&heads, &admin, Action::Remove(founder.account));
+    assert_eq!(by(&world, of_founder), Some(demote), "the admin was demoted beside it");
+    let (mut world, [_, high, low, _]) = self::world();
+    let role = world.graph.membership().members[&high.account].rank.op;
+    let upwards = world.op(&low, Action::Remove(high.account));
+    assert_eq!(cause(&world, upwards), Some((VoidReason::Outranked, Some(role))));
+}
+
+#[test]
+fn a_group_is_not_handed_to_who_is_no_member_and_that_is_the_reason_told() {
+    let (mut world, [founder, _, _, member]) = world();
+    let leave = world.op(&member, Action::Leave(None));
+    let to_former = world.op(&founder, Action::HandOver(member.account));
+    let to_nobody = world.op(&founder, Action::HandOver(person(9).account));
+    let to_oneself = world.op(&founder, Action::HandOver(founder.account));
+    assert_eq!((why(&world, to_nobody), by(&world, to_nobody)), (Some(VoidReason::TargetNotAMember), None));
+    assert_eq!((why(&world, to_former), by(&world, to_former)), (Some(VoidReason::TargetNotAMember), Some(leave)));
+    assert_eq!(why(&world, to_oneself), Some(VoidReason::OneSelf));
 }
 
 #[test]
@@ -133,7 +185,7 @@ fn a_group_is_handed_over_once_and_the_old_founder_is_first_admin() {
     let b = world.by(&heads, &founder, 1, Action::HandOver(low.account));
     let after = world.graph.membership();
     let (won, lost, new) = if a < b { (a, b, &member) } else { (b, a, &low) };
-    assert_eq!(after.void.get(&lost), Some(&VoidReason::HandedOver));
+    assert_eq!(after.void.get(&lost), Some(&Voided { reason: VoidReason::HandedOver, by: Some(won) }));
     assert_eq!(after.members[&new.account].role, Role::Founder);
     assert!(after.members[&founder.account].rank < after.members[&admin.account].rank);
     let too_late = world.at(&[won], &founder, Action::HandOver(admin.account));
@@ -261,6 +313,38 @@ proptest! {
         prop_assert_eq!(graph.membership(), world.graph.membership());
         let heads = [ops[ops.len() - 1].id()];
         prop_assert_eq!(graph.membership_at(&heads), world.graph.membership_at(&heads));
+    }
+
+    #[test]
+    fn exactly_what_is_void_has_a_reason_and_its_cause_fits_it(
+        acts in proptest::collection::vec(any::<(u8, u8, u8, u8, u8)>(), 1..30),
+    ) {
+        let (world, _) = random(&acts);
+        let membership = world.graph.membership();
+        let told: Vec<_> = world.graph.log(&membership).into_iter().map(|entry| (entry.op, entry.void)).collect();
+        prop_assert_eq!(told.len(), world.graph.len());
+        for (op, void) in told {
+            let is_list = matches!(world.graph.op(&op).map(|op| &op.action), Some(Action::Devices(_)));
+            prop_assert!(is_list || void == membership.void.get(&op).copied());
+            prop_assert!(is_list || void.is_none() || !membership.cuts.contains(&op));
+            let Some(Voided { reason, by }) = void else { continue };
+            let is_before = |by: OpId| world.graph.within(&by, &[op]) && by != op;
+            let is_beside = |by: OpId| !world.graph.within(&by, &[op]) && !world.graph.within(&op, &[by]);
+            let counts = |by: OpId| !membership.void.contains_key(&by);
+            let fits = match reason {
+                VoidReason::Overruled => by.is_some_and(|by| is_beside(by) && counts(by)),
+                // A list holds whoever passes it on.
+                VoidReason::DeviceDropped => by.is_some_and(is_beside),
+                // What is after it is not even judged by its founder's place any more.
+                VoidReason::HandedOver => by.is_some_and(|by| !is_before(by) && counts(by)),
+                VoidReason::JoinUsed => by.is_some_and(is_before),
+                VoidReason::Outranked => by.is_some_and(|by| by != op && counts(by)),
+                VoidReason::NotItsDevice | VoidReason::NotAMember | VoidReason::TargetNotAMember
+                | VoidReason::NotAllowed => by.is_none_or(is_before),
+                VoidReason::OneSelf => by.is_none(),
+            };
+            prop_assert!(fits, "{:?} by {:?}", reason, by);
+        }
     }
 
     #[test]
