@@ -227,6 +227,7 @@ impl Home {
             name_sure: true,
             named_on: None,
             from_before: Vec::new(),
+            heads: Vec::new(),
         };
         self.put(MemberRow::key(HIKING, account), &row);
     }

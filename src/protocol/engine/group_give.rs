@@ -109,6 +109,7 @@ impl Turn<'_> {
             self.chat_receipt(&heard.device, &receipt)?;
         }
         let Some(mut left) = self.begin_answer(group, device) else { return Ok(()) };
+        self.heads_named(group, heard.device.account, device, &have.heads)?;
         let memory = self.group(group)?;
         left -= self.give_ops(&memory, &have, device, left)?;
         if let Some(held) = self.secret_in_force(&memory)

@@ -20,7 +20,7 @@ impl Turn<'_> {
         let rows: BTreeMap<_, _> = all::<MemberRow>(self, group)?.into_iter().map(|row| (row.account, row)).collect();
         for (account, row) in &rows {
             if row.current && !members.contains_key(account) {
-                let former = MemberRow { current: false, devices: Vec::new(), ..row.clone() };
+                let former = MemberRow { current: false, devices: Vec::new(), heads: Vec::new(), ..row.clone() };
                 self.put(MemberRow::key(group, *account), &former);
             }
         }
@@ -51,6 +51,7 @@ impl Turn<'_> {
                     && held.is_some_and(|row| row.name_sure && is_named_by_one_of(row, &member.devices)),
                 named_on: held.and_then(|row| row.named_on),
                 from_before,
+                heads: held.map(|row| heads_of(row, &member.devices)).unwrap_or_default(),
             };
             if held != Some(&row) {
                 self.put(MemberRow::key(group, *account), &row);
@@ -84,6 +85,11 @@ impl Turn<'_> {
         let Some(RawRow(bytes)) = self.read(&RawRow::key(id))? else { return Ok(false) };
         Ok(GroupEvent::parse(&bytes).is_ok_and(|event| memory.graph.knows(member, &event.heads)))
     }
+}
+
+/// What those of its devices named that it still has.
+fn heads_of(row: &MemberRow, devices: &BTreeSet<DeviceId>) -> Vec<(DeviceId, Vec<OpId>)> {
+    row.heads.iter().filter(|(device, _)| devices.contains(device)).cloned().collect()
 }
 
 /// Whether who said a member's name is still one of its devices: the one that took its place may say another.

@@ -17,7 +17,8 @@ use crate::protocol::{
         keys::HeldSecret,
     },
     ids::{AccountId, ChatId, DeviceId, OpId},
-    view::{Table, ViewError},
+    time::Millis,
+    view::{Table, View, ViewError},
     wire::{
         decode, encode,
         limits::{MAX_DEVICES, MAX_OPS_ASIDE, MAX_OPS_ASIDE_PER_DEVICE, MAX_OPS_OF_FORMER},
@@ -185,6 +186,7 @@ impl Turn<'_> {
     fn membership_changed(&mut self, group: OpId, before: Option<&Membership>) -> Step {
         let memory = self.group(group)?;
         let own = self.own()?;
+        self.forget_named(group);
         let Some(mut row) = self.read::<GroupRow>(&GroupRow::key(group))? else { return Ok(()) };
         row.name = memory.membership.meta.name.clone();
         row.mailboxes = memory.membership.meta.mailboxes.clone();
@@ -215,6 +217,7 @@ impl Turn<'_> {
             self.settle_secrets(group)?;
             self.refresh_gossip(group)?;
             self.newcomers_came(group, before)?;
+            self.ends_came(group, before)?;
             self.post_to_named(group, before)?;
             self.release_held(group, |waits| !matches!(waits, Waits::Chain(..)))?;
             self.read_logs_again(group);
@@ -329,20 +332,7 @@ impl Turn<'_> {
         if self.mem.groups.contains_key(&group) {
             return Ok(true);
         }
-        let mut graph: Option<Graph> = None;
-        let mut arrived = BTreeMap::new();
-        for row in all::<OpRow>(self, group)? {
-            let damaged = || ViewError::Damaged(Table::Op);
-            let op = SignedOp::parse(&row.bytes).map_err(|_| damaged())?.verify(&Bundles).map_err(|_| damaged())?;
-            arrived.insert(op.id(), row.arrived);
-            match &mut graph {
-                Some(graph) => {
-                    graph.insert(op).map_err(|_| damaged())?;
-                }
-                None => graph = Some(Graph::new(op).map_err(|_| damaged())?),
-            }
-        }
-        let Some(graph) = graph else { return Ok(false) };
+        let Some((graph, arrived)) = kept_graph(self, group)? else { return Ok(false) };
         let membership = graph.membership();
         let secrets = self.held_secrets(group)?;
         self.mem.groups.insert(group, Arc::new(GroupMemory { graph, membership, arrived, secrets }));
@@ -408,6 +398,24 @@ impl Turn<'_> {
     pub(super) fn is_joined(&self, group: OpId) -> Step<bool> {
         Ok(self.read::<GroupRow>(&GroupRow::key(group))?.is_some_and(|row| row.state == GroupState::Joined))
     }
+}
+
+/// The ops of a group that a store holds, and when each came.
+pub(super) fn kept_graph(view: &dyn View, group: OpId) -> Step<Option<(Graph, BTreeMap<OpId, Millis>)>> {
+    let mut graph: Option<Graph> = None;
+    let mut arrived = BTreeMap::new();
+    for row in all::<OpRow>(view, group)? {
+        let damaged = || ViewError::Damaged(Table::Op);
+        let op = SignedOp::parse(&row.bytes).map_err(|_| damaged())?.verify(&Bundles).map_err(|_| damaged())?;
+        arrived.insert(op.id(), row.arrived);
+        match &mut graph {
+            Some(graph) => {
+                graph.insert(op).map_err(|_| damaged())?;
+            }
+            None => graph = Some(Graph::new(op).map_err(|_| damaged())?),
+        }
+    }
+    Ok(graph.map(|graph| (graph, arrived)))
 }
 
 /// Inserts what can be inserted, each op after its past; what cannot be yet stays. Gives those that are in now.

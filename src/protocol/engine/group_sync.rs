@@ -152,6 +152,7 @@ impl Turn<'_> {
             }
             Standing::NotHere => return Ok(Judged::Nothing),
         };
+        self.heads_named(group, author, device, &event.heads)?;
         let Some(key) = self.event_key(event)? else {
             return self.hold_as(event, Waits::Chain(device, event.chain));
         };

@@ -26,6 +26,8 @@ mod group_ask;
 mod group_give;
 mod group_held;
 mod group_keys;
+mod group_known;
+pub mod group_log;
 mod group_logs;
 mod group_mailboxes;
 mod group_members;
@@ -226,6 +228,10 @@ struct Memory {
     owed_later: BTreeSet<(DeviceId, ChatId)>,
     /// Ops of groups, as loaded.
     groups: BTreeMap<OpId, Arc<GroupMemory>>,
+    /// The ops that devices of members named last.
+    named: BTreeMap<(OpId, DeviceId), Vec<OpId>>,
+    /// Devices that ended memberships and are to be told that this is known here.
+    ends_to_say: BTreeMap<OpId, BTreeSet<DeviceId>>,
     /// Ops whose past is not here yet.
     ops_aside: BTreeMap<OpId, OpsAside>,
     /// Gossip secrets whose ops are not here yet, one of each device that handed one over.
@@ -322,6 +328,8 @@ enum Timer {
     Ask(OpId),
     /// Compare with members.
     Repair(OpId),
+    /// Tell those who ended memberships that this is known here.
+    Ends(OpId),
     /// Say something after what a device said last whose place another took.
     FollowFormer(OpId),
     /// Look over what is being compared.
@@ -550,6 +558,7 @@ impl Turn<'_> {
             Timer::GroupReceipts => self.group_receipts_due(),
             Timer::Ask(group) => self.ask_now(group),
             Timer::Repair(group) => self.repair(group),
+            Timer::Ends(group) => self.say_ends(group),
             Timer::FollowFormer(group) => self.follow_former(group),
             Timer::Talks => self.look_over_talks(),
             Timer::CompareDirect(device) => self.compare_direct(device),

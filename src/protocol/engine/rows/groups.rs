@@ -268,6 +268,10 @@ pub struct MemberRow {
     /// The same as `from_no` for the devices that this one replaced. Who is not named here came after them.
     #[cbor(n(10), default)]
     pub from_before: Vec<(DeviceId, u64)>,
+    /// The newest ops that its devices named in events, or when they compared, up to
+    /// [`MAX_HEADS`](crate::protocol::wire::limits::MAX_HEADS) of each: these, and what they were made after, they have.
+    #[cbor(n(11), default)]
+    pub heads: Vec<(DeviceId, Vec<OpId>)>,
 }
 
 impl Row for MemberRow {
