@@ -198,6 +198,7 @@ reasons! {
     NotMember = "not-member", Permission, "you are not a member of {name}", "ask a member who may invite you";
     NotJoined = "not-joined", Conflict, "you are invited to {name} and have not joined yet", "moim group accept GROUP joins it, moim group decline GROUP does not";
     NotAdmin = "not-admin", Permission, "only its founder and admins may do this in {name}", "moim group members GROUP shows who they are";
+    NoSuchChange = "no-such-change", NotFound, "there is no change “{given}” in the log of this group", "moim group log GROUP --json shows the ids";
     NoSuchMember = "no-such-member", NotFound, "“{given}” is no member of {name}", "moim group members GROUP lists them";
     Outranked = "outranked", Permission, "{name} is not below you in rank", "the founder, or an admin who was made one before, may do this: moim group members GROUP";
     NotFounder = "not-founder", Permission, "only its founder may do this in {name}", "moim group members GROUP shows who that is";

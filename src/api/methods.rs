@@ -109,6 +109,8 @@ methods! {
     GroupDecline "group.decline" (Group) -> GroupStateResult;
     /// Who is in a group.
     GroupMembers "group.members" (Group) -> MembersResult;
+    /// What was done in a group, by whom, and whether it counts.
+    GroupLog "group.log" (GroupLogParams) -> GroupLogResult;
     /// Ends another's membership of a group.
     GroupRemove "group.remove" (GroupMemberParams) -> GroupMemberResult;
     /// Makes a member an admin.

@@ -301,6 +301,7 @@ mod tests {
         same::<ChatList>(json!({"limit": 3, "after": crate::api::samples::ID}));
         same::<ContactAdd>(json!({"link": "a", "as": "b"}));
         same::<InviteCreate>(json!({"expires": "7d", "auto_accept": true}));
+        same::<GroupLog>(json!({"group": "a", "limit": 7, "before": "b", "all": true}));
         same::<GroupInvite>(json!({"group": "a", "who": ["b", "c"]}));
         same::<MailboxServe>(json!({"serve": true}));
         same::<Watch>(json!({"after": u64::MAX}));

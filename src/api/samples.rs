@@ -54,7 +54,8 @@ pub(crate) fn answer(method: &str, name: &str) -> Value {
         "group.decline" => standing("declined"),
         "group.leave" => standing("left"),
         "group.members" => json!({"v": 1, "members": [{"id": ID, "name": name, "role": "founder"}]}),
-        "group.remove" => json!({"v": 1, "group": ID, "member": ID, "name": name}),
+        "group.log" => group_log(name),
+        "group.remove" => json!({"v": 1, "group": ID, "member": ID, "name": name, "applied": 1, "of": 7}),
         "group.promote" | "group.demote" | "group.hand_over" => {
             json!({"v": 1, "group": ID, "member": ID, "name": name, "role": "admin"})
         }
@@ -73,6 +74,54 @@ pub(crate) fn answer(method: &str, name: &str) -> Value {
         "watch" => json!({"v": 1, "cursor": 7}),
         other => panic!("no sample of {other}"),
     }
+}
+
+/// Every kind of change, and every reason why one does not count.
+fn group_log(name: &str) -> Value {
+    let person = json!({"id": ID, "name": name});
+    let change = |did: &str| json!({"id": ID, "at": AT, "by": person, "did": did});
+    let about = |did: &str| json!({"id": ID, "at": AT, "by": person, "did": did, "who": person});
+    let named = |did: &str| json!({"id": ID, "at": AT, "by": person, "did": did, "name": name});
+    let end = |mut change: Value| {
+        (change["applied"], change["of"]) = (18.into(), 20.into());
+        change
+    };
+    let mut changes = vec![named("founded"), named("renamed"), end(about("removed")), end(change("left"))];
+    changes.extend(["settings", "secret_changed", "other"].map(change));
+    changes.extend(["added", "promoted", "demoted", "handed_over", "mailbox_named", "mailbox_dropped"].map(about));
+    changes.extend(["device_replaced", "device_added", "device_dropped", "devices_listed"].map(about));
+    let cause = |did: &str| json!({"id": ID, "by": person, "did": did, "who": person});
+    let void = |why: &str| (why.to_owned(), json!({"why": why}));
+    let by = |why: &str, did: &str| (why.to_owned(), json!({"why": why, "cause": cause(did)}));
+    let voids = [
+        void("not_their_device"),
+        by("device_dropped", "device_dropped"),
+        void("not_member"),
+        by("not_member", "removed"),
+        by("not_member", "left"),
+        by("not_member", "added"),
+        void("target_not_member"),
+        by("target_not_member", "removed"),
+        by("target_not_member", "left"),
+        by("target_not_member", "added"),
+        void("not_allowed"),
+        by("not_allowed", "demoted"),
+        by("not_allowed", "promoted"),
+        by("not_allowed", "handed_over"),
+        by("removed", "removed"),
+        by("demoted", "demoted"),
+        by("outranked", "promoted"),
+        void("oneself"),
+        by("join_used", "added"),
+        by("handed_over", "handed_over"),
+        void("other"),
+    ];
+    changes.extend(voids.into_iter().map(|(_, void)| {
+        let mut change = about("removed");
+        change["void"] = void;
+        change
+    }));
+    json!({"v": 1, "group": ID, "changes": changes})
 }
 
 /// One event of each kind.

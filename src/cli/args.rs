@@ -289,6 +289,7 @@ pub(super) enum Group {
     Members {
         group: String,
     },
+    Log(GroupLog),
     Remove {
         group: String,
         member: String,
@@ -314,6 +315,17 @@ pub(super) enum Group {
     Leave {
         group: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GroupLog {
+    pub group: String,
+    #[arg(short = 'n', long, value_name = "COUNT")]
+    pub limit: Option<u32>,
+    #[arg(long, value_name = "ID")]
+    pub before: Option<String>,
+    #[arg(long)]
+    pub all: bool,
 }
 
 #[derive(Debug, Subcommand)]

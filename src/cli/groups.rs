@@ -1,6 +1,6 @@
 //! Commands about groups.
 
-use super::{Runtime, Session, args, mailboxes, messages::group_word, out::Stop};
+use super::{Runtime, Session, args, group_log, mailboxes, messages::group_word, out::Stop};
 use crate::{
     api::{
         methods::{self, Method},
@@ -41,6 +41,7 @@ pub(super) async fn group<R: Runtime>(session: &mut Session<'_, R>, command: arg
         args::Group::Decline { group } => session.standing::<methods::GroupDecline>(Group { group }).await,
         args::Group::Mailbox(command) => mailbox(session, command).await,
         args::Group::Leave { group } => session.standing::<methods::GroupLeave>(Group { group }).await,
+        args::Group::Log(log) => group_log::log(session, log).await,
         args::Group::Members { group } => members(session, group).await,
     }
 }
@@ -97,7 +98,15 @@ impl<R: Runtime> Session<'_, R> {
     ) -> Result<(), Stop> {
         let result = self.ask::<M>(params).await?;
         let args = [("name", result.name.as_str().into()), ("id", short(&result.member).into())];
-        self.out.result(&result, |out| out.tell(text, &args))
+        self.out.result(&result, |out| {
+            out.tell(text, &args)?;
+            match (result.applied, result.of) {
+                (Some(applied), Some(of)) => {
+                    out.tell("member-removed-known", &[("applied", applied.into()), ("of", of.into())])
+                }
+                _ => Ok(()),
+            }
+        })
     }
 
     async fn standing<M: Method<Result = GroupStateResult>>(&mut self, params: M::Params) -> Result<(), Stop> {

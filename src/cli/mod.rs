@@ -6,6 +6,7 @@
 mod args;
 mod backup;
 mod generate;
+mod group_log;
 mod groups;
 mod help;
 mod mailboxes;

@@ -1,7 +1,7 @@
 //! Groups and who is in them.
 
 use super::{
-    Dispatcher, Reading, Serve,
+    Dispatcher, Reading, Serve, group_log,
     invites::unexpected,
     mailboxes,
     reading::{group_name, safe},
@@ -26,7 +26,8 @@ use crate::{
 /// Groups that one is in.
 const MINE: &[GroupState] = &[GroupState::Joined, GroupState::Joining];
 /// Groups whose members are known.
-const SEEN: &[GroupState] = &[GroupState::Joined, GroupState::Joining, GroupState::Left, GroupState::Removed];
+pub(super) const SEEN: &[GroupState] =
+    &[GroupState::Joined, GroupState::Joining, GroupState::Left, GroupState::Removed];
 
 impl Serve for GroupNew {
     async fn serve(at: &Dispatcher, params: GroupNewParams) -> Result<GroupResult, ApiError> {
@@ -144,7 +145,9 @@ async fn act_on(
     at.read(move |reading| {
         let rows = reading.members(group.group)?;
         let role = rows.iter().find(|row| row.account == member).map(|row| role(row.role));
-        Ok(GroupMemberResult { v: V1, group: ChatId::from(group.group), member, name, role })
+        let known = if role.is_none() { group_log::applied(reading, group.group, member)? } else { None };
+        let (applied, of) = known.unzip();
+        Ok(GroupMemberResult { v: V1, group: ChatId::from(group.group), member, name, role, applied, of })
     })
     .await
 }

@@ -7,6 +7,7 @@ mod account;
 mod backup;
 mod contacts;
 mod feed;
+mod group_log;
 mod groups;
 mod invites;
 mod mailboxes;

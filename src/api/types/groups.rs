@@ -61,6 +61,12 @@ shapes! {
         /// What it may do now; absent where it is no member any more.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub role: Option<Role>,
+        /// Where it was removed: how many of the members of now are known to have applied that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub applied: Option<u32>,
+        /// How many members there are now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub of: Option<u32>,
     }
 
     /// A new name for a group.

@@ -8,7 +8,7 @@ use crate::api::{
     config::{Key, Origin},
     time::{Span, Time},
 };
-use crate::protocol::ids::{AccountId, ChatId, EventId};
+use crate::protocol::ids::{AccountId, ChatId, EventId, OpId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// The version of the shapes: the number 1 and nothing else.
@@ -55,6 +55,7 @@ mod account;
 mod backup;
 mod chats;
 mod events;
+mod group_log;
 mod groups;
 mod labs;
 mod mailboxes;
@@ -64,6 +65,7 @@ pub use account::*;
 pub use backup::*;
 pub use chats::*;
 pub use events::*;
+pub use group_log::*;
 pub use groups::*;
 pub use labs::*;
 pub use mailboxes::*;

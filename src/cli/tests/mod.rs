@@ -134,6 +134,8 @@ const LINES: &[&[&str]] = &[
     &["group", "accept", "hiking"],
     &["group", "decline", "hiking"],
     &["group", "members", "hiking"],
+    &["group", "log", "hiking"],
+    &["group", "log", "hiking", "--all", "-n", "9", "--before", "k3vqxa"],
     &["group", "remove", "hiking", "mina"],
     &["group", "promote", "hiking", "mina"],
     &["group", "demote", "hiking", "mina"],

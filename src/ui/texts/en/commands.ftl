@@ -127,6 +127,10 @@ command-group-decline = Decline an invitation to a group
     .examples = moim group decline hiking
 command-group-members = List the members of a group
     .examples = moim group members hiking
+command-group-log = Show who did what in a group, whether it counts, and how many know of a removal
+    .examples =
+        moim group log hiking
+        moim group log hiking --limit 200 --all
 command-group-remove = End another's membership: nothing said after it is for them
     .examples = moim group remove hiking juno
 command-group-promote = Make a member an admin, who invites, removes and renames
@@ -262,6 +266,9 @@ argument-group-invite-who = Contacts: names or ids
 argument-group-new-name = The name of the group
 argument-group-mailbox-add-mailbox = One of your mailboxes, or your own name: your node, if it keeps mail
 argument-group-mailbox-remove-mailbox = A mailbox of the group: the name or id of whose node it is
+argument-group-log-limit = How many changes (default 50)
+argument-group-log-before = Only changes before this one
+argument-all = Show changes of the group's secret too, and what devices pass on of others
 argument-group-remove-member = A member: name or id
 argument-group-promote-member = A member: name or id
 argument-group-demote-member = An admin: name or id

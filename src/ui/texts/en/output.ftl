@@ -209,9 +209,60 @@ group-declined = declined
 group-left = left
 group-removed = you were removed
 member-removed = { $name } ({ $id }) is no member any more. What was said before stays with them
+member-removed-known =
+    { $of ->
+        [one] { $applied } of { $of } member knows it so far. moim group log GROUP shows how many do
+       *[other] { $applied } of { $of } members know it so far. moim group log GROUP shows how many do
+    }
 member-promoted = { $name } ({ $id }) is an admin now
 member-demoted = { $name } ({ $id }) is no admin any more
 member-founder = { $name } ({ $id }) is the founder now, and you are an admin
+group-log-none = Nothing was done in this group yet that this device knows of
+group-did-founded = { $by } founded the group, called { $name }
+group-did-added = { $by } added { $who }
+group-did-removed = { $by } removed { $who }
+group-did-left = { $by } left
+group-did-promoted = { $by } made { $who } an admin
+group-did-demoted = { $by } took the role of { $who } away
+group-did-handed-over = { $by } handed the group to { $who }
+group-did-renamed = { $by } renamed the group to { $name }
+group-did-mailbox-named = { $by } named the mailbox of { $who }: it keeps what is said here
+group-did-mailbox-dropped = { $by } took the mailbox of { $who } away: it keeps nothing more of what is said here
+group-did-settings = { $by } changed the settings of the group
+group-did-device-replaced = A device of { $who } took the place of another (told by { $by })
+group-did-device-added = { $who } has another device (told by { $by })
+group-did-device-dropped = { $who } has a device less (told by { $by })
+group-did-devices-listed = { $by } told of the devices of { $who } what was known
+group-did-secret-changed = { $by } changed the group's secret
+group-did-other = { $by } did something that a newer moim shows
+group-applied =
+    { $of ->
+        [one] { $applied } of { $of } member is known to have applied it
+       *[other] { $applied } of { $of } members are known to have applied it
+    }
+group-void = void: { $why }
+group-void-removed = { $cause }, who is above { $by }, had removed { $by } before this was known
+group-void-demoted = { $cause }, who is above { $by }, had taken the role of { $by } away before this was known
+group-void-was-removed = { $by } was no member any more: { $cause } had removed { $by } before
+group-void-had-left = { $by } was no member any more, after leaving
+group-void-not-let-in = { $by } was no member: that { $cause } added { $by } does not count
+group-void-not-member = { $by } was no member
+group-void-target-was-removed = { $who } was no member any more: { $cause } had removed { $who } before
+group-void-target-had-left = { $who } was no member any more, after leaving
+group-void-target-not-let-in = { $who } was no member: that { $cause } added { $who } does not count
+group-void-target-not-member = { $who } was no member
+group-void-was-demoted = { $cause } had taken the role of { $by } away before
+group-void-not-promoted = { $by } was no admin: that { $cause } made { $by } one does not count
+group-void-gave-it-away = { $by } had handed the group to { $heir } before
+group-void-not-founder = only the founder hands a group over
+group-void-not-allowed = only the founder and admins do this, and { $by } was neither
+group-void-outranked = { $who } was not below { $by }
+group-void-oneself = nobody does this to themselves
+group-void-join-used = { $who } had agreed once, and that was used before
+group-void-handed-over = { $by } handed the group to { $heir } instead
+group-void-not-their-device = it was signed on a device that was not { $by }'s
+group-void-device-dropped = { $by } had given up the device that it was signed on, before this was known
+group-void-other = by a rule that a newer moim knows
 role-founder = founder
 role-admin = admin
 role-member = member

@@ -127,6 +127,10 @@ command-group-decline = 모임 초대 거절하기
     .examples = moim group decline 등산
 command-group-members = 모임 구성원 목록
     .examples = moim group members 등산
+command-group-log = 모임에서 누가 무엇을 했는지, 그것이 유효한지, 내보낸 일을 몇 명이 아는지 보기
+    .examples =
+        moim group log 등산
+        moim group log 등산 --limit 200 --all
 command-group-remove = 구성원 내보내기: 그 뒤의 대화는 보이지 않음
     .examples = moim group remove 등산 준호
 command-group-promote = 구성원을 관리자로 (초대하고 내보내고 이름을 바꿀 수 있음)
@@ -262,6 +266,9 @@ argument-group-invite-who = 친구: 이름 또는 ID
 argument-group-new-name = 모임 이름
 argument-group-mailbox-add-mailbox = 내 우편함, 또는 내 이름 (우편을 맡는 내 노드)
 argument-group-mailbox-remove-mailbox = 모임의 우편함: 그 노드 주인의 이름이나 ID
+argument-group-log-limit = 변경 수 (기본 50)
+argument-group-log-before = 이 변경보다 앞선 것만
+argument-all = 비밀 열쇠를 바꾼 일과 기기가 다른 기기에 대해 전한 것도 보기
 argument-group-remove-member = 구성원: 이름 또는 ID
 argument-group-promote-member = 구성원: 이름 또는 ID
 argument-group-demote-member = 관리자: 이름 또는 ID
