@@ -274,6 +274,46 @@ async fn without_a_node_commands_are_kept_and_what_needs_the_network_changes_not
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_log_of_a_group_is_told_page_by_page_also_after_leaving_it() {
+    let dir = home(11, "mina");
+    let mut local = Local::open(dir.path(), Settings::default(), None).await.unwrap();
+    let group = local.call::<GroupNew>(GroupNewParams { name: "hiking".into() }).await.unwrap().group;
+    for name in ["walks", "climbs"] {
+        let rename = GroupRenameParams { group: group.to_string(), name: name.into() };
+        local.call::<GroupRename>(rename).await.unwrap();
+    }
+    let params = |group: &str| GroupLogParams { group: group.into(), limit: None, before: None, all: None };
+    let log = local.call::<GroupLog>(params("climbs")).await.unwrap();
+    let told = |log: &GroupLogResult| -> Vec<(GroupDid, Option<String>)> {
+        log.changes.iter().map(|change| (change.did, change.name.clone())).collect()
+    };
+    let named = |did, name: &str| (did, Some(name.to_owned()));
+    let [founded, walks, climbs] =
+        [(GroupDid::Founded, "hiking"), (GroupDid::Renamed, "walks"), (GroupDid::Renamed, "climbs")]
+            .map(|(did, name)| named(did, name));
+    assert_eq!(told(&log), [founded.clone(), walks.clone(), climbs.clone()]);
+    assert!(log.changes.iter().all(|change| change.by.name == "mina" && change.void.is_none()));
+    let all = local.call::<GroupLog>(GroupLogParams { all: Some(true), ..params("climbs") }).await.unwrap();
+    assert!(told(&all).contains(&(GroupDid::SecretChanged, None)));
+    let page = GroupLogParams { limit: Some(1), ..params("climbs") };
+    assert_eq!(told(&local.call::<GroupLog>(page.clone()).await.unwrap()), [climbs]);
+    let before = Some(log.changes[2].id.to_string()[..8].to_owned());
+    assert_eq!(told(&local.call::<GroupLog>(GroupLogParams { before, ..page }).await.unwrap()), [walks]);
+    let before = Some(log.changes[1].id.to_string());
+    assert_eq!(told(&local.call::<GroupLog>(GroupLogParams { before, ..params("climbs") }).await.unwrap()), [founded]);
+    for (before, reason) in [("abcdefgh", Reason::NoSuchChange), ("abc", Reason::BadId)] {
+        let params = GroupLogParams { before: Some(before.into()), ..params("climbs") };
+        assert!(local.call::<GroupLog>(params).await.unwrap_err().is(reason), "{before}");
+    }
+    assert!(local.call::<GroupLog>(params("hiking")).await.unwrap_err().is(Reason::NoSuchGroup));
+    local.call::<GroupLeave>(Group { group: "climbs".into() }).await.unwrap();
+    let after = local.call::<GroupLog>(params(&group.to_string())).await.unwrap();
+    let last = after.changes.last().unwrap();
+    assert_eq!((after.changes.len(), last.did, last.applied, last.of), (4, GroupDid::Left, Some(0), Some(0)));
+    local.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_stops_within_two_seconds_and_loses_nothing() {
     let dir = home(10, "mina");
     let mut mina = up(dir.path()).await;

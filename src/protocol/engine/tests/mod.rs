@@ -6,6 +6,7 @@ mod clear;
 mod contacts;
 mod damage;
 mod ends;
+mod group_log;
 mod group_mailbox;
 mod group_roles;
 mod groups;
