@@ -71,6 +71,34 @@ fn a_group_that_one_was_removed_from_is_listed_as_such() {
 }
 
 #[test]
+fn the_log_of_a_group_says_why_something_is_void_and_how_many_know_of_an_end() {
+    for (language, known, overruled, void) in [
+        (
+            "en",
+            "    · 18 of 20 members are known to have applied it",
+            "mina, who is above mina, had removed mina",
+            "void:",
+        ),
+        (
+            "ko",
+            "    · 구성원 20명 중 18명이 적용한 것으로 확인됨",
+            "mina 님보다 위인 mina 님이 mina 님을 내보냈습니다",
+            "무효:",
+        ),
+    ] {
+        let said = run_once(&["group", "log", "hiking", "--lang", language]).stdout;
+        assert_eq!(said.lines().filter(|line| *line == known).count(), 2, "{said}");
+        assert!(said.contains(overruled), "{said}");
+        let reasons: Vec<&str> = said.lines().filter(|line| line.contains(void)).collect();
+        let different: std::collections::BTreeSet<&&str> = reasons.iter().collect();
+        assert_eq!((reasons.len(), different.len()), (21, 21), "each reason has words of its own: {said}");
+        assert!(!said.contains("group-"), "{said}");
+    }
+    let removed = run_once(&["group", "remove", "hiking", "mina", "--lang", "en"]).stdout;
+    assert!(removed.contains("1 of 7 members know it so far"), "{removed}");
+}
+
+#[test]
 fn a_message_of_several_lines_is_shown_on_several() {
     let ended = run_once(&["init", "--name", "mina", "--no-passphrase"]);
     assert_eq!(ended.stderr.lines().count(), 3, "{}", ended.stderr);

@@ -48,7 +48,7 @@ impl GroupLog {
         let own: OwnRow = rows::read(view, &OwnRow::key())?.ok_or(ViewError::Damaged(Table::Own))?;
         let membership = graph.membership();
         let named: Named = rows::all::<MemberRow>(view, group)?.into_iter().flat_map(|row| row.heads).collect();
-        let applied = Applied::new(&graph, &membership, own.account, &named);
+        let applied = Applied::new(&graph, &membership, own.device, &named);
         let mut entries = Vec::with_capacity(graph.len());
         for entry in graph.log(&membership) {
             let Some(op) = graph.op(&entry.op) else { continue };

@@ -4,8 +4,12 @@
 //! inside its session. Who names an op, or one that was made after it, has it. What is counted here is never more than
 //! that: a member that says nothing counts as one who does not know.
 
-use super::{bits::Bits, graph::Graph, resolve::Membership};
-use crate::protocol::ids::{AccountId, DeviceId, OpId};
+use super::{
+    bits::Bits,
+    graph::Graph,
+    resolve::{Member, Membership},
+};
+use crate::protocol::ids::{DeviceId, OpId};
 use std::collections::BTreeMap;
 
 /// Heads that devices were heard to name.
@@ -19,25 +23,24 @@ pub struct Applied<'g> {
 }
 
 impl<'g> Applied<'g> {
-    /// What is proven by ops of members' devices and by the heads these named; `own` has all that is here.
-    pub fn new(graph: &'g Graph, membership: &Membership, own: AccountId, named: &Named) -> Self {
+    /// What is proven by ops of members' devices and by the heads these named; the `own` device has all that is here.
+    pub fn new(graph: &'g Graph, membership: &Membership, own: DeviceId, named: &Named) -> Self {
         let mut by_device: BTreeMap<DeviceId, Bits> = BTreeMap::new();
         for (at, node) in graph.nodes().iter().enumerate() {
             by_device.entry(node.op.device).or_default().union(&node.past);
-            if let Some(member) = membership.members.get(&own) {
-                member.devices.iter().for_each(|device| by_device.entry(*device).or_default().insert(at));
-            }
+            by_device.entry(own).or_default().insert(at);
         }
         for (device, heads) in named {
             let known = by_device.entry(*device).or_default();
             heads.iter().filter_map(|head| graph.place(head)).for_each(|at| known.union(&graph.node(at).past));
         }
-        let of_member = |devices: &std::collections::BTreeSet<DeviceId>| {
+        let of_member = |member: &Member| {
             let mut known = Bits::default();
-            devices.iter().filter_map(|device| by_device.get(device)).for_each(|of_device| known.union(of_device));
+            let by_devices = member.devices.iter().filter_map(|device| by_device.get(device));
+            by_devices.for_each(|of_device| known.union(of_device));
             known
         };
-        Self { graph, by_member: membership.members.values().map(|member| of_member(&member.devices)).collect() }
+        Self { graph, by_member: membership.members.values().map(of_member).collect() }
     }
 
     /// How many members are known to have this op.
@@ -74,7 +77,7 @@ mod tests {
         let beside = world.at(&before, &mina, Action::RotateGossipSecret([2; 32]));
         let count = |world: &World, named: &[(DeviceId, OpId)]| {
             let named: Named = named.iter().map(|(device, head)| (*device, vec![*head])).collect();
-            let applied = Applied::new(&world.graph, &world.graph.membership(), founder.account, &named);
+            let applied = Applied::new(&world.graph, &world.graph.membership(), founder.device(0), &named);
             (applied.count(&remove), applied.of())
         };
         assert_eq!(count(&world, &[]), (1, 3), "the founder, who made it");
@@ -96,7 +99,7 @@ mod tests {
         let op = world.op(&mina, Action::RotateGossipSecret([1; 32]));
         world.op(&founder, Action::Devices(mina.bundles(2, &[1])));
         let named = Named::from([(mina.device(0), vec![op])]);
-        let applied = Applied::new(&world.graph, &world.graph.membership(), founder.account, &named);
+        let applied = Applied::new(&world.graph, &world.graph.membership(), founder.device(0), &named);
         assert_eq!(applied.count(&op), 1);
     }
 
