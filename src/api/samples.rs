@@ -91,8 +91,8 @@ fn group_log(name: &str) -> Value {
     changes.extend(["added", "promoted", "demoted", "handed_over", "mailbox_named", "mailbox_dropped"].map(about));
     changes.extend(["device_replaced", "device_added", "device_dropped", "devices_listed"].map(about));
     let cause = |did: &str| json!({"id": ID, "by": person, "did": did, "who": person});
-    let void = |why: &str| (why.to_owned(), json!({"why": why}));
-    let by = |why: &str, did: &str| (why.to_owned(), json!({"why": why, "cause": cause(did)}));
+    let void = |why: &str| json!({"why": why});
+    let by = |why: &str, did: &str| json!({"why": why, "cause": cause(did)});
     let voids = [
         void("not_their_device"),
         by("device_dropped", "device_dropped"),
@@ -116,7 +116,7 @@ fn group_log(name: &str) -> Value {
         by("handed_over", "handed_over"),
         void("other"),
     ];
-    changes.extend(voids.into_iter().map(|(_, void)| {
+    changes.extend(voids.into_iter().map(|void| {
         let mut change = about("removed");
         change["void"] = void;
         change

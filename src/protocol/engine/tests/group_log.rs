@@ -59,6 +59,8 @@ fn a_removal_is_counted_for_those_who_proved_to_have_it_and_for_nobody_before() 
     }
     world.pass(LATER);
     assert_eq!(world.applied(0, group), (4, 4));
+    world.command(0, Command::RenameGroup(group, "others".into())).unwrap();
+    assert_eq!(world.applied(0, group), (4, 4), "nor does a change of the group");
 }
 
 #[test]
