@@ -10,12 +10,13 @@ use super::{
     turn::{Step, Turn},
 };
 use crate::protocol::{
-    group::{Action, GroupEvent, Role, SignedOp},
+    crypto::sign::Verified,
+    group::{Action, GroupEvent, SignedOp},
     ids::{AccountId, ChatId, DeviceId, EventId, OpId},
     time::Millis,
     wire::limits::{MAX_ANSWERS_PER_SECOND, MAX_BYTES_PER_ANSWER, MAX_BYTES_PER_SECOND, MAX_KEYS_PER_RECORD},
 };
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 /// The time in which answers are counted together.
 const ANSWERS_COUNTED: Duration = Duration::from_secs(1);
@@ -36,33 +37,29 @@ impl GroupMemory {
         (ops_records(group, given.into_iter()), size)
     }
 
-    /// What ended an account's membership: a Remove of it, its Leave. Where neither counts, what let it in is void: then
-    /// whatever took the right to that from its author, or from whoever gave it to that one. Only what is beside a void op
-    /// can have made it void: what came after is nobody's business who is out.
+    /// What ended an account's membership: each Remove of it, its Leaves; and of what would have let it in again and is void,
+    /// that by which it is, and where this is void too, that by which this is.
     fn ends_of(&self, account: AccountId) -> Vec<OpId> {
-        let is_void = |op: &SignedOp| self.membership.void.contains_key(&op.id());
-        let counting = || self.graph.ops().filter(|op| !is_void(op));
-        let own = counting().filter(|op| match op.action {
+        let is_end = |op: &&Verified<SignedOp>| match op.action {
             Action::Remove(of) => of == account,
             Action::Leave(_) => op.account == account,
             _ => false,
-        });
-        let own: Vec<OpId> = own.map(|op| op.id()).collect();
-        if !own.is_empty() {
-            return own;
-        }
-        let is_beside = |a: OpId, b: OpId| !self.graph.within(&a, &[b]) && !self.graph.within(&b, &[a]);
-        let (mut concerned, mut ends, mut next) = (BTreeSet::from([account]), Vec::new(), vec![account]);
-        while let Some(to) = next.pop() {
-            for void in self.graph.ops().filter(|op| is_void(op) && gives_to(op) == Some(to)) {
-                let takes = |op: &SignedOp| match op.action {
-                    Action::Remove(of) | Action::SetRole(of, Role::Member) => of == void.account,
-                    _ => false,
-                };
-                ends.extend(counting().filter(|op| takes(op) && is_beside(op.id(), void.id())).map(|op| op.id()));
-                if concerned.insert(void.account) {
-                    next.push(void.account);
-                }
+        };
+        let lets_in = |op: &&Verified<SignedOp>| match &op.action {
+            Action::Add(join) => join.account == account,
+            Action::HandOver(to) => *to == account,
+            _ => false,
+        };
+        let void_by = |op: OpId| self.membership.void.get(&op).map(|void| void.by);
+        let ends = self.graph.ops().filter(is_end).map(|op| op.id());
+        let mut ends: Vec<OpId> = ends.filter(|end| void_by(*end).is_none()).collect();
+        let mut next: Vec<OpId> = self.graph.ops().filter(lets_in).map(|op| op.id()).collect();
+        while let Some(op) = next.pop() {
+            if let Some(Some(by)) = void_by(op)
+                && !ends.contains(&by)
+            {
+                ends.push(by);
+                next.push(by);
             }
         }
         ends
@@ -225,15 +222,6 @@ impl Turn<'_> {
             self.give_chain_again(group, heard.device.device)?;
         }
         if keys.is_empty() { Ok(()) } else { self.say_by_any_way(group, &heard.device, &Record::Keys(group, keys)) }
-    }
-}
-
-/// To whom an op gives a place or a role.
-fn gives_to(op: &SignedOp) -> Option<AccountId> {
-    match &op.action {
-        Action::Add(join) => Some(join.account),
-        Action::SetRole(to, Role::Admin) | Action::HandOver(to) => Some(*to),
-        _ => None,
     }
 }
 

@@ -216,8 +216,10 @@ impl World {
     /// Whether a wish will not come to be any more, since somebody is in the group no more or may not do what it wants.
     pub(super) fn is_hopeless(&self, wish: &Wish) -> bool {
         let is_of_group = match wish {
-            // Whoever is asked to come back answers.
-            Wish::InviteBack { guest, .. } => self.state_in_group(*guest) != Some(GroupState::Invited),
+            // Whoever is asked to come back answers, if who asks is still there.
+            Wish::InviteBack { by, guest, .. } => {
+                self.state_in_group(*guest) != Some(GroupState::Invited) || self.joined_group(*by).is_none()
+            }
             Wish::Invite { .. } | Wish::Do { .. } | Wish::NameGroup { .. } | Wish::NameMailbox { .. } => true,
             Wish::Leave { .. } | Wish::Say { place: Place::Group, .. } | Wish::Read { place: Place::Group, .. } => true,
             _ => false,
