@@ -6,7 +6,10 @@ use super::{
     feed::FeedEntry,
     intros::group_intro,
     record::Record,
-    rows::{ChatKind, ChatRow, DeviceRow, GossipSecretRow, GroupRow, GroupState, Intro, OpRow, Posted, Waits, all},
+    rows::{
+        ChatKind, ChatRow, DeviceRow, GossipSecretRow, GroupRow, GroupState, Intro, OpRow, Posted, ReceiptRow, Side,
+        Waits, all,
+    },
     sessions::device_keys,
     turn::{Step, Turn},
 };
@@ -219,16 +222,31 @@ impl Turn<'_> {
             self.newcomers_came(group, before)?;
             self.ends_came(group, before)?;
             self.post_to_named(group, before)?;
-            self.release_held(group, |waits| !matches!(waits, Waits::Chain(..)))?;
+            // Of what was said before this account came back nobody gives it the key.
+            let admissions = |of: &Membership| of.members.get(&own.account).map(|own| own.admissions.clone());
+            let is_back = before.and_then(admissions) != admissions(&memory.membership);
+            self.release_held(group, |waits| is_back || !matches!(waits, Waits::Chain(..)))?;
             self.read_logs_again(group);
         }
         if joined_now {
             self.tell_name_to(group)?;
+            self.tell_what_was_read(group)?;
             // What the others are called was said before.
             self.ask_missing(group, None);
         }
         self.hear_early_starts(group)?;
         if before != Some(&memory.membership) { self.tell(&FeedEntry::Group { group }) } else { Ok(()) }
+    }
+
+    /// What was read while this account was out of the group was told to nobody.
+    fn tell_what_was_read(&mut self, group: OpId) -> Step {
+        let chat = ChatId::from(group);
+        for row in all::<ReceiptRow>(self, ReceiptRow::scope(chat, Side::Ours))? {
+            if self.is_member_device(group, row.device)? {
+                self.owe_group(row.device, chat)?;
+            }
+        }
+        Ok(())
     }
 
     /// Notes which devices are in the group now, looks for those that are new, and lets go of those that went.

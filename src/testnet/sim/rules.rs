@@ -249,9 +249,10 @@ impl World {
         Ok(())
     }
 
-    /// Whether somebody may be owed something for long: it is out, its door is closed, and it is no contact.
+    /// Whether something may be owed for long: one of both is out, the other's door is closed to it, and they are no contacts.
     pub(super) fn is_beyond_reach(&self, who: usize, to: usize) -> bool {
-        let is_out = self.truth.as_ref().is_some_and(|truth| !truth.is_member(self.devices[to].account));
+        let is_member = |truth: &Truth, who: usize| truth.is_member(self.devices[who].account);
+        let is_out = self.truth.as_ref().is_some_and(|truth| !is_member(truth, to) || !is_member(truth, who));
         is_out && self.contact(who, to).is_none_or(|row| row.state != ContactState::Connected)
     }
 
