@@ -10,6 +10,7 @@ use crate::store::{
     StoreError,
     blind::Span,
     files,
+    flushes::Flushes,
     leaves::{self, Batch},
     tally::Tally,
 };
@@ -51,6 +52,7 @@ const LOOKED_EVERY: Duration = Duration::from_millis(5);
 /// An open sled tree and what makes it durable.
 pub(super) struct Disk {
     dir: PathBuf,
+    flushes: Flushes,
     db: sled::Db,
     tree: sled::Tree,
     broom: sled::Tree,
@@ -84,7 +86,9 @@ impl Disk {
         let tally = Tally::at(&dir.with_file_name("tally")).map_err(io_error)?;
         let missing = tally.noted().map_or(0, |noted| noted.saturating_sub(count));
         let (dir, large) = (dir.to_path_buf(), BTreeSet::new());
-        let mut disk = Self { dir, db, tree, broom, unswept: 0, written: 0, log, large, count, missing, tally };
+        let flushes = Flushes::of(&db);
+        let mut disk =
+            Self { dir, flushes, db, tree, broom, unswept: 0, written: 0, log, large, count, missing, tally };
         if count == 0 && missing > 0 {
             return Err(disk.damaged("nothing is left of what was written"));
         }
@@ -156,7 +160,7 @@ impl Disk {
     /// Applies a batch whole and returns when it is durable.
     pub(super) fn apply(&mut self, batch: Batch) -> Result<(), StoreError> {
         self.apply_undurably(batch)?;
-        guarded(&self.dir, || self.db.flush())?;
+        guarded(&self.dir, || self.flushes.watched(|| self.db.flush()))?;
         self.log.sync_data().and_then(|()| self.sync_large_pages()).map_err(unsynced)?;
         if self.missing == 0 {
             self.tally.note(self.count);
@@ -273,7 +277,7 @@ pub fn is_guarded() -> bool {
 }
 
 /// Calls what may panic about what it finds on the disk.
-fn caught<T>(call: impl FnOnce() -> T) -> thread::Result<T> {
+pub(super) fn caught<T>(call: impl FnOnce() -> T) -> thread::Result<T> {
     let before = GUARDED.replace(true);
     let outcome = catch_unwind(AssertUnwindSafe(call));
     GUARDED.set(before);

@@ -25,6 +25,8 @@ mod draft;
 #[cfg(feature = "node")]
 mod files;
 #[cfg(feature = "node")]
+mod flushes;
+#[cfg(feature = "node")]
 mod home;
 #[cfg(feature = "node")]
 mod keys;
