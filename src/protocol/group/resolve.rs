@@ -8,7 +8,7 @@
 //! so all that could void a tenure's ops is settled before it: there are no cycles, and of two who remove each other the
 //! higher stands.
 //!
-//! Each op that is void has a reason, and where another op made it so, that one ([`causes`]): of several always the same,
+//! Each op that is void has a reason, and where another op made it so, that one (`causes`): of several always the same,
 //! whatever came first.
 //!
 //! Who calls: [`Graph::membership`] and [`Graph::membership_at`]. About linear in ops, with one bit test a question.
