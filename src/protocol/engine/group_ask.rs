@@ -1,7 +1,7 @@
-//! Ops whose past is missing, of one who is never met: what is missing is asked for by mail.
+//! What is asked for by mail, of one who is never met: keys of events, and ops that others rest on.
 //!
-//! Who is connected is asked at once ([`group_sync`](super::group_sync)). But an op may come by mail alone, and what it rests
-//! on may have been told under a secret that this device lost, or in a log whose time is over.
+//! Who is connected is asked at once ([`group_sync`](super::group_sync)). But an event or an op may come by mail alone, and
+//! its key, or what it rests on, may have been told under a secret that this device lost, or in a log whose time is over.
 
 use super::{
     record::Record,
@@ -16,12 +16,33 @@ use crate::protocol::{
 };
 use std::{collections::BTreeSet, time::Duration};
 
-/// How long what is missing is waited for before it is asked for by mail.
+/// How long what is missing is waited for before it is asked for by mail: members who meet have mostly given it by then.
 const ASKED_AFTER: Duration = minutes(5);
 /// The wait doubles up to this one while nothing comes.
 const LONGEST_WAIT: Duration = minutes(12 * 60);
 
 impl Turn<'_> {
+    /// Asks authors who are away for keys, once nobody else gave them for a while.
+    pub(super) fn ask_by_mail_for_keys(&mut self, group: OpId) -> Step {
+        let now = self.now;
+        for author in self.authors_of_keyless(group, ASKED_AFTER)? {
+            let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(author))? else { continue };
+            let wait = match self.mem.keys_asked.get(&(group, author)) {
+                Some((next, _)) if *next > now => continue,
+                Some((_, wait)) => longer(*wait),
+                None => ASKED_AFTER,
+            };
+            let may_answer = self.is_member_device(group, author)? || self.has_left_lately(group, author)?;
+            if self.mem.peers.contains_key(&row.transport) || !may_answer {
+                continue;
+            }
+            self.mem.keys_asked.insert((group, author), (now.plus(wait), wait));
+            let lacking = self.lacking_keys(group, |device| *device == author)?;
+            self.say_by_any_way(group, &row, &Record::KeysWanted(group, lacking))?;
+        }
+        Ok(())
+    }
+
     /// Asks the members who told ops that lack their past, and who are away.
     pub(super) fn ask_by_mail_for_ops(&mut self, group: OpId) -> Step {
         let Some(aside) = self.mem.ops_aside.get(&group) else {
@@ -39,7 +60,7 @@ impl Turn<'_> {
             if due > self.now {
                 continue;
             }
-            let next = (wait * 2).min(LONGEST_WAIT);
+            let next = longer(wait);
             self.mem.ops_asked.insert((group, teller), (self.now.plus(next), next));
             let heads = self.group(group)?.graph.heads_to_tell();
             self.say_by_any_way(group, &row, &Record::OpsWanted(group, heads))?;
@@ -65,4 +86,19 @@ impl Turn<'_> {
         self.end_answer(group, device.device, left - size);
         Ok(())
     }
+
+    /// Says a record of a group to a device that is there, or leaves it at its mailboxes if it has any. One such at a time:
+    /// who confirms nothing must not fill this disk with what it asks for.
+    pub(super) fn say_by_any_way(&mut self, group: OpId, device: &DeviceRow, record: &Record) -> Step {
+        if self.mem.peers.contains_key(&device.transport) {
+            return self.whisper(device.device, record);
+        }
+        let is_such = |other: &Record| std::mem::discriminant(other) == std::mem::discriminant(record);
+        let waits = self.group_parcels(group, device.device)?.iter().any(|(.., other)| is_such(other));
+        if waits || device.boxes().is_empty() { Ok(()) } else { self.post(device.device, record) }
+    }
+}
+
+fn longer(wait: Duration) -> Duration {
+    (wait * 2).min(LONGEST_WAIT)
 }

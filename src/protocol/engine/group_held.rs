@@ -12,7 +12,7 @@ use crate::protocol::{
     crypto::sign::Verified,
     group::GroupEvent,
     ids::{DeviceId, EventId, OpId},
-    time::{Millis, minutes},
+    time::Millis,
     view::{Table, ViewError},
     wire::limits::{HELD_KEPT, MAX_HELD_BYTES_PER_DEVICE, MAX_HELD_EVENTS, MAX_HELD_PER_DEVICE},
 };
@@ -24,12 +24,6 @@ use std::{
 
 /// Events whose keys are asked for at one time.
 const KEYS_ASKED_AT_ONCE: usize = 256;
-
-/// How long keys are waited for before their author is asked by mail: members who meet have mostly given them by then.
-const KEYS_BY_MAIL_AFTER: Duration = minutes(5);
-
-/// The wait doubles up to this one while nothing comes.
-const LONGEST_KEYS_WAIT: Duration = minutes(12 * 60);
 
 /// What is held of one group.
 #[derive(Debug, Default)]
@@ -136,8 +130,7 @@ impl Turn<'_> {
         // And of those of devices whose place it took.
         let replaced = self.read::<DeviceRow>(&DeviceRow::key(device))?.map(|row| row.replaced).unwrap_or_default();
         let is_its = |author: &DeviceId| *author == device || replaced.contains(author);
-        let mut lacking = self.held_for(group, |waits| matches!(waits, Waits::Chain(author, _) if is_its(author)))?;
-        lacking.truncate(KEYS_ASKED_AT_ONCE);
+        let lacking = self.lacking_keys(group, is_its)?;
         if lacking.is_empty() {
             return Ok(false);
         }
@@ -145,45 +138,22 @@ impl Turn<'_> {
         Ok(true)
     }
 
-    /// Asks authors who are away by mail, once nobody else gave their keys for a while.
-    pub(super) fn ask_by_mail_for_keys(&mut self, group: OpId) -> Step {
+    /// Whose keys were waited for at least so long, of the events that are held.
+    pub(super) fn authors_of_keyless(&mut self, group: OpId, at_least: Duration) -> Step<BTreeSet<DeviceId>> {
         let now = self.now;
-        let long = self.held(group)?.notes.values().filter(|note| now.since(note.since) >= KEYS_BY_MAIL_AFTER);
-        let authors: BTreeSet<DeviceId> = long
-            .filter_map(|note| match note.waits {
-                Waits::Chain(author, _) => Some(author),
-                _ => None,
-            })
-            .collect();
-        for author in authors {
-            let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(author))? else { continue };
-            let wait = match self.mem.keys_asked.get(&(group, author)) {
-                Some((next, _)) if *next > now => continue,
-                Some((_, wait)) => (*wait * 2).min(LONGEST_KEYS_WAIT),
-                None => KEYS_BY_MAIL_AFTER,
-            };
-            let may_answer = self.is_member_device(group, author)? || self.has_left_lately(group, author)?;
-            if self.mem.peers.contains_key(&row.transport) || !may_answer {
-                continue;
-            }
-            self.mem.keys_asked.insert((group, author), (now.plus(wait), wait));
-            let mut lacking =
-                self.held_for(group, |waits| matches!(waits, Waits::Chain(device, _) if *device == author))?;
-            lacking.truncate(KEYS_ASKED_AT_ONCE);
-            self.say_by_any_way(group, &row, &Record::KeysWanted(group, lacking))?;
-        }
-        Ok(())
+        let long = self.held(group)?.notes.values().filter(|note| now.since(note.since) >= at_least);
+        let author = |note: &Note| match note.waits {
+            Waits::Chain(author, _) => Some(author),
+            _ => None,
+        };
+        Ok(long.filter_map(author).collect())
     }
 
-    /// Says a record of a group to a device that is there, or leaves it at its mailboxes if it has any. One such at a time:
-    /// who confirms nothing must not fill this disk with what it asks for.
-    pub(super) fn say_by_any_way(&mut self, group: OpId, device: &DeviceRow, record: &Record) -> Step {
-        if self.mem.peers.contains_key(&device.transport) {
-            return self.whisper(device.device, record);
-        }
-        let is_such = |other: &Record| std::mem::discriminant(other) == std::mem::discriminant(record);
-        let waits = self.group_parcels(group, device.device)?.iter().any(|(.., other)| is_such(other));
-        if waits || device.boxes().is_empty() { Ok(()) } else { self.post(device.device, record) }
+    /// Held events that wait for keys of such devices, as many as are asked for at one time.
+    pub(super) fn lacking_keys(&mut self, group: OpId, of: impl Fn(&DeviceId) -> bool) -> Step<Vec<EventId>> {
+        let mut lacking = self.held_for(group, |waits| matches!(waits, Waits::Chain(author, _) if of(author)))?;
+        lacking.truncate(KEYS_ASKED_AT_ONCE);
+        Ok(lacking)
     }
 
     /// Lets go of what was held long enough.
