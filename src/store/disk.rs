@@ -9,6 +9,7 @@ use crate::protocol::view::Direction;
 use crate::store::{
     StoreError,
     blind::Span,
+    cache::Cache,
     files,
     flushes::Flushes,
     leaves::{self, Batch},
@@ -27,7 +28,7 @@ use std::{
 };
 
 /// sled's page cache, in bytes; its default is 1 GiB. The system caches too: with four times as much no page and no search of a
-/// million messages was quicker, and a node that showed some took 50 MiB more.
+/// million messages was quicker. See [`Cache`] for what sled makes of it.
 const CACHE: u64 = 8 * 1024 * 1024;
 /// Bytes written after which sled should be opened anew: opening reads all that was written since it was opened last, some
 /// hundred megabytes a second, and only then is it noted how far that went.
@@ -42,6 +43,10 @@ const BROOM: &str = "broom";
 /// with 250 bytes, 236 MB with 500, 312 MB with 1,000, 489 MB without, at the same speed within the noise. A busy machine cleans
 /// less (367 MB once), and so do small commits (7 to 8 KB a message).
 const SWEPT: u64 = 256;
+/// Bytes of a store from which on its cache is worth steering.
+const LARGE: u64 = 64 * 1024 * 1024;
+/// Rows of a range that are about a page of sled's.
+const ROWS_OF_A_PAGE: usize = 32;
 /// Rows of a first store that become leaves in one batch.
 const MOVED: usize = 1024;
 /// How long a `Disk` of this process that was just dropped may still hold sled's file lock. Between processes the lock
@@ -56,6 +61,9 @@ pub(super) struct Disk {
     db: sled::Db,
     tree: sled::Tree,
     broom: sled::Tree,
+    cache: Cache,
+    /// Bytes of the store when it was opened.
+    size: u64,
     /// Bytes written that no stroke of the broom has followed yet.
     unswept: u64,
     /// Bytes given to sled since it was opened.
@@ -81,14 +89,30 @@ impl Disk {
         let log = File::options().read(true).write(true).open(dir.join("db")).map_err(io_error)?;
         let tree = guarded(dir, || db.open_tree(LEAVES))?;
         let broom = guarded(dir, || db.open_tree(BROOM))?;
+        let cache = guarded(dir, || Cache::of(&db))?;
+        let size = log.metadata().map_err(io_error)?.len();
         let count = guarded(dir, || leaves::get(&tree, COUNT))?.and_then(|bytes| bytes.try_into().ok());
         let count = count.map_or(0, u64::from_be_bytes);
         let tally = Tally::at(&dir.with_file_name("tally")).map_err(io_error)?;
         let missing = tally.noted().map_or(0, |noted| noted.saturating_sub(count));
         let (dir, large) = (dir.to_path_buf(), BTreeSet::new());
         let flushes = Flushes::of(&db);
-        let mut disk =
-            Self { dir, flushes, db, tree, broom, unswept: 0, written: 0, log, large, count, missing, tally };
+        let mut disk = Self {
+            dir,
+            flushes,
+            db,
+            tree,
+            broom,
+            cache,
+            size,
+            unswept: 0,
+            written: 0,
+            log,
+            large,
+            count,
+            missing,
+            tally,
+        };
         if count == 0 && missing > 0 {
             return Err(disk.damaged("nothing is left of what was written"));
         }
@@ -128,6 +152,7 @@ impl Disk {
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.cache.used(1);
         guarded(&self.dir, || leaves::get(&self.tree, key))
     }
 
@@ -144,10 +169,13 @@ impl Disk {
     ) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), StoreError>> {
         let mut rows = None;
         let mut failed = false;
+        let mut count = 0;
         std::iter::from_fn(move || {
             if failed {
                 return None;
             }
+            self.cache.used(usize::from(count % ROWS_OF_A_PAGE == 0));
+            count += 1;
             let next = guarded(&self.dir, || {
                 rows.get_or_insert_with(|| leaves::range(&self.tree, span.clone(), direction)).next().transpose()
             });
@@ -171,10 +199,15 @@ impl Disk {
     /// Applies a batch whole; nothing is promised of a crash. For measuring what durability costs.
     pub(super) fn apply_undurably(&mut self, mut batch: Batch) -> Result<(), StoreError> {
         batch.insert(COUNT, (self.count + 1).to_be_bytes().to_vec());
+        // Many rows are changed side by side.
+        self.cache.used(batch.len() / 4);
         let (leaves, bytes) = guarded(&self.dir, || leaves::fold(&self.tree, batch))?;
         self.written += bytes;
         guarded(&self.dir, || self.tree.apply_batch(leaves))?;
         self.count += 1;
+        if !self.cache.is_filled() && self.size + self.written >= LARGE {
+            guarded(&self.dir, || self.cache.fill())?;
+        }
         self.sweep(bytes)
     }
 

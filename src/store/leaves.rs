@@ -30,6 +30,10 @@ impl Batch {
         self.0.insert(key.into(), Some(value.into()));
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn remove(&mut self, key: impl Into<Vec<u8>>) {
         self.0.insert(key.into(), None);
     }

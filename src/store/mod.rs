@@ -17,6 +17,8 @@ mod overlay;
 #[cfg(feature = "node")]
 mod ballast;
 #[cfg(feature = "node")]
+mod cache;
+#[cfg(feature = "node")]
 mod chores;
 #[cfg(feature = "node")]
 mod disk;
