@@ -46,6 +46,10 @@ struct Machine;
 impl Runtime for Machine {
     type Api = Client;
 
+    fn may_make(&self, home: &Path) -> Result<(), ApiError> {
+        homes::may_make(home)
+    }
+
     async fn init(&self, home: &Path, new: NewHome) -> Result<Identity, ApiError> {
         homes::init(home, new).await
     }

@@ -26,7 +26,7 @@ use std::{
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::net::{
     UnixStream,
@@ -42,6 +42,9 @@ const MAX_ANSWER: usize = 16 * MAX_LINE;
 /// How long a node may take to answer, beyond what it was asked to wait: longer than a busy disk takes. One that was
 /// suspended never does.
 const ANSWER_WAIT: Duration = Duration::from_secs(15);
+/// How long another process that has the home is waited for: it may be a node that is coming up, or a command.
+const HOME_WAIT: Duration = Duration::from_secs(10);
+const LOOKED_EVERY: Duration = Duration::from_millis(50);
 
 /// A way to a home.
 #[derive(Debug)]
@@ -60,19 +63,32 @@ impl Client {
         Self::Own(Dispatcher::new(node))
     }
 
-    /// The running node of this home, or else the home itself; `passphrase` is asked only in the second case.
+    /// The running node of this home, or else the home itself; `passphrase` is asked only in the second case. Who has the
+    /// home without answering is waited for, 10 seconds at the most.
     ///
     /// # Errors
     /// Why the home cannot be opened; whatever `passphrase` gives.
     pub async fn open(
         home: &Path,
         settings: Settings,
-        passphrase: impl FnOnce() -> Result<Option<Passphrase>, ApiError>,
+        passphrase: impl Fn() -> Result<Option<Passphrase>, ApiError>,
     ) -> Result<Self, ApiError> {
-        if let Some(socket) = Socket::connect(home).await? {
-            return Ok(Self::Socket(socket));
+        let give_up = Instant::now() + HOME_WAIT;
+        loop {
+            if let Some(socket) = Socket::connect(home).await? {
+                return Ok(Self::Socket(socket));
+            }
+            let opened = match passphrase() {
+                Ok(passphrase) => Local::open(home, settings, passphrase).await,
+                Err(error) => Err(error),
+            };
+            match opened {
+                Err(error) if error.is(Reason::HomeLocked) && Instant::now() < give_up => {
+                    tokio::time::sleep(LOOKED_EVERY).await;
+                }
+                opened => return Ok(Self::Local(opened?)),
+            }
         }
-        Ok(Self::Local(Local::open(home, settings, passphrase()?).await?))
     }
 
     /// Lets go of the home. A home that was opened here is free for others when this returns.

@@ -119,6 +119,9 @@ reasons! {
     UnknownOption = "unknown-option", Usage, "“{given}” is not understood here", "{command} --help shows what is";
     MissingArgument = "missing-argument", Usage, "something is missing: {given}", "{command} --help shows an example";
     BadValue = "bad-value", Usage, "“{given}” does not fit {option}", "{command} --help shows what does";
+    BadChoice = "bad-choice", Usage, "“{given}” does not fit {option}: it takes {allowed}", "{command} --help explains them";
+    BadDuration = "bad-duration", Usage, "“{given}” does not fit {option}: it takes a duration", "one is a whole number and s, m, h or d: 30s, 5m, 7d";
+    BadNumber = "bad-number", Usage, "“{given}” does not fit {option}: it takes a whole number, neither negative nor huge", "{command} --help shows an example";
     Conflicting = "conflicting", Usage, "{given} cannot go together with {other}", "leave one of them out";
     BadUsage = "bad-usage", Usage, "the command line is not understood", "{command} --help shows examples";
     UnknownTopic = "unknown-topic", Usage, "there is no help on “{given}”", "moim help lists the topics";
@@ -146,6 +149,7 @@ reasons! {
     EmptyText = "empty-text", Usage, "there is no text to send", "type it behind the chat, or pipe it in: moim send CHAT -";
     EmptySearch = "empty-search", Usage, "there is nothing to search for", "give a text that the messages hold, or leave it out to see all: moim log CHAT";
     BadTimer = "bad-timer", Usage, "messages last for ever or between {least} and {most}", "give a time such as 1h or 7d, or off";
+    BadLife = "bad-life", Usage, "a link has to last some time", "give a time such as 1h or 7d, or leave --expires out";
     TextTooLong = "text-too-long", Usage, "the text has {bytes} bytes, and a message holds {max}", "send it in parts";
     InputTooLong = "input-too-long", Usage, "the input is far longer than a message, which holds {max} bytes", "send it in parts";
     NotText = "not-text", Usage, "the input is not UTF-8 text", "convert it first, for example with iconv";
@@ -159,10 +163,11 @@ reasons! {
     NoHome = "no-home", NotFound, "there is no moim home in {home}", "moim init --name NAME makes one";
     HomeExists = "home-exists", Conflict, "there is a moim home in {home} already", "--home DIR chooses another";
     FolderNotEmpty = "folder-not-empty", Conflict, "{home} holds other files", "--home DIR chooses an empty folder, or one to be made";
-    HomeLocked = "home-locked", Locked, "another moim process is using {home}", "wait for it to end, or ask the running node with the same --home";
+    HomeLocked = "home-locked", Locked, "another moim process is using {home}", "wait for it to end: it may be a command, or a node that is coming up or ending";
     NodeRuns = "node-runs", Conflict, "a node of this home runs already", "moim status shows it, moim down stops it";
-    NeedsNode = "needs-node", NeedsNode, "this needs a running node", "start one in another terminal: moim up";
+    NeedsNode = "needs-node", NeedsNode, "this needs a running node, and nothing was done", "start one in another terminal: moim up";
     NodeGone = "node-gone", NeedsNode, "the node stopped before it answered", "moim up starts it again; what was saved is kept";
+    MaybeSaved = "maybe-saved", NeedsNode, "the node stopped before it said whether the message was saved", "look in moim log CHAT before you send it again; moim up starts the node";
     NodeSilent = "node-silent", Timeout, "the node of this home has not answered within {after}", "it is suspended or very busy: look at the process of moim up. What was asked may still happen, so look before asking again";
     NotYourSocket = "not-your-socket", Auth, "the socket {path} belongs to another user, and nothing was said to it", "set XDG_RUNTIME_DIR, or choose a home with a shorter path";
     NoPassphrase = "no-passphrase", Auth, "the home is protected by a passphrase, and there is no terminal to ask for it", "--passphrase-file FILE reads it from a file";
@@ -220,6 +225,7 @@ reasons! {
     TooManyGroupMailboxes = "too-many-group-mailboxes", Limit, "a group has {max} mailboxes at the most", "moim group mailbox remove GROUP MAILBOX makes room";
     TooManyMailboxes = "too-many-mailboxes", Limit, "you have {max} mailboxes, which is the most there can be", "moim mailbox remove WHO leaves one";
     Waited = "waited", Timeout, "the message is {reached}, and was not {state} within {after}", "it goes on by itself: do not send it again";
+    NobodyThere = "nobody-there", Unreachable, "the message is saved, and nobody else is in this group to get it", "moim group invite GROUP WHO invites somebody; who joins later does not get what was said before";
     NotRead = "not-read", Timeout, "the message is delivered, and was not read within {after}", "it has arrived: do not send it again. Not everybody lets others know what they read";
     TookTooLong = "took-too-long", Timeout, "no answer within {after}", "try again";
     // Testnets

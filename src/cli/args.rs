@@ -111,14 +111,14 @@ pub(super) enum Command {
     },
     Timer {
         chat: String,
-        #[arg(value_name = "DURATION")]
+        #[arg(value_name = "DURATION", allow_hyphen_values = true)]
         timer: Option<String>,
     },
     Clear {
         chat: String,
     },
     Watch {
-        #[arg(long, value_name = "CURSOR")]
+        #[arg(long, value_name = "CURSOR", allow_negative_numbers = true)]
         after: Option<u64>,
     },
     #[command(subcommand)]
@@ -195,7 +195,7 @@ pub(super) struct Picture {
 pub(super) struct Invite {
     #[command(subcommand)]
     pub command: Option<InviteCommand>,
-    #[arg(long, value_name = "DURATION", value_parser = span)]
+    #[arg(long, value_name = "DURATION", value_parser = span, allow_hyphen_values = true)]
     pub expires: Option<Span>,
     #[arg(long)]
     pub auto_accept: bool,
@@ -217,7 +217,7 @@ pub(super) struct Send {
     pub reply_to: Option<String>,
     #[arg(long, value_name = "STATE")]
     pub wait: Option<WaitFor>,
-    #[arg(long, value_name = "DURATION", value_parser = span)]
+    #[arg(long, value_name = "DURATION", value_parser = span, allow_hyphen_values = true)]
     pub timeout: Option<Span>,
 }
 
@@ -262,7 +262,7 @@ impl From<ReceiptsChoice> for ReadReceipts {
 #[derive(Debug, Args)]
 pub(super) struct Log {
     pub chat: String,
-    #[arg(short = 'n', value_name = "COUNT")]
+    #[arg(short = 'n', value_name = "COUNT", allow_negative_numbers = true)]
     pub limit: Option<u32>,
     #[arg(long, value_name = "ID")]
     pub before: Option<String>,
@@ -320,7 +320,7 @@ pub(super) enum Group {
 #[derive(Debug, Args)]
 pub(super) struct GroupLog {
     pub group: String,
-    #[arg(short = 'n', long, value_name = "COUNT")]
+    #[arg(short = 'n', long, value_name = "COUNT", allow_negative_numbers = true)]
     pub limit: Option<u32>,
     #[arg(long, value_name = "ID")]
     pub before: Option<String>,

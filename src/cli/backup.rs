@@ -27,6 +27,7 @@ pub(super) async fn backup<R: Runtime>(session: &mut Session<'_, R>, file: PathB
 }
 
 pub(super) async fn restore<R: Runtime>(session: &mut Session<'_, R>, restore: Restore) -> Result<(), Stop> {
+    session.runtime.may_make(&session.home)?;
     let words = match (&restore.restore_words_file, session.stdin_is_terminal) {
         (Some(path), _) => Zeroizing::new(fs::read_to_string(path).map_err(|error| ApiError::file(path, &error))?),
         (None, true) => session.passphrase.ask(&session.out.texts.get("ask-words"))?,

@@ -1,7 +1,11 @@
 //! Help pages, the manual, and what is said about a command line that is not understood, all in the reader's language.
 
 use crate::{
-    api::{ApiError, Reason, names::nearest},
+    api::{
+        ApiError, Reason,
+        names::nearest,
+        time::{BadLasting, BadSpan},
+    },
     cli::{
         args::Line,
         out::{Out, Stop},
@@ -12,7 +16,7 @@ use clap::{
     CommandFactory, FromArgMatches,
     error::{ContextKind, ContextValue, ErrorKind},
 };
-use std::ffi::OsString;
+use std::{error::Error, ffi::OsString};
 
 /// The pages of the manual that `moim help TOPIC` prints.
 pub(super) const MANUAL: &[(&str, &str)] = &[
@@ -163,9 +167,10 @@ fn explain(error: &clap::Error, args: &[OsString]) -> ApiError {
             (ApiError::new(Reason::MissingArgument).with("given", "COMMAND"), None)
         }
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => (
-            ApiError::new(Reason::BadValue)
+            ApiError::new(misfit(error))
                 .with("given", given(ContextKind::InvalidValue))
-                .with("option", given(ContextKind::InvalidArg)),
+                .with("option", given(ContextKind::InvalidArg))
+                .with("allowed", given(ContextKind::ValidValue)),
             guess(ContextKind::SuggestedValue),
         ),
         ErrorKind::ArgumentConflict => (
@@ -180,6 +185,21 @@ fn explain(error: &clap::Error, args: &[OsString]) -> ApiError {
     match guess {
         Some(guess) => fault.suggesting(guess),
         None => fault,
+    }
+}
+
+/// What a value should have been, as far as its parser says.
+fn misfit(error: &clap::Error) -> Reason {
+    if matches!(error.get(ContextKind::ValidValue), Some(ContextValue::Strings(allowed)) if !allowed.is_empty()) {
+        return Reason::BadChoice;
+    }
+    match error.source() {
+        Some(source) if source.is::<BadSpan>() || source.is::<BadLasting>() => Reason::BadDuration,
+        // clap's own parser of numbers has no error of a type.
+        Some(source) if source.to_string().contains("digit") || source.to_string().contains("is not in") => {
+            Reason::BadNumber
+        }
+        _ => Reason::BadValue,
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) async fn send<R: Runtime>(session: &mut Session<'_, R>, send: Send) -
     }
     let (wait, timeout) = (send.wait.map(Wait::from), send.timeout.unwrap_or(WAIT));
     let params = SendParams { chat: send.chat, text, reply_to: send.reply_to, wait, timeout: Some(timeout) };
-    let result = session.ask::<methods::MessageSend>(params).await?;
+    let result = session.ask::<methods::MessageSend>(params).await.map_err(saved_or_not)?;
     session.out.result(&result, |out| {
         let state = out.texts.get(state_word(result.state));
         out.tell("send-state", &[("id", short(&result.id).into()), ("state", state.into())])
@@ -51,6 +51,7 @@ pub(super) async fn send<R: Runtime>(session: &mut Session<'_, R>, send: Send) -
         return Ok(());
     }
     let error = match result.state {
+        _ if result.of == Some(0) => return Err(ApiError::new(Reason::NobodyThere).into()),
         MessageState::Delivered => ApiError::new(Reason::NotRead),
         reached => {
             let word = |state| session.out.texts.get(state_word(state));
@@ -58,6 +59,14 @@ pub(super) async fn send<R: Runtime>(session: &mut Session<'_, R>, send: Send) -
         }
     };
     Err(error.with("after", timeout.to_string()).into())
+}
+
+/// A node that stopped may have saved the message before: who sends it again at once may say it twice.
+fn saved_or_not(stop: Stop) -> Stop {
+    match stop {
+        Stop::Failed(error) if error.is(Reason::NodeGone) => ApiError::new(Reason::MaybeSaved).into(),
+        other => other,
+    }
 }
 
 fn without_last_newline(mut text: String) -> String {
@@ -151,6 +160,7 @@ pub(super) fn why_word(why: WhyWaiting) -> &'static str {
     match why {
         WhyWaiting::NoNode => "waiting-no-node",
         WhyWaiting::NotAccepted => "waiting-not-accepted",
+        WhyWaiting::NotJoined => "waiting-not-joined",
         WhyWaiting::Away => "waiting-away",
         WhyWaiting::InMailbox => "waiting-in-mailbox",
         WhyWaiting::Replaced => "waiting-replaced",

@@ -25,6 +25,7 @@ use toml::Value;
 use zeroize::Zeroizing;
 
 pub(super) async fn init<R: Runtime>(session: &mut Session<'_, R>, init: Init) -> Result<(), Stop> {
+    session.runtime.may_make(&session.home)?;
     let passphrase = new_passphrase(session, init.no_passphrase)?;
     let words = match &init.restore_words_file {
         Some(path) => Some(Zeroizing::new(fs::read_to_string(path).map_err(|error| ApiError::file(path, &error))?)),

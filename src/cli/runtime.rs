@@ -23,6 +23,12 @@ pub trait Runtime {
     /// A running node of the home, or the home opened on the spot.
     type Api: Api;
 
+    /// Whether a home can be made there, to know before anything is asked for.
+    ///
+    /// # Errors
+    /// `conflict` where there is one.
+    fn may_make(&self, home: &Path) -> Result<(), ApiError>;
+
     /// Makes a home.
     ///
     /// # Errors

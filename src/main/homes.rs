@@ -16,6 +16,11 @@ use moim::{
 use std::{env, fs, io, path::Path};
 use toml::Value;
 
+/// Whether a home can be made there.
+pub(crate) fn may_make(home: &Path) -> Result<(), ApiError> {
+    Ok(Home::check_new(home)?)
+}
+
 /// Makes a home with a new account, or with that of given words.
 pub(crate) async fn init(home: &Path, new: NewHome) -> Result<Identity, ApiError> {
     let words = match &new.words {

@@ -192,6 +192,11 @@ impl Home {
         wait_until_free(dir)
     }
 
+    /// Fails where a home cannot be made: to be asked before a person chooses a passphrase. [`Home::create`] looks again.
+    pub fn check_new(dir: &Path) -> Result<(), HomeError> {
+        check_free(dir)
+    }
+
     /// Whether a home asks for a passphrase. Its lock is not needed: the file is only ever replaced whole.
     pub fn is_locked(dir: &Path) -> Result<bool, HomeError> {
         Ok(slots_of(dir)?.is_locked(Purpose::Root))

@@ -28,8 +28,7 @@ impl Serve for InviteCreate {
     async fn serve(at: &Dispatcher, params: InviteParams) -> Result<InviteResult, ApiError> {
         let life = params.expires.map_or(TICKET_LIFE, <Span as Into<std::time::Duration>>::into);
         if life.is_zero() {
-            let error = ApiError::new(Reason::BadValue).with("given", "0").with("option", "expires");
-            return Err(error.with("command", "invite"));
+            return Err(ApiError::new(Reason::BadLife));
         }
         let accept = if params.auto_accept { Acceptance::AtOnce } else { Acceptance::ByHand };
         match at.command(move |_| Ok((Command::CreateTicket { life, accept }, ()))).await? {

@@ -3,7 +3,7 @@
 use super::{
     Dispatcher, Reading, Serve, groups,
     invites::unexpected,
-    progress::{Receipts, waiting},
+    progress::{Progress, Receipts, waiting},
     reading::{is_done_with, line_id},
     refusal,
 };
@@ -57,7 +57,7 @@ impl Serve for MessageSend {
             (other, ()) => return Err(unexpected(&other)),
         };
         // It is saved, whatever comes of looking how far it got: an error here would make people send it twice.
-        let saved = SendResult { v: V1, id, chat, state: MessageState::Saved };
+        let saved = SendResult { v: V1, id, chat, state: MessageState::Saved, of: None };
         Ok(until(at, id, wanted, timeout).await.unwrap_or(saved))
     }
 }
@@ -80,7 +80,8 @@ async fn until(at: &Dispatcher, id: EventId, wanted: MessageState, timeout: Dura
         // Seen before the rows are read: what comes in between is news again.
         news.borrow_and_update();
         let sent = at.read(move |reading| sent(reading, id)).await?;
-        if sent.state >= wanted || tokio::time::Instant::now() >= deadline {
+        let is_for_nobody = sent.of == Some(0);
+        if sent.state >= wanted || is_for_nobody || tokio::time::Instant::now() >= deadline {
             return Ok(sent);
         }
         match tokio::time::timeout_at(deadline, news.changed()).await {
@@ -93,8 +94,8 @@ async fn until(at: &Dispatcher, id: EventId, wanted: MessageState, timeout: Dura
 fn sent(reading: &Reading, id: EventId) -> Result<SendResult, ApiError> {
     let event = reading.event(id)?.ok_or_else(|| ApiError::internal("the message is gone"))?;
     let kind = kind_of(reading, event.chat)?;
-    let state = Receipts::of(reading, event.chat, kind)?.progress(reading, &event)?.state;
-    Ok(SendResult { v: V1, id, chat: event.chat, state })
+    let Progress { state, of, .. } = Receipts::of(reading, event.chat, kind)?.progress(reading, &event)?;
+    Ok(SendResult { v: V1, id, chat: event.chat, state, of: Some(of) })
 }
 
 impl Serve for MessageLog {
@@ -465,7 +466,10 @@ impl<'r, 'v> Shaped<'r, 'v> {
     }
 
     fn message(&self, event: &EventRow) -> Result<Message, ApiError> {
-        let progress = self.receipts.progress(self.reading, event)?;
+        let progress = match self.as_of {
+            AsOf::Now => self.receipts.progress(self.reading, event)?,
+            AsOf::Saving => self.receipts.confirmed(event),
+        };
         let (kind, text, reply_to) = match Content::parse(&event.content) {
             _ if event.is_over(crate::node::now()) => (MessageKind::Other, None, None),
             Ok(Content::Text(text)) => (MessageKind::Text, Some(text.as_str().to_owned()), text.reply_to()),

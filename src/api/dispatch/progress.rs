@@ -53,6 +53,9 @@ impl Receipts {
             let rows = reading.view.scan_each(Table::Receipt, &scope, None, Direction::Forward, usize::MAX)?;
             for row in rows.into_iter().filter_map(|(_, bytes)| rows::parse::<ReceiptRow>(&bytes?).ok()) {
                 let (Ok(held), Ok(seen)) = (row.numbers(), row.seen(row.read)) else { continue };
+                if row.account == reading.own.account {
+                    continue;
+                }
                 of.of_accounts.entry(row.account).or_default().push(Confirmed { held, seen });
             }
         }
@@ -79,28 +82,35 @@ impl Receipts {
 
     /// How far an event of this conversation is.
     pub(super) fn progress(&self, reading: &Reading, event: &EventRow) -> Result<Progress, ViewError> {
+        let confirmed = self.confirmed(event);
+        let waits = confirmed.state == MessageState::Saved && confirmed.of > 0;
+        let state = if waits && is_in_mailbox(reading, event)? { MessageState::Mailbox } else { confirmed.state };
+        Ok(Progress { state, ..confirmed })
+    }
+
+    /// How far an event is by what others confirmed. Who left the conversation and has it counts; who left without it does
+    /// not.
+    pub(super) fn confirmed(&self, event: &EventRow) -> Progress {
         if !event.own {
-            return Ok(Progress { state: MessageState::Received, delivered: 0, read: 0, of: 0 });
+            return Progress { state: MessageState::Received, delivered: 0, read: 0, of: 0 };
         }
         let nothing = OfAuthor::default();
         let of_author = self.of.get(&event.device).unwrap_or(&nothing);
-        let meant = || of_author.meant(event.no);
         let count = |got: fn(&Confirmed, u64) -> bool| {
-            let has = |account: &AccountId| of_author.confirmed(account).iter().any(|device| got(device, event.no));
-            number(meant().filter(|account| has(account)).count())
+            let who_did = of_author.of_accounts.values().filter(|devices| devices.iter().any(|one| got(one, event.no)));
+            number(who_did.count())
         };
         let delivered = count(Confirmed::holds);
         let read = count(Confirmed::has_read);
-        let of = number(meant().count());
+        let of = delivered + number(self.lacking(event).len());
         let state = match of {
             0 if self.own => MessageState::Read,
             0 => MessageState::Saved,
             _ if read == of => MessageState::Read,
             _ if delivered == of => MessageState::Delivered,
-            _ if is_in_mailbox(reading, event)? => MessageState::Mailbox,
             _ => MessageState::Saved,
         };
-        Ok(Progress { state, delivered, read, of })
+        Progress { state, delivered, read, of }
     }
 
     /// Numbers up to `last` of what this own device wrote that somebody it is for has on no device yet: the newest, and no
@@ -177,11 +187,12 @@ pub(super) fn waiting(
         _ if reading.own.replaced.is_some() => WhyWaiting::Replaced,
         _ if reading.reach == Reach::LocalOnly => WhyWaiting::NoNode,
         ChatKind::Own => return Ok(None),
-        ChatKind::Group(group) if reading.group(group)?.is_some_and(|row| row.state == GroupState::Removed) => {
-            WhyWaiting::Removed
-        }
-        ChatKind::Group(_) if progress.state == MessageState::Mailbox => WhyWaiting::InMailbox,
-        ChatKind::Group(_) => WhyWaiting::Away,
+        ChatKind::Group(group) => match reading.group(group)?.map(|row| row.state) {
+            Some(GroupState::Removed) => WhyWaiting::Removed,
+            Some(GroupState::Invited | GroupState::Joining) => WhyWaiting::NotJoined,
+            _ if progress.state == MessageState::Mailbox => WhyWaiting::InMailbox,
+            _ => WhyWaiting::Away,
+        },
         ChatKind::Direct(account) => match reading.contact(account)? {
             Some(contact) if contact.state == ContactState::Removed => return Ok(None),
             Some(contact) if is_asked(&contact) => WhyWaiting::NotAccepted,

@@ -124,7 +124,8 @@ impl<'v> Reading<'v> {
         states: &[GroupState],
         missing: Reason,
     ) -> Result<GroupRow, ApiError> {
-        let groups: Vec<GroupRow> = self.groups()?.into_iter().filter(|group| states.contains(&group.state)).collect();
+        let (groups, others): (Vec<GroupRow>, Vec<GroupRow>) =
+            self.groups()?.into_iter().partition(|group| states.contains(&group.state));
         let is_past = |group: &GroupRow| is_done_with(group) || group.state == GroupState::Removed;
         let named = |past: &dyn Fn(&GroupRow) -> bool| -> Vec<Candidate> {
             groups.iter().map(|group| if past(group) { past_group(group) } else { group_candidate(group) }).collect()
@@ -133,7 +134,14 @@ impl<'v> Reading<'v> {
         if matches!(names::resolve(&candidates, typed), Resolution::Nothing(_)) {
             candidates = named(&is_done_with);
         }
-        let chosen = names::resolve(&candidates, typed).one(typed, missing)?;
+        let found = names::resolve(&candidates, typed);
+        if missing == Reason::NoSuchGroup
+            && matches!(found, Resolution::Nothing(_))
+            && let Some(why) = why_not_usable(others.iter().chain(&groups), typed)
+        {
+            return Err(why);
+        }
+        let chosen = found.one(typed, missing)?;
         let place = candidates.iter().position(|candidate| std::ptr::eq(candidate, chosen));
         place.and_then(|at| groups.into_iter().nth(at)).ok_or_else(|| ApiError::internal("a candidate is gone"))
     }
@@ -400,6 +408,21 @@ pub(super) fn group_name(group: &GroupRow) -> String {
     let shown = safe(&group.name);
     let without_signs = shown.parse::<Name>().ok().and_then(|name| name.without_signs());
     without_signs.map_or(shown, |name| name.to_string())
+}
+
+/// Why a group that is known cannot be used, where one of these was typed: better than that there is none.
+fn why_not_usable<'g>(groups: impl Iterator<Item = &'g GroupRow>, typed: &str) -> Option<ApiError> {
+    let groups: Vec<&GroupRow> = groups.collect();
+    let candidates: Vec<Candidate> = groups.iter().map(|group| group_candidate(group)).collect();
+    let chosen = names::resolve(&candidates, typed).one(typed, Reason::NoSuchGroup).ok()?;
+    let at = candidates.iter().position(|candidate| std::ptr::eq(candidate, chosen))?;
+    let group = groups.get(at)?;
+    let reason = match group.state {
+        GroupState::Invited => Reason::NotJoined,
+        GroupState::Joining | GroupState::Left | GroupState::Removed => Reason::NotMember,
+        GroupState::Joined | GroupState::Declined => return None,
+    };
+    Some(ApiError::new(reason).with("name", group_name(group)))
 }
 
 /// A name made safe to show on one line.

@@ -167,6 +167,7 @@ impl Home {
             key: None,
             ends: None,
             kept: None,
+            unsent: false,
         };
         self.put(EventRow::key(id), &row);
         self.put(TimelineRow::key(chat, &row.place), &TimelineRow(id));
@@ -232,6 +233,16 @@ impl Home {
         self.put(MemberRow::key(HIKING, account), &row);
     }
 
+    /// Who was a member is none any more.
+    fn leave(&mut self, account: AccountId) {
+        let key = MemberRow::key(HIKING, account);
+        let row = self.0.iter().find_map(|write| match write {
+            Write::Put(at, bytes) if *at == key => parse::<MemberRow>(bytes).ok(),
+            _ => None,
+        });
+        self.put(key, &MemberRow { current: false, devices: Vec::new(), ..row.unwrap() });
+    }
+
     fn feed(&mut self, cursor: u64, entry: FeedEntry) {
         self.put(Key::at(Table::Feed, b"", cursor.to_be_bytes()), &entry);
     }
@@ -266,6 +277,40 @@ async fn a_message_counts_only_members_it_was_meant_for() {
     };
     assert_eq!(far(0), (json!("read"), json!(1), json!(1)));
     assert_eq!(far(1), (json!("saved"), json!(1), json!(2)));
+}
+
+#[tokio::test]
+async fn who_left_with_a_message_counts_for_it_and_who_left_without_it_does_not() {
+    let chat = ChatId::from(HIKING);
+    let home = |left: &[AccountId]| {
+        let mut home = Home::new();
+        home.put(GroupRow::key(HIKING), &group(GroupState::Joined));
+        home.member(ME, Role::Founder, "me");
+        home.member(MINA, Role::Member, "mina");
+        home.member(JUNO, Role::Member, "juno");
+        left.iter().for_each(|account| home.leave(*account));
+        home.chat(chat, ChatKind::Group(HIKING), 3, 0);
+        for place in 1..=3 {
+            home.say(chat, ME, place, "up");
+        }
+        home.receipt(chat, MINA, &[1, 2], 1);
+        home.receipt(chat, JUNO, &[1], 1);
+        home.dispatcher(&[])
+    };
+    let far = async |left: &[AccountId]| {
+        let log = ask(&home(left), "message.log", json!({"chat": "#hiking"})).await;
+        let far = |m: &Value| (m["state"].clone(), m["delivered"].clone(), m["read"].clone(), m["of"].clone());
+        log["messages"].as_array().unwrap().iter().map(far).collect::<Vec<_>>()
+    };
+    let state =
+        |word: &str, delivered: u64, read: u64, of: u64| (json!(word), json!(delivered), json!(read), json!(of));
+    assert_eq!(far(&[]).await, [state("read", 2, 2, 2), state("saved", 1, 0, 2), state("saved", 0, 0, 2)]);
+    assert_eq!(far(&[JUNO]).await, [state("read", 2, 2, 2), state("delivered", 1, 0, 1), state("saved", 0, 0, 1)]);
+    assert_eq!(far(&[MINA]).await, [state("read", 2, 2, 2), state("saved", 1, 0, 2), state("saved", 0, 0, 1)]);
+    assert_eq!(
+        far(&[MINA, JUNO]).await,
+        [state("read", 2, 2, 2), state("delivered", 1, 0, 1), state("saved", 0, 0, 0)]
+    );
 }
 
 #[tokio::test]

@@ -50,8 +50,11 @@ shapes! {
         pub id: EventId,
         /// The chat.
         pub chat: ChatId,
-        /// How far it is: below what was waited for only if the time ran out.
+        /// How far it is: below what was waited for only if the time ran out, or if there is nobody who could get it.
         pub state: MessageState,
+        /// How many others it is for, where that was looked at: none in a group where nobody else is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub of: Option<u32>,
     }
 
     /// Which messages to list.
@@ -314,6 +317,8 @@ words! {
         Removed,
         /// The recipient has not accepted yet.
         NotAccepted,
+        /// This account is invited to the group, in which it had said this before, and has not joined again.
+        NotJoined,
         /// The recipient cannot be reached.
         Away,
         /// It lies in a mailbox of the recipient, who has not come for it.

@@ -47,9 +47,9 @@ pub enum Event {
         id: EventId,
         /// Its chat.
         chat: ChatId,
-        /// Who has it.
+        /// Who has it, or, of a mailbox, for whom it lies there; in a group it lies there for all, and this is who keeps it.
         by: Person,
-        /// How far it got with them: `delivered` or `read`.
+        /// How far it got with them: `mailbox`, `delivered` or `read`.
         state: MessageState,
     },
     /// A contact is new or changed. It is told as it is now.

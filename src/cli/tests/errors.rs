@@ -9,7 +9,10 @@ fn errors_say_what_happened_and_what_to_do_and_end_with_their_code() {
     let script = Script::failing(ApiError::new(Reason::NeedsNode));
     let ended = Try::new().run(&script, &["status"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (3, ""));
-    assert_eq!(ended.stderr, "error: this needs a running node\n  → start one in another terminal: moim up\n");
+    assert_eq!(
+        ended.stderr,
+        "error: this needs a running node, and nothing was done\n  → start one in another terminal: moim up\n"
+    );
     let ended = Try::new().run(&script, &["status", "--json"]);
     let report: Value = serde_json::from_str(&ended.stderr).unwrap();
     assert_eq!((&report["v"], &report["error"]["code"]), (&json!(1), &json!("needs_node")));

@@ -66,6 +66,10 @@ impl Api for Script {
 impl Runtime for Script {
     type Api = Self;
 
+    fn may_make(&self, _: &Path) -> Result<(), ApiError> {
+        Ok(())
+    }
+
     async fn init(&self, _: &Path, new: NewHome) -> Result<Identity, ApiError> {
         let asked = json!({"name": new.name, "passphrase": new.passphrase.map(|p| p.to_string()), "words": new.words.map(|w| w.to_string())});
         self.asked.lock().unwrap().push(("init".to_owned(), asked));

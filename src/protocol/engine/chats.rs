@@ -207,6 +207,7 @@ impl Turn<'_> {
             key: new.key,
             ends: self.ends_of(&new.content, own),
             kept: None,
+            unsent: false,
         };
         self.put(EventRow::key(new.id), &row);
         self.note_end(&row);

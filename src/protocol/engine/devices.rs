@@ -102,7 +102,6 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// What each device that ever was in a 1-on-1 chat has confirmed of what an own device wrote there.
     /// What each device confirmed of a conversation's events of one side, those that are gone included.
     pub(super) fn confirmed_by_any(&self, chat: ChatId, side: Side) -> Step<Vec<Numbers>> {
         let rows = rows::all::<ReceiptRow>(self, ReceiptRow::scope(chat, side))?;

@@ -84,8 +84,13 @@ impl Turn<'_> {
                 None => return Ok(None),
             },
         };
-        let in_scope = had.heads().is_some_and(|heads| memory.graph.knows(member, &heads));
-        Ok(in_scope.then_some((event.place, had)))
+        if !had.heads().is_some_and(|heads| memory.graph.knows(member, &heads)) {
+            return Ok(None);
+        }
+        if event.unsent {
+            self.note_sent(event.id)?;
+        }
+        Ok(Some((event.place, had)))
     }
 
     /// Own events of a 1-on-1 chat that the other confirmed once and has no more: they go back into its outbox, and are
@@ -149,6 +154,7 @@ impl Turn<'_> {
                 }
                 let Some(RawRow(bytes)) = self.read(&RawRow::key(id))? else { continue };
                 if GroupEvent::parse(&bytes).is_ok_and(|event| memory.graph.knows(member, &event.heads)) {
+                    self.note_sent(id)?;
                     events.push(bytes);
                 }
             }

@@ -342,7 +342,9 @@ impl Turn<'_> {
             heads: event.heads.clone(),
         })?;
         self.take_profile(group, own.account, (own.device, no), &content, VoucherRow { event: bytes.clone(), key })?;
-        if !self.gossip(group, &FrameContent::Event(bytes.clone()))? {
+        if !self.may_be_heard(group)? {
+            self.note_unsent(id)?;
+        } else if !self.gossip(group, &FrameContent::Event(bytes.clone()))? {
             self.whisper_event(group, &memory, bytes)?;
         }
         self.post_to_group(group, Posted::Event(id), Vec::new())?;

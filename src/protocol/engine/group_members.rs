@@ -2,12 +2,13 @@
 
 use super::{
     GroupMemory,
-    rows::{AuthorRow, MemberRow, RawRow, all},
+    rows::{AuthorRow, MemberRow, OwnRow, RawRow, all},
     turn::{Step, Turn},
 };
 use crate::protocol::{
     group::{GroupEvent, Member},
-    ids::{ChatId, DeviceId, OpId},
+    ids::{ChatId, DeviceId, EventId, OpId},
+    wire::limits::MAX_REPLACED,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,7 @@ impl Turn<'_> {
     /// Copies the members into rows. Rows of former ones stay for the names in the history.
     pub(super) fn copy_members(&mut self, group: OpId, memory: &GroupMemory) -> Step {
         let members = &memory.membership.members;
-        let this = self.own()?;
+        let this = self.learn_of_former(memory)?;
         let own = this.account;
         let rows: BTreeMap<_, _> = all::<MemberRow>(self, group)?.into_iter().map(|row| (row.account, row)).collect();
         for (account, row) in &rows {
@@ -33,9 +34,12 @@ impl Turn<'_> {
             let (from_no, from_before) = match same.filter(|_| member.admissions.len() == 1) {
                 Some(row) => (row.from_no, row.from_before.clone()),
                 None => {
-                    let first = |author| self.first_meant_for(group, memory, member, author);
-                    let of_former = this.former.iter().map(|author| Ok((*author, first(*author)?)));
-                    (first(this.device)?, of_former.collect::<Step<Vec<_>>>()?)
+                    let mut from_before = Vec::new();
+                    for author in &this.former {
+                        let first = self.first_meant_of_former(group, memory, member, *author)?;
+                        from_before.extend(first.map(|no| (*author, no)));
+                    }
+                    (self.first_meant_for(group, memory, member, this.device)?, from_before)
                 }
             };
             let row = MemberRow {
@@ -60,28 +64,73 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// The number of the first event of an own device that knows of this joining, or of the next one. Heads only grow along an
+    /// A device that was made of a backup learns of one that was made of the same backup before it: what that one said in the
+    /// groups is told of as own too.
+    fn learn_of_former(&mut self, memory: &GroupMemory) -> Step<OwnRow> {
+        let mut own = self.own()?;
+        if own.former.is_empty() || own.former.len() >= MAX_REPLACED {
+            return Ok(own);
+        }
+        let by_own = memory.graph.ops().filter(|op| op.account == own.account).map(|op| op.device);
+        let by_former: BTreeSet<DeviceId> = by_own.filter(|device| memory.membership.former.contains(device)).collect();
+        let unknown: Vec<DeviceId> = by_former.into_iter().filter(|device| own.side_of(*device).is_none()).collect();
+        if unknown.is_empty() {
+            return Ok(own);
+        }
+        own.former.splice(0..0, unknown);
+        own.former.truncate(MAX_REPLACED);
+        self.put(OwnRow::key(), &own);
+        Ok(own)
+    }
+
+    /// An event of a device that this one replaced came back: from its number on members are meant of whose joining it knows.
+    pub(super) fn note_meant(&mut self, event: &GroupEvent) -> Step {
+        let group = event.group;
+        let memory = self.group(group)?;
+        for (account, member) in &memory.membership.members {
+            let Some(mut row) = self.read::<MemberRow>(&MemberRow::key(group, *account))? else { continue };
+            if event.no >= row.first_meant_of(event.device) || !memory.graph.knows(member, &event.heads) {
+                continue;
+            }
+            row.from_before.retain(|(author, _)| *author != event.device);
+            row.from_before.push((event.device, event.no));
+            self.put(MemberRow::key(group, *account), &row);
+        }
+        Ok(())
+    }
+
+    /// The number of the first event here of a device that was replaced that knows of this joining.
+    fn first_meant_of_former(
+        &self,
+        group: OpId,
+        memory: &GroupMemory,
+        member: &Member,
+        author: DeviceId,
+    ) -> Step<Option<u64>> {
+        let written = self.written_by(ChatId::from(group), author)?;
+        let (mut least, mut most) = (0, written.len());
+        while least < most {
+            let at = least + (most - least) / 2;
+            if self.knows_joining(memory, member, written[at].1)? { most = at } else { least = at + 1 }
+        }
+        Ok(written.get(least).map(|(no, _)| *no))
+    }
+
+    /// The number of the first event of this device that knows of this joining, or of the next one. Heads only grow along an
     /// author's events, so those that know of it are all behind those that do not.
     fn first_meant_for(&self, group: OpId, memory: &GroupMemory, member: &Member, author: DeviceId) -> Step<u64> {
         let written = self.last_written(ChatId::from(group), author)?;
         let (mut least, mut most) = (1, written.saturating_add(1));
         while least < most {
             let no = least + (most - least) / 2;
-            if self.knows_joining(group, memory, member, (author, no))? { most = no } else { least = no + 1 }
+            let id = self.read::<AuthorRow>(&AuthorRow::key(ChatId::from(group), author, no))?;
+            let knows = id.map(|AuthorRow(id)| self.knows_joining(memory, member, id)).transpose()?;
+            if knows == Some(true) { most = no } else { least = no + 1 }
         }
         Ok(least)
     }
 
-    fn knows_joining(
-        &self,
-        group: OpId,
-        memory: &GroupMemory,
-        member: &Member,
-        (author, no): (DeviceId, u64),
-    ) -> Step<bool> {
-        let Some(AuthorRow(id)) = self.read(&AuthorRow::key(ChatId::from(group), author, no))? else {
-            return Ok(false);
-        };
+    fn knows_joining(&self, memory: &GroupMemory, member: &Member, id: EventId) -> Step<bool> {
         let Some(RawRow(bytes)) = self.read(&RawRow::key(id))? else { return Ok(false) };
         Ok(GroupEvent::parse(&bytes).is_ok_and(|event| memory.graph.knows(member, &event.heads)))
     }

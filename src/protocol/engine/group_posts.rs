@@ -215,6 +215,9 @@ impl Turn<'_> {
                 return Ok(Leaving::Stop);
             } else if let Ok(frame) = keys.seal_for_log(&content) {
                 self.leave(&at, what, frame);
+                if let Posted::Event(id) = row.what {
+                    self.note_sent(id)?;
+                }
             }
         }
         Ok(Leaving::Waits)

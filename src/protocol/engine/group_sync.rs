@@ -166,7 +166,9 @@ impl Turn<'_> {
             self.place_group_event(event, author, content, key)?;
         }
         // What an own device wrote that this one replaced is owed to nobody.
-        if author != self.own()?.account {
+        if author == self.own()?.account {
+            self.note_meant(event)?;
+        } else {
             self.note_held(ChatId::from(group), author, device, event.no)?;
             self.owe_author(group, author, device)?;
         }

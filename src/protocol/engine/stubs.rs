@@ -82,6 +82,7 @@ impl Turn<'_> {
             key: None,
             ends: Some(Ends::Unseen(stub.to_bytes().into())),
             kept: None,
+            unsent: false,
         };
         self.put(EventRow::key(id), &row);
         self.put(UnseenRow::key(chat, id), &UnseenRow { id, asked: Vec::new() });

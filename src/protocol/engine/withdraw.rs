@@ -50,7 +50,7 @@ impl Turn<'_> {
         Ok(Reply::Withdrawn { withdrawn, under_way, mailbox, delivered })
     }
 
-    /// What was said in a group went to all its members who were there, so somebody may have it.
+    /// What was said in a group goes to all its members who are there: somebody may have it unless nobody was.
     fn withdraw_from_group(&mut self, group: OpId, event: EventRow) -> Answer {
         let state = self.read::<GroupRow>(&GroupRow::key(group))?.map(|row| row.state);
         if !matches!(state, Some(GroupState::Joined | GroupState::Removed)) {
@@ -67,11 +67,39 @@ impl Turn<'_> {
             false => 1,
         };
         let withdrawn = u32::try_from(others).unwrap_or(u32::MAX);
+        let under_way = if event.unsent { 0 } else { withdrawn };
         self.renew_cell(event.cell());
         self.unindex(&event)?;
         self.drop_end(&event);
         self.leave_stub(event)?;
-        Ok(Reply::Withdrawn { withdrawn, under_way: withdrawn, mailbox, delivered })
+        Ok(Reply::Withdrawn { withdrawn, under_way, mailbox, delivered })
+    }
+
+    /// Whether somebody is connected who may hear what is said in a group: a member's device, or one that is not known yet.
+    pub(super) fn may_be_heard(&self, group: OpId) -> Step<bool> {
+        for device in self.mem.peers.values() {
+            let Some(device) = device else { return Ok(true) };
+            if self.read::<DeviceRow>(&DeviceRow::key(*device))?.is_none_or(|row| row.groups.contains(&group)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What was just said in a group could be heard by nobody.
+    pub(super) fn note_unsent(&mut self, id: EventId) -> Step {
+        if let Some(event) = self.event(id)? {
+            self.put(EventRow::key(id), &EventRow { unsent: true, ..event });
+        }
+        Ok(())
+    }
+
+    /// An event leaves this device.
+    pub(super) fn note_sent(&mut self, id: EventId) -> Step {
+        if let Some(event) = self.event(id)?.filter(|event| event.unsent) {
+            self.put(EventRow::key(id), &EventRow { unsent: false, ..event });
+        }
+        Ok(())
     }
 
     /// How many devices have an own event. Those that are gone had it too.

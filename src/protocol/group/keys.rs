@@ -15,7 +15,9 @@ use crate::protocol::{
     crypto::{kdf::hash, secret::Secret},
     ids::{AccountId, OpId},
     time::Millis,
-    wire::limits::{CHAIN_LIFE, GOSSIP_SECRET_LIFE, MAX_CHAIN_MESSAGES, ROTATE_ANYWAY_AFTER, ROTATE_JITTER},
+    wire::limits::{
+        CHAIN_LIFE, GOSSIP_SECRET_LIFE, MAX_CHAIN_MESSAGES, ROTATE_ANYWAY_AFTER, ROTATE_JITTER, ROTATE_JITTER_EACH,
+    },
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -115,7 +117,8 @@ pub fn rotation_due(
             last.map(|seen| seen.plus(ROTATE_ANYWAY_AFTER)).or(cut).unwrap_or_else(|| at(&graph.group()))
         }
     };
-    RotationDue { from, jitter: ROTATE_JITTER }
+    let members = u32::try_from(membership.members.len()).unwrap_or(u32::MAX);
+    RotationDue { from, jitter: ROTATE_JITTER_EACH.saturating_mul(members).min(ROTATE_JITTER) }
 }
 
 /// Whether this is the secret whose hash the rotation gives.
@@ -245,6 +248,16 @@ mod tests {
         assert_eq!(due(&world, &[]), NOW.plus(minutes(5)));
         world.op(&founder, Action::Remove(member.account));
         assert_eq!(due(&world, &[first]), NOW);
+    }
+
+    #[test]
+    fn in_a_small_group_nobody_waits_long_to_rotate() {
+        let (world, ..) = world();
+        let membership = world.graph.membership();
+        let due = rotation_due(&world.graph, &membership, &[], &|_| Some(NOW), NOW);
+        let members = u32::try_from(membership.members.len()).unwrap();
+        assert_eq!(due.jitter, Duration::from_secs(1) * members);
+        assert!(due.jitter < ROTATE_JITTER);
     }
 
     #[test]

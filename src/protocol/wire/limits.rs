@@ -123,8 +123,10 @@ pub const GOSSIP_SECRET_LIFE: Duration = days(30);
 pub const MAX_GOSSIP_SECRETS: usize = 8;
 /// How long old topics are still read.
 pub const OLD_TOPIC_READ: Duration = days(30);
-/// The longest wait before a member rotates an unusable gossip secret; the actual one is drawn from zero to this.
+/// The longest wait before a member rotates an unusable gossip secret; the actual one is drawn from zero to this…
 pub const ROTATE_JITTER: Duration = Duration::from_secs(30);
+/// …and to no more than this for each member: so the first of them does it within about a second.
+pub const ROTATE_JITTER_EACH: Duration = Duration::from_secs(1);
 /// Who holds no usable gossip secret this long after the newest rotation was seen issues one.
 pub const ROTATE_ANYWAY_AFTER: Duration = minutes(5);
 /// Keys of single messages in one record: about 70 bytes each.

@@ -333,6 +333,7 @@ fn a_home_of_before_opens_and_loses_nothing_and_is_kept_as_others_are() {
         key: None,
         ends: None,
         kept: None,
+        unsent: false,
     };
     let mut rows: Vec<(Key, Vec<u8>)> = (0..ROWS).map(|n| (session(n), value(n))).collect();
     rows.push((EventRow::key(said.id), encode(&said)));

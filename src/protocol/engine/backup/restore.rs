@@ -205,7 +205,7 @@ impl Turn<'_> {
         Place::from_key(&event.place).filter(|place| place.id == event.id).ok_or(damaged)?;
         let is_over = event.is_over(self.now);
         let event = if is_over { stub_of(&event, raw.as_ref().map(|raw| raw.as_slice())) } else { event };
-        let event = EventRow { outbox: Vec::new(), ..event };
+        let event = EventRow { outbox: Vec::new(), unsent: false, ..event };
 
         let mut heads: Heads = decode(&chat.heads, "heads").map_err(|_| ViewError::Damaged(ChatRow::TABLE))?;
         heads.arrive(self, event.id, &event.deps)?;

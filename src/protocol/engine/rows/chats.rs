@@ -123,6 +123,9 @@ pub struct EventRow {
     /// Of an own event in a group: when the first mailbox had it.
     #[n(14)]
     pub kept: Option<Millis>,
+    /// Of an own event in a group: that it is certainly nowhere but here.
+    #[cbor(n(15), default)]
+    pub unsent: bool,
 }
 
 /// How a message ends that does not last.

@@ -281,8 +281,12 @@ impl Row for MemberRow {
 impl MemberRow {
     /// The first event of an own device that is meant for it.
     pub fn first_meant(&self, own: DeviceId, author: DeviceId) -> u64 {
-        let before = || self.from_before.iter().find(|(device, _)| *device == author).map_or(u64::MAX, |(_, no)| *no);
-        if author == own { self.from_no } else { before() }
+        if author == own { self.from_no } else { self.first_meant_of(author) }
+    }
+
+    /// The same of a device that this one replaced.
+    pub fn first_meant_of(&self, former: DeviceId) -> u64 {
+        self.from_before.iter().find(|(device, _)| *device == former).map_or(u64::MAX, |(_, no)| *no)
     }
 
     /// By group and account.

@@ -153,6 +153,27 @@ fn what_is_handed_back_of_the_lost_ones_words_is_known_to_be_there() {
 }
 
 #[test]
+fn who_comes_back_twice_by_one_backup_knows_of_the_words_in_between() {
+    let (mut world, group, _, items) = backed_up();
+    let chat = ChatId::from(group);
+    let first = world.return_to_all(0, &items);
+    let between = world.device(first);
+    let Ok(Reply::Sent { id, .. }) = world.write(first, chat, "in between") else { panic!("it is said") };
+    world.pass(LATER);
+    let second = world.return_to_all(first, &items);
+    world.pass(LATER);
+    assert_eq!(world.texts(second, group), ["in between"]);
+    let event: rows::EventRow = world.row(second, &rows::EventRow::key(id)).unwrap();
+    for by in [1, 2] {
+        let key = rows::ReceiptRow::key(chat, rows::Side::TheirsOf(between), world.device(by));
+        let row: rows::ReceiptRow = world.row(second, &key).expect("it was told");
+        assert!(row.numbers().unwrap().contains(event.no), "{by}");
+        let member = world.member(second, group, by);
+        assert!(member.first_meant(world.device(second), between) <= event.no, "{by}");
+    }
+}
+
+#[test]
 fn the_old_device_is_out_and_gets_nothing_new() {
     let (mut world, group, chat, items) = backed_up();
     let new = world.return_to_all(0, &items);

@@ -90,7 +90,8 @@ fn what_nobody_in_a_group_has_is_taken_back_for_good() {
     world.say(2, group, "after it");
     world.pass(MINUTE);
     let withdraw = |world: &mut World, at: usize, id| world.command(at, Command::Withdraw(id)).unwrap();
-    let taken_back = Reply::Withdrawn { withdrawn: 2, under_way: 2, mailbox: 0, delivered: 0 };
+    // Nobody was there when it was said.
+    let taken_back = Reply::Withdrawn { withdrawn: 2, under_way: 0, mailbox: 0, delivered: 0 };
     assert_eq!(withdraw(&mut world, 2, id), taken_back);
     assert_eq!(world.command(2, Command::Withdraw(id)), Err(Refusal::NoSuchMessage));
     world.restart(2);
@@ -106,4 +107,27 @@ fn what_nobody_in_a_group_has_is_taken_back_for_good() {
     let first: AuthorRow = world.row(1, &AuthorRow::key(chat, world.device(1), 2)).expect("after its name");
     let has_it = Reply::Withdrawn { withdrawn: 0, under_way: 0, mailbox: 0, delivered: 2 };
     assert_eq!(withdraw(&mut world, 1, first.0), has_it);
+}
+
+#[test]
+fn what_a_member_may_have_heard_is_said_to_be_under_way() {
+    let under_way = |reply: Reply| match reply {
+        Reply::Withdrawn { withdrawn: 2, under_way, mailbox: 0, delivered: 0 } => under_way,
+        other => panic!("{other:?}"),
+    };
+    for meets in [false, true] {
+        let mut world = World::new(3);
+        let group = world.group();
+        let chat = ChatId::from(group);
+        world.part_all(2);
+        let Ok(Reply::Sent { id, .. }) = world.write(2, chat, REGRETTED) else { panic!("it is said") };
+        if meets {
+            // It is asked for and given, and the connection ends before it is confirmed.
+            world.connect(1, 2);
+            world.part(1, 2);
+            assert_eq!(world.texts(1, group), [REGRETTED]);
+        }
+        let reply = world.command(2, Command::Withdraw(id)).unwrap();
+        assert_eq!(under_way(reply), if meets { 2 } else { 0 }, "{meets}");
+    }
 }

@@ -133,6 +133,7 @@ state-read = read
 custody-counts = { $state } (delivered to { $delivered } of { $of }, read by { $read })
 waiting-no-node = no node runs
 waiting-not-accepted = not accepted yet
+waiting-not-joined = you have not joined again
 waiting-away = they are away
 waiting-in-mailbox = not fetched yet
 waiting-under-way = on its way

@@ -120,6 +120,7 @@ state-read = 읽음
 custody-counts = { $state } ({ $of }명 중 { $delivered }명에게 전달, { $read }명이 읽음)
 waiting-no-node = 실행 중인 노드 없음
 waiting-not-accepted = 아직 수락하지 않음
+waiting-not-joined = 아직 다시 들어가지 않음
 waiting-away = 상대가 자리에 없음
 waiting-in-mailbox = 아직 찾아가지 않음
 waiting-under-way = 보내는 중
