@@ -4,7 +4,7 @@
 
 use super::{
     actor::{Answer, Ask, CommandError, Surroundings},
-    limits::READS_AT_ONCE,
+    readers::Readers,
 };
 use crate::protocol::{
     engine::Command,
@@ -15,14 +15,14 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
 };
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 /// A node's door for the api.
 #[derive(Clone)]
 pub struct Handle {
     ends: Ends,
-    reads: Arc<Semaphore>,
+    readers: Arc<Readers>,
 }
 
 /// Where a handle's things come from and go to.
@@ -82,7 +82,7 @@ impl Asked {
 
 impl Handle {
     pub(super) fn new(ends: Ends) -> Self {
-        Self { ends, reads: Arc::new(Semaphore::new(READS_AT_ONCE)) }
+        Self { ends, readers: Arc::default() }
     }
 
     /// Puts a command into the queue, after all that were put there before. Waits while the queue is full.
@@ -92,19 +92,15 @@ impl Handle {
         Ok(Asked(asked))
     }
 
-    /// Reads committed rows, on a thread that may block.
+    /// Reads committed rows, on a thread that may block. Few read at once: the others wait.
     pub async fn read<T, E>(&self, reading: impl FnOnce(&dyn View) -> Result<T, E> + Send + 'static) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<ViewError> + Send + 'static,
     {
         let rows = self.ends.rows.rows()?;
-        let permit = self.reads.clone().acquire_owned().await;
-        let result = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            reading(&*rows)
-        });
-        result.await.unwrap_or_else(|failed| Err(ViewError::Io(format!("a read did not end: {failed}")).into()))
+        let result = self.readers.run(move || reading(&*rows)).await;
+        result.unwrap_or_else(|| Err(ViewError::Io("a read did not end".into()).into()))
     }
 
     /// The feed's last cursor, and a way to wait for the next.

@@ -16,8 +16,8 @@ pub(super) const CAREFUL_DRAINS: usize = 64;
 pub(super) const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// The longest sleep without looking at the clock, so that a clock that was set is noticed.
 pub(super) const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-/// Reads that api callers may do at once, each on a thread that may block.
-pub(super) const READS_AT_ONCE: usize = 16;
+/// Threads that read for api callers: so many read at once.
+pub(super) const READERS: usize = 2;
 /// How long a stop waits for the engine's thread: for the sync that is under way, on a busy disk.
 pub(super) const ENGINE_STOP_WAIT: Duration = Duration::from_millis(1_400);
 /// How long it then waits for the network, which has nothing to write.

@@ -11,6 +11,7 @@ mod clock;
 mod handle;
 mod heart;
 mod limits;
+mod readers;
 #[cfg(test)]
 mod tests;
 mod wire;

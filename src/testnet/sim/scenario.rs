@@ -407,7 +407,7 @@ impl World {
             if self.mailboxes.never_met(maker, adder) && !self.has_boxes(maker) {
                 return Next::Wait;
             }
-            let life = if self.weather.is_of_years() { days(365 * 25) } else { days(7) };
+            let life = if self.weather.is_of_days() { days(365 * 25) } else { days(7) };
             return Next::Ask(maker, Command::CreateTicket { life, accept });
         };
         if !added {

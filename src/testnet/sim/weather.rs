@@ -107,9 +107,9 @@ impl Weather {
         self.one_way.iter().any(is_this)
     }
 
-    /// Whether clocks are years apart, so that links must last as long.
-    pub(super) fn is_of_years(&self) -> bool {
-        self.skews.iter().any(|skew| skew.abs() > YEAR / 2)
+    /// Whether clocks are so far apart that a link for a week may be over before it is used.
+    pub(super) fn is_of_days(&self) -> bool {
+        self.skews.iter().any(|skew| skew.abs() > YEAR / 73)
     }
 
     /// Whether any two clocks may be further apart than a message takes.

@@ -141,7 +141,7 @@ impl World {
             Climate::Parted => scenario::draw_parted(&mut chance, count, weather.until),
         };
         // Links of mailboxes last a month by the mailbox's clock.
-        let mailboxes = climate == Climate::Mixed && !weather.is_of_years() && Mailboxes::are_drawn(seed);
+        let mailboxes = climate == Climate::Mixed && !weather.is_of_days() && Mailboxes::are_drawn(seed);
         let goals = if mailboxes { scenario::without_group(seed, goals) } else { goals };
         let mailboxes = match mailboxes {
             true => Mailboxes::draw(seed, count, scenario::has_group(&goals)),
