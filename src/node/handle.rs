@@ -81,8 +81,8 @@ impl Asked {
 }
 
 impl Handle {
-    pub(super) fn new(ends: Ends) -> Self {
-        Self { ends, readers: Arc::default() }
+    pub(super) fn new(ends: Ends, readers: Readers) -> Self {
+        Self { ends, readers: Arc::new(readers) }
     }
 
     /// Puts a command into the queue, after all that were put there before. Waits while the queue is full.
@@ -153,7 +153,7 @@ impl Handle {
     /// A handle over rows, on which nobody listens for commands.
     #[cfg(test)]
     pub(crate) fn over(rows: impl View + Send + Sync + 'static, reach: Reach) -> Self {
-        Self::new(Ends {
+        let ends = Ends {
             commands: mpsc::channel(1).0,
             rows: Shelf::new(rows),
             feed: watch::channel(0).1,
@@ -162,7 +162,8 @@ impl Handle {
             home: PathBuf::new(),
             peer: "12D3KooWTest".to_owned(),
             stop: CancellationToken::new(),
-        })
+        };
+        Self::new(ends, Readers::default())
     }
 
     /// The same with the feed at this cursor; nothing is ever told after.

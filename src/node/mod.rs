@@ -40,6 +40,7 @@ use actor::{Actor, Nowhere, Outside, Views};
 use handle::Shelf;
 use heart::Heart;
 use limits::{COMMAND_QUEUE, ENGINE_STOP_WAIT, FIRST_ADDRESS_WAIT, NET_STOP_WAIT};
+use readers::Readers;
 use std::{path::PathBuf, sync::Arc, thread, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -132,6 +133,8 @@ pub struct Node {
 
 /// An opened home with what is needed of its own row.
 struct Opened {
+    /// One of them opened the store: what sled needed for that while it did is free for its reads.
+    readers: Readers,
     store: SledStore,
     own: OwnRow,
     keys: DeviceKeys,
@@ -190,7 +193,8 @@ impl Node {
             let _ = ending.send(actor.run());
         };
         thread::Builder::new().name("moim-engine".into()).spawn(body).map_err(NodeError::Thread)?;
-        let handle = Handle::new(handle::Ends { commands, rows, feed, surroundings, reach, home, peer, stop });
+        let handle =
+            Handle::new(handle::Ends { commands, rows, feed, surroundings, reach, home, peer, stop }, opened.readers);
         Ok(Self { handle, net, ended })
     }
 
@@ -226,15 +230,17 @@ impl Drop for Node {
 impl Opened {
     /// Reads the disk and stretches the passphrase: on a thread that may block.
     async fn open(dir: PathBuf, passphrase: Option<Passphrase>) -> Result<Self, NodeError> {
-        let opening = tokio::task::spawn_blocking(move || {
+        let readers = Readers::default();
+        let opening = readers.run(move || {
             let home = Home::open(&dir, passphrase.as_ref())?;
             let store = home.store()?;
             let own: OwnRow = rows::read(&store, &OwnRow::key())?.ok_or(NodeError::NoAccount(dir))?;
             let damaged = |_| ViewError::Damaged(crate::protocol::view::Table::Own);
             let keys = codec::decode::<DeviceKeys>(&own.keys, "device keys").map_err(damaged)?;
             let counters: CounterRow = rows::read(&store, &CounterRow::key())?.unwrap_or_default();
-            Ok(Self { store, own, keys, last_cursor: counters.feed })
+            Ok((store, own, keys, counters.feed))
         });
-        opening.await.unwrap_or_else(|failed| Err(NodeError::Thread(std::io::Error::other(failed))))
+        let opened = opening.await.unwrap_or_else(|| Err(NodeError::Thread(std::io::Error::other("it died"))));
+        opened.map(|(store, own, keys, last_cursor)| Self { readers, store, own, keys, last_cursor })
     }
 }
