@@ -47,6 +47,8 @@ impl Turn<'_> {
         let heads = self.named_heads(&memory);
         let op = self.make_op(Some(group), &heads, Action::RotateGossipSecret(secret_hash(&secret)))?;
         // Told under the secrets it ends, so that who holds only those learns of it.
+        let under: Vec<OpId> = self.told_under(&memory, &op.action).into_iter().map(|held| held.op).collect();
+        self.post_what_ended(group, &under)?;
         self.publish_op(group, &op)?;
         self.keep_secret(group, op.id(), secret.clone())?;
         let own = self.own()?.device;

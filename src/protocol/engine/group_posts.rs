@@ -23,10 +23,19 @@ use crate::protocol::{
     view::{Direction, View},
     wire::limits::{MAIL_KEPT, MAX_DEPOSITS_UNDER_WAY, MAX_POSTS},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// How long members are waited for before a message is left at a mailbox.
 const GRACE: Duration = Duration::from_secs(5);
+/// So long ops go before messages: what lies in a mailbox should be of use to who fetches it, and a message of one who knows
+/// an op is of none without it.
+const OPS_FIRST: Duration = Duration::from_secs(15);
+/// Ops of others that are left beside one new secret.
+const MOST_ENDED: usize = 64;
 /// The first wait before mailboxes that could not be reached, or refused, are tried again; each is twice as long…
 const AGAIN_AFTER: Duration = Duration::from_secs(20);
 /// …up to this one.
@@ -48,6 +57,8 @@ pub(super) struct Posts {
     timer: Option<Millis>,
     /// How often in a row looking over them again came to nothing.
     tries: u32,
+    /// Places of ops that no mailbox has yet, and since when they are known to be.
+    ops: BTreeMap<u64, Millis>,
 }
 
 impl Turn<'_> {
@@ -56,6 +67,7 @@ impl Turn<'_> {
         if self.group(group)?.membership.meta.mailboxes.is_empty() {
             return Ok(());
         }
+        let now = self.now;
         let is_there = what == Posted::Name && self.read::<PostRow>(&PostRow::key(group, PostRow::NAME))?.is_some();
         let posts = self.posts(group)?;
         if !is_there && posts.count >= MAX_POSTS {
@@ -69,8 +81,27 @@ impl Turn<'_> {
                 posts.last
             }
         };
+        if let Posted::Op(_) = what {
+            posts.ops.insert(place, now);
+        }
         self.put(PostRow::key(group, place), &PostRow { what, under, left: Vec::new() });
         self.set_posts_timer(group, GRACE)
+    }
+
+    /// The ops of others that ended the secrets of before, as a secret is made in their place: who made them may have gone
+    /// before leaving them, and who reads the log alone understands nothing of what follows without them.
+    pub(super) fn post_what_ended(&mut self, group: OpId, under: &[OpId]) -> Step {
+        let memory = self.group(group)?;
+        let own = self.own()?.device;
+        let is_known = |op: &OpId| memory.secrets.iter().any(|held| memory.graph.within(op, &[held.op]));
+        let mut ended: BTreeSet<OpId> = memory.membership.cuts.iter().filter(|cut| !is_known(cut)).copied().collect();
+        ended.extend(self.named_heads(&memory).into_iter().filter(|head| !is_known(head)));
+        for op in ended.into_iter().take(MOST_ENDED) {
+            if memory.graph.op(&op).is_some_and(|op| op.device != own) {
+                self.post_to_group(group, Posted::Op(op), under.to_vec())?;
+            }
+        }
+        Ok(())
     }
 
     /// Mailboxes keep the log that did not when this was said: what somebody still lacks of it is left there.
@@ -198,6 +229,9 @@ impl Turn<'_> {
 
     fn leave_post(&mut self, group: OpId, memory: &Arc<GroupMemory>, place: u64, row: PostRow) -> Step<Leaving> {
         let Some(content) = self.post_content(memory, row.what)? else { return self.drop_post(group, place) };
+        if matches!(row.what, Posted::Event(_)) && self.ops_go_first(group)? {
+            return Ok(Leaving::Waits);
+        }
         let Some(targets) = self.targets(memory, &row) else { return Ok(Leaving::Waits) };
         if targets.is_empty() {
             let awaits = !matches!(row.what, Posted::Op(_)) && self.awaits_secret(memory);
@@ -227,7 +261,13 @@ impl Turn<'_> {
         self.delete(PostRow::key(group, place));
         let posts = self.posts(group)?;
         posts.count = posts.count.saturating_sub(1);
+        posts.ops.remove(&place);
         Ok(Leaving::Enough)
+    }
+
+    fn ops_go_first(&mut self, group: OpId) -> Step<bool> {
+        let now = self.now;
+        Ok(self.posts(group)?.ops.values().any(|since| now.since(*since) < OPS_FIRST))
     }
 
     /// What is to be left; `None` where everybody has it, or nobody should any more.
@@ -285,7 +325,13 @@ impl Turn<'_> {
     pub(super) fn note_posted(&mut self, group: OpId, place: u64, node: TransportKey, id: BoxId) -> Step {
         let key = PostRow::key(group, place);
         let Some(mut row) = self.read::<PostRow>(&key)? else { return Ok(()) };
-        self.posts(group)?.tries = 0;
+        let posts = self.posts(group)?;
+        posts.tries = 0;
+        if posts.ops.remove(&place).is_some() && posts.ops.is_empty() {
+            // Messages may have waited for it.
+            posts.next = 0;
+            self.set_posts_timer(group, Duration::ZERO)?;
+        }
         let first = row.left.is_empty();
         row.left.push((node, id));
         self.put(key, &row);
@@ -315,10 +361,19 @@ impl Turn<'_> {
 
     fn posts(&mut self, group: OpId) -> Step<&mut Posts> {
         if !self.mem.posts.contains_key(&group) {
-            let count = self.scan(PostRow::TABLE, group.as_ref(), None, Direction::Forward, MAX_POSTS)?.len();
+            let rows = self.scan(PostRow::TABLE, group.as_ref(), None, Direction::Forward, MAX_POSTS)?;
+            let mut ops = BTreeMap::new();
+            for (place, bytes) in &rows {
+                let Ok(place) = place.as_slice().try_into().map(u64::from_be_bytes) else { continue };
+                let row: PostRow = parse(bytes)?;
+                if matches!(row.what, Posted::Op(_)) && row.left.is_empty() {
+                    ops.insert(place, self.now);
+                }
+            }
+            let count = rows.len();
             let last = self.scan(PostRow::TABLE, group.as_ref(), None, Direction::Backward, 1)?.pop();
             let last = last.and_then(|(place, _)| place.try_into().ok()).map_or(0, u64::from_be_bytes);
-            self.mem.posts.insert(group, Posts { count, last, ..Posts::default() });
+            self.mem.posts.insert(group, Posts { count, last, ops, ..Posts::default() });
         }
         Ok(self.mem.posts.entry(group).or_default())
     }

@@ -237,7 +237,7 @@ pub enum Posted {
     /// An event of this device.
     #[n(0)]
     Event(#[n(0)] EventId),
-    /// An op of this device.
+    /// An op of this device, or one that ended a secret which this device made the next of.
     #[n(1)]
     Op(#[n(0)] OpId),
     /// The name of this account in the group, for those whom the event was not meant for in which it was said.

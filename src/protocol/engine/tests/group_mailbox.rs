@@ -21,6 +21,7 @@ use std::time::Duration;
 const AUTHOR: usize = 0;
 const READER: usize = 1;
 const MAILBOX: usize = 2;
+const LEAVER: usize = 3;
 
 /// Three contacts of whom the first two are in a group, and the last keeps mail for them and is no member.
 fn world() -> (World, OpId) {
@@ -169,6 +170,59 @@ fn a_rotation_and_what_is_said_after_it_reach_who_was_away() {
     let said: Vec<String> = (27..40).map(|n| n.to_string()).collect();
     let shown = world.texts(READER, group);
     assert!(shown.ends_with(&said), "{shown:?}");
+}
+
+/// The same with a third member, and the reader away.
+fn world_of_three() -> (World, OpId) {
+    let mut world = World::new(4);
+    let group = world.group_with(&[READER, LEAVER]);
+    world.command(MAILBOX, Command::ServeMailbox(Serving::On)).unwrap();
+    let mailbox = world.account(MAILBOX);
+    for at in [AUTHOR, READER, LEAVER] {
+        world.command(at, Command::AddMailbox(MailboxAt::Contact(mailbox))).unwrap();
+    }
+    world.command(AUTHOR, Command::NameGroupMailbox(group, mailbox)).unwrap();
+    world.pass(seconds(60));
+    world.part_all(READER);
+    (world, group)
+}
+
+/// The reader comes to the mailbox with everybody else gone.
+fn read_alone(world: &mut World) {
+    world.part(AUTHOR, MAILBOX);
+    world.connect(READER, MAILBOX);
+    world.pass(seconds(60));
+}
+
+#[test]
+fn a_leaving_is_left_by_who_goes_on_where_the_leaver_is_gone() {
+    let (mut world, group) = world_of_three();
+    world.part(LEAVER, MAILBOX);
+    world.command(LEAVER, Command::LeaveGroup(group)).unwrap();
+    world.part(LEAVER, AUTHOR);
+    world.pass(seconds(10));
+    world.say(AUTHOR, group, "after the leaving");
+    world.pass(seconds(60));
+    assert_eq!(kept(&world, AUTHOR, group), 1);
+    read_alone(&mut world);
+    assert_eq!(world.texts(READER, group), ["after the leaving"]);
+    assert!(!world.member(READER, group, LEAVER).current);
+}
+
+#[test]
+fn what_a_mailbox_has_of_a_member_can_be_read_with_what_it_has() {
+    let (mut world, group) = world_of_three();
+    let leaver = world.account(LEAVER);
+    world.command(AUTHOR, Command::RemoveMember(group, leaver)).unwrap();
+    world.say(AUTHOR, group, "after the removal");
+    for _ in 0..600 {
+        world.pass(Duration::from_millis(100));
+        if kept(&world, AUTHOR, group) == 1 {
+            break;
+        }
+    }
+    read_alone(&mut world);
+    assert_eq!(world.texts(READER, group), ["after the removal"]);
 }
 
 #[test]
