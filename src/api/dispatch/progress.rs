@@ -6,7 +6,9 @@ use crate::{
     node::Reach,
     protocol::{
         delivery::Numbers,
-        engine::rows::{self, ChatKind, ContactRow, ContactState, EventRow, GroupState, OutboxRow, ReceiptRow, Side},
+        engine::rows::{
+            self, ChatKind, ContactRow, ContactState, EventRow, GroupState, MemberRow, OutboxRow, ReceiptRow, Side,
+        },
         ids::{AccountId, ChatId, DeviceId},
         view::{Direction, Table, ViewError},
     },
@@ -26,6 +28,8 @@ pub(super) struct Receipts {
 struct OfAuthor {
     /// Those its messages are for, and from which number on.
     recipients: BTreeMap<AccountId, u64>,
+    /// The same of all who ever were: a receipt for what was before it counts for nothing.
+    ever: BTreeMap<AccountId, u64>,
     of_accounts: BTreeMap<AccountId, Vec<Confirmed>>,
 }
 
@@ -65,10 +69,11 @@ impl Receipts {
     /// As it is when a message has just been saved: nobody has confirmed anything.
     pub(super) fn none(reading: &Reading, kind: ChatKind) -> Result<Self, ViewError> {
         let members = match kind {
-            ChatKind::Group(group) => reading.members(group)?,
+            ChatKind::Group(group) => rows::all::<MemberRow>(reading.view, group)?,
             ChatKind::Own | ChatKind::Direct(_) => Vec::new(),
         };
-        let others = || members.iter().filter(|member| member.account != reading.own.account);
+        let ever = || members.iter().filter(|member| member.account != reading.own.account);
+        let others = || ever().filter(|member| member.current);
         let recipients = |author: DeviceId| match kind {
             ChatKind::Own => BTreeMap::new(),
             ChatKind::Direct(account) => BTreeMap::from([(account, 0)]),
@@ -76,7 +81,18 @@ impl Receipts {
                 others().map(|member| (member.account, member.first_meant(reading.own.device, author))).collect()
             }
         };
-        let of_author = |author| (author, OfAuthor { recipients: recipients(author), of_accounts: BTreeMap::new() });
+        let ever = |author: DeviceId| match kind {
+            ChatKind::Group(_) if author == reading.own.device => {
+                ever().map(|member| (member.account, member.first_ever_meant())).collect()
+            }
+            // From which on of a device that is gone is not kept of who was a member twice.
+            ChatKind::Group(_) => ever().map(|member| (member.account, 0)).collect(),
+            ChatKind::Own | ChatKind::Direct(_) => recipients(author),
+        };
+        let of_author = |author| {
+            let (recipients, ever) = (recipients(author), ever(author));
+            (author, OfAuthor { recipients, ever, of_accounts: BTreeMap::new() })
+        };
         Ok(Self { own: kind == ChatKind::Own, of: reading.own.authors().map(of_author).collect() })
     }
 
@@ -97,8 +113,9 @@ impl Receipts {
         let nothing = OfAuthor::default();
         let of_author = self.of.get(&event.device).unwrap_or(&nothing);
         let count = |got: fn(&Confirmed, u64) -> bool| {
-            let who_did = of_author.of_accounts.values().filter(|devices| devices.iter().any(|one| got(one, event.no)));
-            number(who_did.count())
+            let may = |account: &AccountId| of_author.ever.get(account).is_some_and(|from| event.no >= *from);
+            let did = |devices: &[Confirmed]| devices.iter().any(|one| got(one, event.no));
+            number(of_author.of_accounts.iter().filter(|(account, devices)| may(account) && did(devices)).count())
         };
         let delivered = count(Confirmed::holds);
         let read = count(Confirmed::has_read);

@@ -229,6 +229,7 @@ impl Home {
             named_on: None,
             from_before: Vec::new(),
             heads: Vec::new(),
+            from_no_then: None,
         };
         self.put(MemberRow::key(HIKING, account), &row);
     }
@@ -270,6 +271,8 @@ async fn a_message_counts_only_members_it_was_meant_for() {
     home.say(chat, ME, 1, "before juno came");
     home.say(chat, ME, 2, "after");
     home.receipt(chat, MINA, &[1, 2], 1);
+    // It says it has what it was not there for.
+    home.receipt(chat, JUNO, &[1], 1);
     let log = ask(&home.dispatcher(&[]), "message.log", json!({"chat": "#hiking"})).await;
     let far = |at: usize| {
         let message = &log["messages"][at];

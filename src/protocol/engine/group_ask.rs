@@ -21,6 +21,9 @@ const ASKED_AFTER: Duration = minutes(5);
 /// The wait doubles up to this one while nothing comes.
 const LONGEST_WAIT: Duration = minutes(12 * 60);
 
+/// Records of ops that may wait for a device which asks for more: who confirms nothing must not fill this disk.
+const MOST_WAITING: usize = 16;
+
 impl Turn<'_> {
     /// Asks authors who are away for keys, once nobody else gave them for a while.
     pub(super) fn ask_by_mail_for_keys(&mut self, group: OpId) -> Step {
@@ -75,8 +78,13 @@ impl Turn<'_> {
         if state != Some(GroupState::Joined) || !self.is_member_device(group, device.device)? {
             return Ok(());
         }
-        let waits = self.group_parcels(group, device.device)?.iter().any(|(.., owed)| matches!(owed, Record::Ops(..)));
-        let Some(left) = self.begin_answer(group, device.device).filter(|_| !waits) else { return Ok(()) };
+        let Some(left) = self.begin_answer(group, device.device) else { return Ok(()) };
+        // Those that wait may be the very ones that it cannot take without what it asks for.
+        let parcels = self.group_parcels(group, device.device)?;
+        if parcels.iter().filter(|(.., owed)| matches!(owed, Record::Ops(..))).count() >= MOST_WAITING {
+            self.end_answer(group, device.device, left);
+            return Ok(());
+        }
         let memory = self.group(group)?;
         let heads = &heads[..heads.len().min(MAX_HEADS_TOLD)];
         let (records, size) = memory.ops_behind(group, heads, MAX_BYTES_PER_ANSWER.min(left));

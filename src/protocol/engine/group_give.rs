@@ -16,7 +16,7 @@ use crate::protocol::{
     time::Millis,
     wire::limits::{MAX_ANSWERS_PER_SECOND, MAX_BYTES_PER_ANSWER, MAX_BYTES_PER_SECOND, MAX_KEYS_PER_RECORD},
 };
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// The time in which answers are counted together.
 const ANSWERS_COUNTED: Duration = Duration::from_secs(1);
@@ -208,10 +208,16 @@ impl Turn<'_> {
         let memory = self.group(group)?;
         let Some(member) = memory.membership.members.get(&heard.device.account) else { return Ok(()) };
         let own = self.own()?.device;
-        let (mut keys, mut is_own) = (Vec::new(), false);
-        for id in ids.iter().take(MAX_KEYS_PER_RECORD) {
+        let (mut keys, mut is_own, mut looked_at) = (Vec::new(), false, 0);
+        let ids: BTreeSet<EventId> = ids.iter().take(MAX_KEYS_PER_RECORD).copied().collect();
+        for id in &ids {
+            // What is left is asked for again.
+            if looked_at > MAX_BYTES_PER_ANSWER {
+                break;
+            }
             let Some(EventRow { key: Some(key), chat, device, .. }) = self.event(*id)? else { continue };
             let Some(RawRow(bytes)) = self.read(&RawRow::key(*id))? else { continue };
+            looked_at += bytes.len();
             let in_scope = GroupEvent::parse(&bytes).is_ok_and(|event| memory.graph.knows(member, &event.heads));
             if chat == ChatId::from(group) && in_scope {
                 keys.push((*id, key));

@@ -42,7 +42,12 @@ impl Turn<'_> {
                     (self.first_meant_for(group, memory, member, this.device)?, from_before)
                 }
             };
+            let from_no_then = match held {
+                Some(row) if row.joined == Some(member.joined) => row.from_no_then,
+                held => held.filter(|row| row.joined.is_some()).map(MemberRow::first_ever_meant),
+            };
             let row = MemberRow {
+                from_no_then,
                 account: *account,
                 role: member.role,
                 name: held.and_then(|row| row.name.clone()),

@@ -130,6 +130,11 @@ impl Turn<'_> {
             Ok(None) => return Ok(Vouched::Judged),
             Err(_) => return Ok(Vouched::NotYet),
         };
+        // Who is out could say another name under heads of before for ever: what stands of it came as an event.
+        let row = self.read::<MemberRow>(&MemberRow::key(group, author))?;
+        if row.is_some_and(|row| !row.current && row.name.is_some()) {
+            return Ok(Vouched::Judged);
+        }
         let said = if by == Some(author) { Said::ByOwner } else { Said::ByOther };
         self.take_name(group, author, (event.device, event.no), name.as_str(), voucher, said)?;
         Ok(Vouched::Judged)

@@ -46,6 +46,9 @@ impl Turn<'_> {
             return Ok(Reply::Withdrawn { withdrawn: 0, under_way: 0, mailbox, delivered });
         }
         let withdrawn = u32::try_from(event.outbox.len().max(1)).unwrap_or(u32::MAX);
+        if self.may_have_gone_on(event)? {
+            under_way = withdrawn;
+        }
         self.replace_by_nothing(event)?;
         Ok(Reply::Withdrawn { withdrawn, under_way, mailbox, delivered })
     }
@@ -67,12 +70,18 @@ impl Turn<'_> {
             false => 1,
         };
         let withdrawn = u32::try_from(others).unwrap_or(u32::MAX);
-        let under_way = if event.unsent { 0 } else { withdrawn };
+        let is_here_alone = event.unsent && !self.may_have_gone_on(&event)?;
+        let under_way = if is_here_alone { 0 } else { withdrawn };
         self.renew_cell(event.cell());
         self.unindex(&event)?;
         self.drop_end(&event);
         self.leave_stub(event)?;
         Ok(Reply::Withdrawn { withdrawn, under_way, mailbox, delivered })
+    }
+
+    /// Whether an older store was put back since this was written: what became of it meanwhile is not known.
+    fn may_have_gone_on(&self, event: &EventRow) -> Step<bool> {
+        Ok(self.own()?.rolled_back.is_some_and(|at| event.arrived <= at))
     }
 
     /// Whether somebody is connected who may hear what is said in a group: a member's device, or one that is not known yet.

@@ -183,6 +183,7 @@ impl Turn<'_> {
         row.from_before.extend(former.map(|device| (device, row.from_no)));
         row.from_before.truncate(MAX_REPLACED);
         row.from_no = 1;
+        row.from_no_then = None;
         self.put(MemberRow::key(group, row.account), &row);
         Ok(())
     }

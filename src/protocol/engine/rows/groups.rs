@@ -272,6 +272,9 @@ pub struct MemberRow {
     /// [`MAX_HEADS`](crate::protocol::wire::limits::MAX_HEADS) of each: these, and what they were made after, they have.
     #[cbor(n(11), default)]
     pub heads: Vec<(DeviceId, Vec<OpId>)>,
+    /// Of who was a member before: the first of this device's events that was meant for it then.
+    #[n(12)]
+    pub from_no_then: Option<u64>,
 }
 
 impl Row for MemberRow {
@@ -284,7 +287,12 @@ impl MemberRow {
         if author == own { self.from_no } else { self.first_meant_of(author) }
     }
 
-    /// The same of a device that this one replaced.
+    /// The first event of this device that was ever meant for it.
+    pub fn first_ever_meant(&self) -> u64 {
+        self.from_no_then.map_or(self.from_no, |then| then.min(self.from_no))
+    }
+
+    /// The same as `first_meant` of a device that this one replaced.
     pub fn first_meant_of(&self, former: DeviceId) -> u64 {
         self.from_before.iter().find(|(device, _)| *device == former).map_or(u64::MAX, |(_, no)| *no)
     }

@@ -1,6 +1,7 @@
 //! Names that would mean something else where names are typed.
 
 use super::*;
+use crate::protocol::engine::record::Record;
 use crate::protocol::identity::profile::NameError;
 
 #[test]
@@ -31,4 +32,22 @@ fn names_that_mean_something_else_are_refused_from_their_owner() {
         let asked = Command::AddContact { link: link.clone(), alias: Some(name.into()) };
         assert_eq!(world.command(0, asked), refused);
     }
+}
+
+#[test]
+fn who_was_removed_is_called_nothing_new() {
+    let mut world = World::new(3);
+    let group = world.group();
+    world.pass(Duration::from_secs(10));
+    let before = world.member(0, group, 2).name;
+    assert!(before.is_some());
+    world.part_all(2);
+    let removed = world.account(2);
+    world.command(0, Command::RemoveMember(group, removed)).unwrap();
+    world.pass(Duration::from_secs(10));
+    // It does not know yet, and signs under the heads of before; another member hands it on.
+    world.command(2, Command::SetName("Founder".into())).unwrap();
+    let voucher: rows::VoucherRow = world.row(2, &rows::VoucherRow::key(group, removed)).unwrap();
+    world.lie(1, 0, &Record::Names(group, vec![(voucher.event.into(), voucher.key)]));
+    assert_eq!(world.member(0, group, 2).name, before);
 }

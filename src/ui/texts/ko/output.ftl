@@ -55,7 +55,7 @@ init-restored = 계정을 새 기기로 되살렸습니다. 다음으로: moim u
 words-keep = 이 단어들을 종이에 적어 보관하세요. 단어를 가진 사람이 계정을 가집니다.
 backup-written = { $path }, { $size }
 backup-damaged = 이 홈에서 손상되어 백업에 들어가지 못한 것이 { $count }개 있습니다.
-backup-keep = 복구 단어 24개로 열 수 있습니다: moim restore FILE. 이 기기와 다른 곳에 두고, 가끔 새로 만드세요.
+backup-keep = 복구 단어 24개로 열 수 있습니다: moim restore 파일. 이 기기와 다른 곳에 두고, 가끔 새로 만드세요.
 restore-messages = 메시지 { $count }개
 restore-next = 계정이 이전 기기를 대신하는 새 기기로 돌아왔습니다. 다음: moim up
 
@@ -176,7 +176,7 @@ event-new-device = 경고: { $name } 님의 새 기기가 나타났습니다. �
 event-request = { $name } 님이 친구가 되고 싶어 합니다: moim requests
 event-group = 모임 { $name }: { $state } ({ $count }명)
 event-came = { $name } 님이 접속했습니다
-event-went = { $name } 님이 나갔습니다
+event-went = { $name } 님이 자리를 비웠습니다
 
 group-made = 모임 { $name } ({ $id }): 만들었습니다
 group-next = 친구 초대하기: moim group invite 모임 친구
