@@ -20,7 +20,8 @@ use crate::{
             feed::{ContactNotice, FeedEntry, Presence, Progress},
             rows,
         },
-        ids::{ChatId, OpId},
+        event::Content,
+        ids::{ChatId, EventId, OpId},
         time::Millis,
         view::{Direction, Table, ViewError},
     },
@@ -129,8 +130,13 @@ fn shape(reading: &Reading, entry: FeedEntry) -> Result<Vec<Event>, ApiError> {
                 Progress::Delivered => MessageState::Delivered,
                 Progress::Read => MessageState::Read,
             };
-            let events = ids.into_iter().map(|id| Event::Receipt { id, chat, by: by.clone(), state });
-            return Ok(events.collect());
+            let mut events = Vec::new();
+            for id in ids {
+                if is_told(reading, id)? {
+                    events.push(Event::Receipt { id, chat, by: by.clone(), state });
+                }
+            }
+            return Ok(events);
         }
         FeedEntry::Contact { account, notice } => match reading.contact(account)? {
             Some(row) => {
@@ -151,6 +157,16 @@ fn shape(reading: &Reading, entry: FeedEntry) -> Result<Vec<Event>, ApiError> {
         }
     };
     Ok(event.into_iter().collect())
+}
+
+/// Whether watchers were told of what has this id: names, and what was taken back, have receipts too.
+fn is_told(reading: &Reading, id: EventId) -> Result<bool, ViewError> {
+    match reading.event(id) {
+        Ok(Some(event)) => Ok(Content::parse(&event.content).map_or(true, |content| content.is_shown())),
+        Ok(None) => Ok(false),
+        Err(ViewError::Damaged(_)) => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 fn notice_of(notice: ContactNotice) -> Option<Notice> {

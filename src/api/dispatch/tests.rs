@@ -469,7 +469,11 @@ async fn an_entry_of_many_events_is_seen_whole_by_one_who_stops_in_the_middle_of
     home.receipt(chat, MINA, &[1, 2, 3], 0);
     home.feed(1, FeedEntry::Message { chat, id: ids[0] });
     home.feed(2, FeedEntry::Message { chat, id: EventId([0; 32]) });
-    home.feed(3, FeedEntry::Receipt { chat, by: MINA, state: Progress::Delivered, ids: ids.clone() });
+    // A name has receipts too, and was shown to nobody; nor is what is gone.
+    let name = home.say(chat, ME, 4, "x");
+    home.change(name, |event| event.content = Content::Profile("minsu".parse().unwrap()).to_bytes());
+    let told = ids.iter().copied().chain([name, EventId([0; 32])]).collect();
+    home.feed(3, FeedEntry::Receipt { chat, by: MINA, state: Progress::Delivered, ids: told });
     let mut at = home.dispatcher(&[]);
     at.node = at.node.fed(3);
     let (_, mut watcher) = at.watch(serde_json::from_value(json!({"after": 0})).unwrap()).await.unwrap();

@@ -2,7 +2,8 @@
 
 use super::{
     GroupMemory,
-    rows::{AuthorRow, MemberRow, OwnRow, RawRow, all},
+    feed::{FeedEntry, Progress},
+    rows::{AuthorRow, MemberRow, OwnRow, RawRow, ReceiptRow, all},
     turn::{Step, Turn},
 };
 use crate::protocol::{
@@ -100,6 +101,22 @@ impl Turn<'_> {
             row.from_before.retain(|(author, _)| *author != event.device);
             row.from_before.push((event.device, event.no));
             self.put(MemberRow::key(group, *account), &row);
+        }
+        Ok(())
+    }
+
+    /// What others confirmed of it was known before it was here.
+    pub(super) fn tell_known_receipts(&mut self, event: &GroupEvent) -> Step {
+        let (chat, id) = (ChatId::from(event.group), event.id());
+        let Some(side) = self.own()?.side_of(event.device) else { return Ok(()) };
+        for row in all::<ReceiptRow>(self, ReceiptRow::scope(chat, side))? {
+            if !row.numbers()?.contains(event.no) {
+                continue;
+            }
+            self.tell(&FeedEntry::Receipt { chat, by: row.account, state: Progress::Delivered, ids: vec![id] })?;
+            if row.seen(row.read)?.contains(event.no) {
+                self.tell(&FeedEntry::Receipt { chat, by: row.account, state: Progress::Read, ids: vec![id] })?;
+            }
         }
         Ok(())
     }

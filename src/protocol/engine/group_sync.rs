@@ -168,6 +168,7 @@ impl Turn<'_> {
         // What an own device wrote that this one replaced is owed to nobody.
         if author == self.own()?.account {
             self.note_meant(event)?;
+            self.tell_known_receipts(event)?;
         } else {
             self.note_held(ChatId::from(group), author, device, event.no)?;
             self.owe_author(group, author, device)?;

@@ -4,7 +4,10 @@ use super::{
     backup::{HOUR, Items, LATER, SOON},
     *,
 };
-use crate::protocol::engine::command::{MailboxAt, Serving};
+use crate::protocol::engine::{
+    command::{MailboxAt, Serving},
+    feed::Progress,
+};
 
 /// Three contacts; the last keeps mail for the first two, who are parted for good.
 pub(super) fn parted_with_a_mailbox() -> World {
@@ -168,6 +171,12 @@ fn who_comes_back_twice_by_one_backup_knows_of_the_words_in_between() {
         let key = rows::ReceiptRow::key(chat, rows::Side::TheirsOf(between), world.device(by));
         let row: rows::ReceiptRow = world.row(second, &key).expect("it was told");
         assert!(row.numbers().unwrap().contains(event.no), "{by}");
+        let (account, told) = (world.account(by), world.feed(second));
+        let is_told = told.iter().any(|entry| match entry {
+            FeedEntry::Receipt { by, state: Progress::Delivered, ids, .. } => *by == account && *ids == [id],
+            _ => false,
+        });
+        assert!(is_told, "watchers are told of {by}");
         let member = world.member(second, group, by);
         assert!(member.first_meant(world.device(second), between) <= event.no, "{by}");
     }
