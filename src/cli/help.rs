@@ -169,8 +169,7 @@ fn explain(error: &clap::Error, args: &[OsString]) -> ApiError {
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => (
             ApiError::new(misfit(error))
                 .with("given", given(ContextKind::InvalidValue))
-                .with("option", given(ContextKind::InvalidArg))
-                .with("allowed", given(ContextKind::ValidValue)),
+                .with("option", given(ContextKind::InvalidArg)),
             guess(ContextKind::SuggestedValue),
         ),
         ErrorKind::ArgumentConflict => (
@@ -180,6 +179,10 @@ fn explain(error: &clap::Error, args: &[OsString]) -> ApiError {
             None,
         ),
         _ => (ApiError::new(Reason::BadUsage), None),
+    };
+    let fault = match said(ContextKind::ValidValue).filter(|allowed| !allowed.is_empty()) {
+        Some(allowed) => fault.with("allowed", allowed),
+        None => fault,
     };
     let fault = fault.with("command", command_of(args));
     match guess {

@@ -32,6 +32,13 @@ fn backed_up() -> (World, OpId, ChatId, Items) {
 }
 
 impl World {
+    /// Where a device was made of a backup it is known that another holds what a device of before said.
+    fn knows_held(&self, at: usize, (author, event): (DeviceId, &rows::EventRow), by: usize) {
+        let key = rows::ReceiptRow::key(event.chat, rows::Side::TheirsOf(author), self.device(by));
+        let row: rows::ReceiptRow = self.row(at, &key).expect("it was told");
+        assert!(row.numbers().unwrap().contains(event.no), "{by}");
+    }
+
     /// So many times each of these comes to the mailbox in turn, while the others are away.
     pub(super) fn take_turns(&mut self, among: [usize; 2], mailbox: usize, rounds: usize) {
         for _ in 0..rounds {
@@ -149,9 +156,7 @@ fn what_is_handed_back_of_the_lost_ones_words_is_known_to_be_there() {
     assert_eq!(world.texts(new, group), ["after the backup"]);
     let event: rows::EventRow = world.row(new, &rows::EventRow::key(id)).unwrap();
     for by in [1, 2] {
-        let key = rows::ReceiptRow::key(chat, rows::Side::TheirsOf(lost), world.device(by));
-        let row: rows::ReceiptRow = world.row(new, &key).expect("it was told");
-        assert!(row.numbers().unwrap().contains(event.no), "{by}");
+        world.knows_held(new, (lost, &event), by);
     }
 }
 
@@ -168,9 +173,7 @@ fn who_comes_back_twice_by_one_backup_knows_of_the_words_in_between() {
     assert_eq!(world.texts(second, group), ["in between"]);
     let event: rows::EventRow = world.row(second, &rows::EventRow::key(id)).unwrap();
     for by in [1, 2] {
-        let key = rows::ReceiptRow::key(chat, rows::Side::TheirsOf(between), world.device(by));
-        let row: rows::ReceiptRow = world.row(second, &key).expect("it was told");
-        assert!(row.numbers().unwrap().contains(event.no), "{by}");
+        world.knows_held(second, (between, &event), by);
         let (account, told) = (world.account(by), world.feed(second));
         let is_told = told.iter().any(|entry| match entry {
             FeedEntry::Receipt { by, state: Progress::Delivered, ids, .. } => *by == account && *ids == [id],
