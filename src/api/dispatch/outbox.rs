@@ -15,7 +15,7 @@ use crate::{
         },
         event::Content,
         ids::EventId,
-        view::{Direction, Table, ViewError},
+        view::ViewError,
     },
 };
 
@@ -103,13 +103,12 @@ fn chats(reading: &Reading) -> Result<Vec<ChatRow>, ViewError> {
 fn lacked(reading: &Reading, chat: &ChatRow, receipts: &Receipts) -> Result<Vec<EventRow>, ViewError> {
     let mut events = Vec::new();
     for author in reading.own.authors() {
-        let scope = AuthorRow::scope(chat.chat, author);
-        let last = reading.view.scan(Table::Author, &scope, None, Direction::Backward, 1)?.pop();
-        let last = last.and_then(|(no, _)| no.try_into().ok()).map_or(0, u64::from_be_bytes);
-        for no in receipts.lacked(author, last, LOOKED_AT) {
-            let Some(AuthorRow(id)) = rows::read(reading.view, &AuthorRow::key(chat.chat, author, no))? else {
-                continue;
-            };
+        let mut lacked = Vec::new();
+        for range in receipts.lacked(author) {
+            let most = LOOKED_AT - lacked.len();
+            lacked.extend(AuthorRow::within(reading.view, (chat.chat, author), range, most)?);
+        }
+        for (_, id) in lacked.into_iter().rev() {
             let shown = |event: &EventRow| Content::parse(&event.content).is_ok_and(|content| content.is_shown());
             events.extend(reading.event(id)?.filter(shown));
         }

@@ -11,9 +11,10 @@ use crate::{
         },
         ids::{AccountId, ChatId, DeviceId},
         view::{Direction, Table, ViewError},
+        wire::limits::MAX_NO,
     },
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{cmp::Reverse, collections::BTreeMap};
 
 /// What others confirmed of a conversation, read once for all its messages.
 pub(super) struct Receipts {
@@ -130,18 +131,25 @@ impl Receipts {
         Progress { state, delivered, read, of }
     }
 
-    /// Numbers up to `last` of what this own device wrote that somebody it is for has on no device yet: the newest, and no
-    /// more than `most`.
-    pub(super) fn lacked(&self, author: DeviceId, last: u64, most: usize) -> BTreeSet<u64> {
-        let mut lacked = BTreeSet::new();
-        let Some(of_author) = self.of.get(&author) else { return lacked };
+    /// The numbers of this own device that somebody its messages are for has on no device yet, whether anything was written
+    /// under them or not: as inclusive ranges, the greatest first, none touching another.
+    pub(super) fn lacked(&self, author: DeviceId) -> Vec<(u64, u64)> {
+        let Some(of_author) = self.of.get(&author) else { return Vec::new() };
+        let mut lacked = Vec::new();
         for (account, from) in &of_author.recipients {
             let mut held = Numbers::from_base(1);
             of_author.confirmed(account).iter().for_each(|device| held.merge(&device.held));
-            lacked.extend(held.lacking((*from).max(1), last).take(most));
+            lacked.extend(held.lacking((*from).max(1), MAX_NO));
         }
-        let surplus = lacked.len().saturating_sub(most);
-        lacked.into_iter().skip(surplus).collect()
+        lacked.sort_unstable_by_key(|(first, last)| (Reverse(*last), *first));
+        let mut joined: Vec<(u64, u64)> = Vec::new();
+        for (first, last) in lacked {
+            match joined.last_mut() {
+                Some(above) if above.0 <= last.saturating_add(1) => above.0 = above.0.min(first),
+                _ => joined.push((first, last)),
+            }
+        }
+        joined
     }
 
     /// Those it is for that have it on no device yet.

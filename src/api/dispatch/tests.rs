@@ -562,3 +562,26 @@ async fn a_new_device_is_told_to_watchers_and_in_the_list() {
     let event = serde_json::to_value(watch.unwrap().1.next().await.unwrap().unwrap()).unwrap();
     assert_eq!(event["notice"], "new_device");
 }
+
+#[tokio::test]
+async fn what_waits_is_listed_across_numbers_that_were_left_out() {
+    const FAR: u64 = 1 << 40;
+    let mut home = Home::new();
+    home.contact(MINA, "mina", ContactState::Connected);
+    let chat = ChatId::from(HIKING);
+    home.put(GroupRow::key(HIKING), &group(GroupState::Joined));
+    home.member(ME, Role::Founder, "me");
+    home.member(MINA, Role::Member, "mina");
+    home.member(JUNO, Role::Member, "juno");
+    home.chat(chat, ChatKind::Group(HIKING), FAR + 6, 0);
+    for place in [1, 2, 3, FAR + 4, FAR + 5, FAR + 6] {
+        home.say(chat, ME, place, &format!("number {}", place % FAR));
+    }
+    home.receipt(chat, MINA, &[2, 3, FAR + 4, FAR + 5, FAR + 6], 0);
+    home.receipt(chat, JUNO, &[1, 2, 3, FAR + 4], 0);
+    let at = home.dispatcher(&[MINA]);
+    let outbox = ask(&at, "outbox.list", json!({})).await;
+    let waiting = outbox["waiting"].as_array().unwrap();
+    let ids: Vec<_> = waiting.iter().map(|one| one["id"].as_str().unwrap().parse::<EventId>().unwrap()).collect();
+    assert_eq!(ids, [1, FAR + 5, FAR + 6].map(|no| place(no).id), "{outbox}");
+}

@@ -127,12 +127,14 @@ impl Numbers {
         after.checked_sub(1).and_then(|at| self.ranges.get(at)).is_some_and(|(_, last)| no <= *last)
     }
 
-    /// The counts from `first` to `last` that are not in, the greatest first.
-    pub fn lacking(&self, first: u64, last: u64) -> impl Iterator<Item = u64> {
-        let begins = self.ranges.iter().map(|(begin, _)| *begin).chain([u64::MAX]);
+    /// The counts from `first` to `last` that are not in, as inclusive ranges, the greatest first.
+    pub fn lacking(&self, first: u64, last: u64) -> Vec<(u64, u64)> {
+        let begins = self.ranges.iter().map(|(begin, _)| begin - 1).chain([u64::MAX]);
         let ends = [0].into_iter().chain(self.ranges.iter().map(|(_, end)| end + 1));
-        let gaps: Vec<(u64, u64)> = ends.zip(begins).map(|(from, to)| (from.max(first), to.min(last + 1))).collect();
-        gaps.into_iter().rev().flat_map(|(from, to)| (from..to).rev())
+        let gaps = ends.zip(begins).map(|(from, to)| (from.max(first), to.min(last)));
+        let mut gaps: Vec<(u64, u64)> = gaps.filter(|(from, to)| from <= to).collect();
+        gaps.reverse();
+        gaps
     }
 
     /// All counts that are in, the greatest first.
@@ -140,14 +142,15 @@ impl Numbers {
         self.ranges.iter().rev().flat_map(|(first, last)| (*first..=*last).rev())
     }
 
-    /// The counts that are in here and not in `before`, ascending.
-    pub fn news_over<'n>(&'n self, before: &'n Self) -> impl Iterator<Item = u64> + 'n {
-        let all = self.ranges.iter().flat_map(move |(first, last)| {
-            // What `before` holds without a gap is stepped over at once: a receipt names it anew each time.
-            let from = if *first <= before.through() { before.through().saturating_add(1) } else { *first };
-            from..=*last
-        });
-        all.filter(|no| !before.contains(*no))
+    /// The counts that are in here and not in `before`, as inclusive ranges. How many counts are in them is for whoever
+    /// said so: up to [`MAX_NO`].
+    pub fn news_over(&self, before: &Self) -> Vec<(u64, u64)> {
+        self.ranges.iter().flat_map(|(first, last)| before.lacking(*first, *last)).collect()
+    }
+
+    /// The greatest count that is in.
+    pub fn greatest(&self) -> Option<u64> {
+        self.ranges.last().map(|(_, last)| *last)
     }
 
     /// Notes every count up to `last`, which were given out without a gap.
@@ -329,9 +332,13 @@ mod tests {
         assert!(numbers.remove(10) && numbers.remove(1) && numbers.remove(5) && !numbers.remove(5));
         assert_eq!(numbers.descending().collect::<Vec<_>>(), [9, 8, 7, 6, 4, 3, 2]);
         assert_eq!(numbers.up_to(7).descending().collect::<Vec<_>>(), [7, 6, 4, 3, 2]);
-        assert_eq!(numbers.lacking(1, 12).collect::<Vec<_>>(), [12, 11, 10, 5, 1]);
-        assert_eq!(numbers.lacking(2, 5).collect::<Vec<_>>(), [5]);
-        assert_eq!(numbers.lacking(6, 9).count(), 0);
+        assert_eq!(numbers.lacking(1, 12), [(10, 12), (5, 5), (1, 1)]);
+        assert_eq!(numbers.lacking(2, 5), [(5, 5)]);
+        assert_eq!(numbers.lacking(6, 9), []);
+        let mut all = Numbers::from_base(1);
+        all.fill_through(MAX_NO);
+        assert_eq!(all.news_over(&numbers), [(10, MAX_NO), (5, 5), (1, 1)]);
+        assert_eq!(numbers.news_over(&all), []);
         assert_eq!(Numbers::parse(&numbers.to_bytes()), Ok(numbers));
     }
 

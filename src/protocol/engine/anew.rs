@@ -8,8 +8,8 @@ use super::{
     feed::{ContactNotice, FeedEntry},
     record::Record,
     rows::{
-        self, ChatKind, ChatRow, ContactRow, ContactState, ControlRow, DeviceRow, EventRow, GroupRow, GroupState,
-        Intro, OutboxRow, Parcel, Row, SessionRow, TagRow, TicketRow, TicketState,
+        self, BoxRow, ChatKind, ChatRow, ContactRow, ContactState, ControlRow, DeviceRow, EventRow, GroupRow,
+        GroupState, Intro, OutboxRow, Parcel, Row, SessionRow, TagRow, TicketRow, TicketState,
     },
     turn::{Step, Turn},
 };
@@ -18,7 +18,11 @@ use crate::protocol::{
     ids::{ChatId, DeviceId},
     time::Millis,
     view::{Direction, Key, View},
+    wire::limits::MAX_NO,
 };
+
+/// Of the numbers that are left, one in so many is skipped at the most, so that they never come to an end.
+const SKIPPED_OF_ROOM: u64 = 256;
 
 impl Turn<'_> {
     /// Begins anew with everybody whose rows can be read. Harmless where it is done twice.
@@ -33,6 +37,7 @@ impl Turn<'_> {
         for ticket in self.sound::<TicketRow>(b"")? {
             self.attempt(|turn| turn.open_ticket_anew(ticket))?;
         }
+        self.skip_numbers()?;
         for contact in self.sound::<ContactRow>(b"")? {
             self.attempt(|turn| turn.meet_anew(&contact))?;
         }
@@ -44,6 +49,36 @@ impl Turn<'_> {
             self.attempt(|turn| turn.owe_all(&device))?;
         }
         Ok(())
+    }
+
+    /// An older store does not know what was written after it. A number that was given out then, or a place at a mailbox,
+    /// may be confirmed, and what it is given to again would count as confirmed with it.
+    fn skip_numbers(&mut self) -> Step {
+        for chat in self.sound::<ChatRow>(b"")? {
+            let written = self.beyond(chat.written);
+            self.put(ChatRow::key(chat.chat), &ChatRow { written, ..chat });
+        }
+        for kept in self.sound::<BoxRow>(b"")? {
+            let last = kept.last.max(self.now.0);
+            self.put(BoxRow::key(kept.id), &BoxRow { last, ..kept });
+        }
+        Ok(())
+    }
+
+    /// More was confirmed than was ever written, as this store knows it: it may be an old copy of the whole home. In a group
+    /// anybody could say so, and only an own event that comes back proves it.
+    pub(super) fn skip_numbers_in(&mut self, chat: ChatId) -> Step {
+        let Some(row) = self.chat(chat)?.filter(|row| matches!(row.kind, ChatKind::Direct(_))) else { return Ok(()) };
+        let written = self.beyond(row.written);
+        self.put(ChatRow::key(chat), &ChatRow { written, ..row });
+        Ok(())
+    }
+
+    /// A number far beyond one, where no other is that was given out from there on: drawn at random, since the clock may be
+    /// set back and one copy may be put back twice.
+    pub(super) fn beyond(&mut self, no: u64) -> u64 {
+        let room = MAX_NO.saturating_sub(no) / SKIPPED_OF_ROOM;
+        no + self.rng.next_u64() % room.max(1)
     }
 
     /// Those that can be read too: they are as old as the others.

@@ -217,6 +217,10 @@ impl Turn<'_> {
         self.number(&row)?;
         if row.device == self.own()?.device {
             chat.previous = Some(new.id);
+            // It came back, and this store is older than it.
+            if new.no > chat.written {
+                chat.written = self.beyond(new.no);
+            }
         }
         if shown {
             self.spare(&row)?;
@@ -295,7 +299,7 @@ impl Turn<'_> {
         }
         for receipts in all::<ReceiptRow>(self, ReceiptRow::scope(row.chat, Side::Ours))? {
             let highest = match is_moving {
-                true => receipts.numbers()?.descending().next(),
+                true => receipts.numbers()?.greatest(),
                 false => self.last_up_to(row.chat, receipts.device, to)?,
             };
             if let Some(highest) = highest {
@@ -347,20 +351,17 @@ impl Turn<'_> {
     /// The greatest number of a device's events that are here.
     pub(super) fn last_written(&self, chat: ChatId, device: DeviceId) -> Step<u64> {
         let rows = self.scan(AuthorRow::TABLE, &AuthorRow::scope(chat, device), None, Direction::Backward, 1)?;
-        let last = rows.into_iter().next().and_then(|(no, _)| no.try_into().ok());
-        Ok(last.map_or(0, u64::from_be_bytes))
+        rows.first().map_or(Ok(0), |(no, _)| AuthorRow::number(no))
     }
 
     /// The greatest number of a device's events here up to `no`, and where that event stands.
     fn last_through(&self, chat: ChatId, device: DeviceId, no: u64) -> Step<Option<(u64, Vec<u8>)>> {
         let scope = AuthorRow::scope(chat, device);
         let rows = self.scan(AuthorRow::TABLE, &scope, Some(&no.to_be_bytes()), Direction::Backward, 1)?;
-        let Some((number, bytes)) = rows.into_iter().next() else { return Ok(None) };
-        let damaged = ViewError::Damaged(AuthorRow::TABLE);
-        let number = number.try_into().map(u64::from_be_bytes).map_err(|_| damaged.clone())?;
-        let AuthorRow(id) = parse(&bytes)?;
-        let event = self.event(id)?.ok_or(damaged)?;
-        Ok(Some((number, event.place)))
+        let Some((number, bytes)) = rows.first() else { return Ok(None) };
+        let AuthorRow(id) = parse(bytes)?;
+        let event = self.event(id)?.ok_or(ViewError::Damaged(AuthorRow::TABLE))?;
+        Ok(Some((AuthorRow::number(number)?, event.place)))
     }
 
     /// Messages of others that are unread once everything up to a place is read. Counted where that is little work; where

@@ -496,7 +496,11 @@ impl Turn<'_> {
 
     pub(super) fn ensure_chat(&mut self, chat: ChatId, kind: ChatKind) -> Step {
         if self.chat(chat)?.is_none() {
-            let row = ChatRow::new(chat, kind, self.now);
+            let mut row = ChatRow::new(chat, kind, self.now);
+            // It may have been there, and gone with a store that was replaced by an older one.
+            if self.own()?.rolled_back.is_some() {
+                row.written = self.beyond(0);
+            }
             self.put(ChatRow::key(chat), &row);
         }
         Ok(())

@@ -10,7 +10,7 @@ use super::{
 use crate::protocol::{
     group::{GroupEvent, Stub},
     ids::{ChatId, DeviceId, EventId, OpId},
-    view::{Direction, View, ViewError},
+    view::{Direction, View},
     wire::{
         encode,
         limits::{MAX_BYTES_PER_ANSWER, MAX_STUBS_TOLD, MAX_WISHES_TOLD},
@@ -127,11 +127,7 @@ impl Turn<'_> {
     pub(super) fn written_by(&self, chat: ChatId, author: DeviceId) -> Step<Vec<(u64, EventId)>> {
         let rows =
             self.scan(AuthorRow::TABLE, &AuthorRow::scope(chat, author), None, Direction::Forward, usize::MAX)?;
-        let number = |place: Vec<u8>| place.try_into().map(u64::from_be_bytes);
-        let damaged = ViewError::Damaged(AuthorRow::TABLE);
-        rows.into_iter()
-            .map(|(place, bytes)| Ok((number(place).map_err(|_| damaged.clone())?, parse::<AuthorRow>(&bytes)?.0)))
-            .collect()
+        rows.iter().map(|(place, bytes)| Ok((AuthorRow::number(place)?, parse::<AuthorRow>(bytes)?.0))).collect()
     }
 
     /// Whether anything waits in a device's outbox.

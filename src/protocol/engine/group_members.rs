@@ -141,13 +141,18 @@ impl Turn<'_> {
     /// The number of the first event of this device that knows of this joining, or of the next one. Heads only grow along an
     /// author's events, so those that know of it are all behind those that do not.
     fn first_meant_for(&self, group: OpId, memory: &GroupMemory, member: &Member, author: DeviceId) -> Step<u64> {
-        let written = self.last_written(ChatId::from(group), author)?;
+        let chat = ChatId::from(group);
+        let written = self.chat(chat)?.map_or(0, |chat| chat.written).max(self.last_written(chat, author)?);
         let (mut least, mut most) = (1, written.saturating_add(1));
         while least < most {
-            let no = least + (most - least) / 2;
-            let id = self.read::<AuthorRow>(&AuthorRow::key(ChatId::from(group), author, no))?;
-            let knows = id.map(|AuthorRow(id)| self.knows_joining(memory, member, id)).transpose()?;
-            if knows == Some(true) { most = no } else { least = no + 1 }
+            let middle = least + (most - least) / 2;
+            // Numbers were left out where an older store was put back: the nearest below that was not.
+            let found = AuthorRow::within(self, (chat, author), (least, middle), 1)?;
+            let Some((no, id)) = found.first().copied() else {
+                least = middle + 1;
+                continue;
+            };
+            if self.knows_joining(memory, member, id)? { most = no } else { least = middle + 1 }
         }
         Ok(least)
     }

@@ -41,7 +41,7 @@ pub(super) enum Standing {
     Waits(Waits),
     /// It may not: its author was no member, or it was not for this account.
     Outside,
-    /// This device is no member, or wrote it itself.
+    /// This device is no member.
     NotHere,
 }
 
@@ -165,9 +165,12 @@ impl Turn<'_> {
         if let Ok(content) = content {
             self.place_group_event(event, author, content, key)?;
         }
-        // What an own device wrote that this one replaced is owed to nobody.
-        if author == self.own()?.account {
-            self.note_meant(event)?;
+        // What this device wrote and lost with its store, or one that it replaced, is owed to nobody.
+        let own = self.own()?;
+        if author == own.account {
+            if device != own.device {
+                self.note_meant(event)?;
+            }
             self.tell_known_receipts(event)?;
         } else {
             self.note_held(ChatId::from(group), author, device, event.no)?;
@@ -179,7 +182,7 @@ impl Turn<'_> {
     /// Whether an event, of which this is signed, may stand in its group's conversation.
     pub(super) fn standing(&mut self, id: EventId, header: &GroupHeader) -> Step<Standing> {
         let (group, device) = (header.group, header.device);
-        if !self.is_joined(group)? || device == self.own()?.device {
+        if !self.is_joined(group)? {
             return Ok(Standing::NotHere);
         }
         let memory = self.group(group)?;

@@ -448,6 +448,9 @@ impl Turn<'_> {
             Side::Theirs => self.chat(told.chat)?.map_or(0, |chat| chat.written),
             _ => MAX_NO,
         };
+        if side == Side::Theirs && held.greatest().is_some_and(|no| no > written) {
+            self.skip_numbers_in(told.chat)?;
+        }
         let key = ReceiptRow::key(told.chat, side, device.device);
         let known = self.read::<ReceiptRow>(&key)?;
         let none = || Numbers::from_base(1);
@@ -479,32 +482,30 @@ impl Turn<'_> {
             seen: Some(encode(&seen).into()),
         };
         self.put(key, &row);
-        let fresh = self.news_of(told, side, &after, &before)?;
-        let delivered = self.confirm_events(device, told, &fresh)?;
+        let delivered = self.confirm_events(device, self.news_of(told, &after, &before)?)?;
         self.tell_receipt(device, told.chat, Progress::Delivered, delivered)?;
         let mut read = Vec::new();
-        for no in self.news_of(told, side, &seen, &seen_before)?.into_iter().filter(|no| after.contains(*no)) {
-            read.extend(self.read::<AuthorRow>(&AuthorRow::key(told.chat, told.author, no))?.map(|row| row.0));
-        }
+        let news = self.news_of(told, &seen, &seen_before)?;
+        read.extend(news.into_iter().filter(|(no, _)| after.contains(*no)).map(|(_, id)| id));
         self.tell_receipt(device, told.chat, Progress::Read, read)?;
         Ok(true)
     }
 
-    /// The numbers of events here that are in one set and not in another. A device that was replaced may be said to have
-    /// written any number, so of that one what is here is asked, not what is told.
-    fn news_of(&self, told: &ChatReceipt, side: Side, after: &Numbers, before: &Numbers) -> Step<Vec<u64>> {
-        if side == Side::Theirs {
-            return Ok(after.news_over(before).collect());
+    /// The events here whose numbers are in one set and not in another, the oldest first. Any numbers may be told, so what is
+    /// here is asked.
+    fn news_of(&self, told: &ChatReceipt, after: &Numbers, before: &Numbers) -> Step<Vec<(u64, EventId)>> {
+        let mut news = Vec::new();
+        for range in after.news_over(before) {
+            news.extend(AuthorRow::within(self, (told.chat, told.author), range, usize::MAX)?);
         }
-        let here = self.written_by(told.chat, told.author)?.into_iter().map(|(no, _)| no);
-        Ok(here.filter(|no| after.contains(*no) && !before.contains(*no)).collect())
+        news.sort_unstable();
+        Ok(news)
     }
 
     /// Takes confirmed events out of a device's outbox; gives their ids.
-    fn confirm_events(&mut self, device: &DeviceRow, told: &ChatReceipt, numbers: &[u64]) -> Step<Vec<EventId>> {
+    fn confirm_events(&mut self, device: &DeviceRow, confirmed: Vec<(u64, EventId)>) -> Step<Vec<EventId>> {
         let mut ids = Vec::new();
-        for no in numbers {
-            let Some(AuthorRow(id)) = self.read(&AuthorRow::key(told.chat, told.author, *no))? else { continue };
+        for (_, id) in confirmed {
             let Some(mut event) = self.read::<EventRow>(&EventRow::key(id))? else { continue };
             // Of what was taken back only that nothing stands there is delivered.
             ids.extend((!event.is_erased()).then_some(id));

@@ -7,7 +7,7 @@ use crate::protocol::{
     event::Place,
     ids::{AccountId, ChatId, DeviceId, EventId, OpId},
     time::Millis,
-    view::{Cell, Key, Table, View, ViewError},
+    view::{Cell, Direction, Key, Table, View, ViewError},
     wire::{self, limits::MAIL_KEPT},
 };
 use minicbor::{Decode, Encode, bytes::ByteVec};
@@ -444,6 +444,9 @@ impl FollowerRow {
     }
 }
 
+/// Rows that are looked for at once at the most.
+const LARGEST_PAGE: usize = 256;
+
 /// The event a device wrote under a number.
 #[derive(Debug, Clone, Encode, Decode)]
 #[cbor(transparent)]
@@ -462,6 +465,41 @@ impl AuthorRow {
     /// All of a device in a chat.
     pub fn scope(chat: ChatId, device: DeviceId) -> Vec<u8> {
         [chat.0, device.0].concat()
+    }
+
+    /// What a device wrote in a chat under numbers from `first` to `last`, as far as it is here: the newest first, and no
+    /// more than `most`. Work is for what is here, however many numbers there are between.
+    pub fn within(
+        view: &dyn View,
+        (chat, device): (ChatId, DeviceId),
+        (first, last): (u64, u64),
+        most: usize,
+    ) -> Result<Vec<(u64, EventId)>, ViewError> {
+        let (scope, mut found, mut last, mut page_size) = (Self::scope(chat, device), Vec::new(), last, 1);
+        while found.len() < most && first <= last {
+            let at_once = page_size.min(most - found.len());
+            let page = view.scan(Self::TABLE, &scope, Some(&last.to_be_bytes()), Direction::Backward, at_once)?;
+            let is_last = page.len() < at_once;
+            // Most ranges have few or none.
+            page_size = (page_size * 4).min(LARGEST_PAGE);
+            for (place, bytes) in page {
+                let no = Self::number(&place)?;
+                if no < first {
+                    return Ok(found);
+                }
+                found.push((no, super::parse::<Self>(&bytes)?.0));
+                last = no.saturating_sub(1);
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The number in a place.
+    pub fn number(place: &[u8]) -> Result<u64, ViewError> {
+        place.try_into().map(u64::from_be_bytes).map_err(|_| ViewError::Damaged(Self::TABLE))
     }
 }
 

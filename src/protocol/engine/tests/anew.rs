@@ -13,6 +13,11 @@ fn lose_secrets(world: &mut World, at: usize) {
 
 /// The same, connected to nobody.
 pub(super) fn lose_secrets_alone(world: &mut World, at: usize) {
+    start_anew(world, at);
+}
+
+/// A process that finds secrets that no key of now opens starts, connected to nobody.
+pub(super) fn start_anew(world: &mut World, at: usize) {
     for other in (0..world.nodes.len()).filter(|other| *other != at) {
         world.part(at, other);
     }

@@ -24,7 +24,7 @@ const MAILBOX: usize = 2;
 const LEAVER: usize = 3;
 
 /// Three contacts of whom the first two are in a group, and the last keeps mail for them and is no member.
-fn world() -> (World, OpId) {
+pub(super) fn world() -> (World, OpId) {
     let mut world = World::new(3);
     let group = world.group_with(&[READER]);
     world.command(MAILBOX, Command::ServeMailbox(Serving::On)).unwrap();

@@ -16,6 +16,7 @@ mod names;
 mod never_met;
 mod offers;
 mod pushes;
+mod put_back;
 mod replaced;
 mod returns;
 mod search;
@@ -45,7 +46,7 @@ use std::{
 };
 
 /// Rows in memory, and the cells they are in.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Shelf(BTreeMap<Key, Vec<u8>>, BTreeMap<Key, Cell>);
 
 impl Shelf {

@@ -1,0 +1,275 @@
+//! An older copy of a store, put back under the keys of now: what was said since is in others' hands alone.
+
+use super::{Shelf, World, anew::start_anew, group_mailbox, mailbox};
+use crate::protocol::{
+    engine::{
+        Command,
+        rows::{AuthorRow, EventRow, ReceiptRow, Row, Side},
+    },
+    ids::{ChatId, DeviceId, EventId},
+    view::{Direction, View, Write},
+    wire::encode,
+};
+use mailbox::{MAILBOX, READER, SENDER, seconds};
+
+/// The device goes on with what it had then, without what only the keys of then opened.
+fn put_back(world: &mut World, at: usize, copy: Shelf) {
+    world.nodes[at].shelf = copy;
+    start_anew(world, at);
+}
+
+/// The device goes on with what it had then, keys and all.
+fn copied_home(world: &mut World, at: usize, copy: Shelf) {
+    world.nodes[at].shelf = copy;
+    world.restart_alone(at);
+}
+
+/// What somebody's own messages in a chat are numbered, the oldest first.
+fn numbers(world: &World, at: usize, chat: ChatId) -> Vec<u64> {
+    let scope = AuthorRow::scope(chat, world.device(at));
+    let rows = world.nodes[at].shelf.scan(AuthorRow::TABLE, &scope, None, Direction::Forward, 999).unwrap();
+    rows.iter().map(|(place, _)| AuthorRow::number(place).unwrap()).collect()
+}
+
+/// Whether one believes that another has what it said.
+fn is_confirmed(world: &World, at: usize, by: usize, id: EventId) -> bool {
+    let event: EventRow = world.row(at, &EventRow::key(id)).unwrap();
+    let receipt: Option<ReceiptRow> = world.row(at, &ReceiptRow::key(event.chat, Side::Theirs, world.device(by)));
+    receipt.is_some_and(|row| row.numbers().unwrap().contains(event.no))
+}
+
+fn has(world: &World, at: usize, id: EventId) -> bool {
+    world.row::<EventRow>(at, &EventRow::key(id)).is_some()
+}
+
+fn last_of(world: &World, at: usize, chat: ChatId) -> EventId {
+    AuthorRow::within(&world.nodes[at].shelf, (chat, world.device(at)), (1, u64::MAX), 1).unwrap()[0].1
+}
+
+/// A world in which the sender said five messages, made a copy of its store, and said two more; all were confirmed.
+fn seven_said() -> (World, ChatId, Shelf) {
+    let mut world = mailbox::world();
+    let chat = world.direct(SENDER, READER);
+    (1..=5).for_each(|no| world.tell(SENDER, READER, &format!("old {no}")));
+    world.pass(seconds(120));
+    let copy = world.nodes[SENDER].shelf.clone();
+    (6..=7).for_each(|no| world.tell(SENDER, READER, &format!("old {no}")));
+    world.pass(seconds(120));
+    assert_eq!(world.texts_of(READER, chat).len(), 7);
+    assert!(is_confirmed(&world, SENDER, READER, last_of(&world, SENDER, chat)));
+    (world, chat, copy)
+}
+
+#[test]
+fn what_is_said_after_it_is_not_confirmed_by_receipts_for_what_was_said_before() {
+    let (mut world, chat, copy) = seven_said();
+    world.part(READER, MAILBOX);
+    put_back(&mut world, SENDER, copy);
+    // A session begins by mail, and all that was confirmed in the one before is told in it.
+    for _ in 0..2 {
+        world.connect(SENDER, MAILBOX);
+        world.pass(seconds(120));
+        world.part(SENDER, MAILBOX);
+        world.connect(READER, MAILBOX);
+        world.command(READER, Command::MarkRead { chat, up_to: None }).unwrap();
+        world.pass(seconds(600));
+        world.part(READER, MAILBOX);
+    }
+    world.tell(SENDER, READER, "new");
+    let new = last_of(&world, SENDER, chat);
+    world.connect(SENDER, MAILBOX);
+    world.pass(seconds(600));
+    assert!(!is_confirmed(&world, SENDER, READER, new), "nobody has it yet");
+    world.part(SENDER, MAILBOX);
+    world.connect(READER, MAILBOX);
+    world.pass(seconds(600));
+    assert!(has(&world, READER, new));
+    assert_eq!(world.texts_of(READER, chat).len(), 8);
+    world.part(READER, MAILBOX);
+    world.connect(SENDER, MAILBOX);
+    world.pass(seconds(600));
+    assert!(is_confirmed(&world, SENDER, READER, new) && world.outbox(SENDER, READER) == 0);
+}
+
+#[test]
+fn the_copy_may_be_put_back_again_and_again() {
+    let (mut world, chat, copy) = seven_said();
+    let mut given = Vec::new();
+    for round in 0..3 {
+        put_back(&mut world, SENDER, copy.clone());
+        world.tell(SENDER, READER, &format!("new {round}"));
+        given.extend(numbers(&world, SENDER, chat).into_iter().filter(|no| *no > 5));
+    }
+    given.sort_unstable();
+    given.dedup();
+    assert_eq!(given.len(), 3);
+    assert!(given[0] > 7, "{given:?}");
+}
+
+#[test]
+fn a_contact_that_came_after_the_copy_is_not_told_old_numbers_either() {
+    let mut world = World::strangers(2);
+    world.connect(0, 1);
+    let copy = world.nodes[0].shelf.clone();
+    world.meet(0, 1);
+    world.tell(0, 1, "one");
+    let chat = world.direct(0, 1);
+    put_back(&mut world, 0, copy);
+    world.connect(0, 1);
+    world.meet(1, 0);
+    world.tell(0, 1, "two");
+    assert!(numbers(&world, 0, chat)[0] > 1);
+    world.pass(seconds(120));
+    assert_eq!(world.texts_of(1, chat), ["one", "two"]);
+    assert!(is_confirmed(&world, 0, 1, last_of(&world, 0, chat)));
+}
+
+#[test]
+fn a_member_goes_on_past_what_it_said_before() {
+    let mut world = World::new(3);
+    let group = world.group();
+    let chat = ChatId::from(group);
+    (1..=5).for_each(|no| world.say(1, group, &format!("old {no}")));
+    world.pass(seconds(120));
+    let copy = world.nodes[1].shelf.clone();
+    (6..=7).for_each(|no| world.say(1, group, &format!("old {no}")));
+    world.pass(seconds(120));
+    put_back(&mut world, 1, copy);
+    world.say(1, group, "new");
+    let new = last_of(&world, 1, chat);
+    // Of whom it meets it learns what was said before, and of whom it does not meet no less than is so.
+    world.connect(1, 0);
+    world.pass(seconds(600));
+    for other in [0, 2] {
+        assert!(!is_confirmed(&world, 1, other, new) || has(&world, other, new), "{other}");
+    }
+    world.connect(1, 2);
+    world.pass(seconds(900));
+    for at in 0..3 {
+        assert_eq!(world.texts(at, group).len(), 8, "{at}: {:?}", world.texts(at, group));
+        assert_eq!(world.texts(at, group), world.texts(0, group));
+    }
+    assert!([0, 2].into_iter().all(|other| is_confirmed(&world, 1, other, new)));
+}
+
+#[test]
+fn who_joins_then_is_meant_by_what_is_said_from_then_on() {
+    let mut world = World::new(4);
+    let group = world.group_with(&[1, 2]);
+    let chat = ChatId::from(group);
+    (1..=3).for_each(|no| world.say(1, group, &format!("old {no}")));
+    world.pass(seconds(120));
+    let copy = world.nodes[1].shelf.clone();
+    world.say(1, group, "old 4");
+    world.pass(seconds(120));
+    put_back(&mut world, 1, copy);
+    world.say(1, group, "alone");
+    let alone = last_of(&world, 1, chat);
+    world.invite(group, 3);
+    world.pass(seconds(120));
+    (0..4).filter(|at| *at != 1).for_each(|at| world.connect(1, at));
+    world.pass(seconds(900));
+    world.say(1, group, "for all");
+    world.pass(seconds(600));
+    let number = |id| world.row::<EventRow>(1, &EventRow::key(id)).unwrap().no;
+    let newcomer = world.member(1, group, 3);
+    let first = newcomer.first_meant(world.device(1), world.device(1));
+    assert!((number(alone) + 1..=number(last_of(&world, 1, chat))).contains(&first), "{first}");
+    assert_eq!(numbers(&world, 1, chat).len(), 7, "its name and what it said, with what came back");
+}
+
+#[test]
+fn an_old_copy_of_the_whole_home_goes_on_past_what_others_confirm() {
+    let (mut world, chat, copy) = seven_said();
+    copied_home(&mut world, SENDER, copy);
+    world.connect(SENDER, READER);
+    world.pass(seconds(600));
+    world.tell(SENDER, READER, "new");
+    assert!(numbers(&world, SENDER, chat).last() > Some(&7));
+    world.pass(seconds(120));
+    assert_eq!(world.texts_of(READER, chat).len(), 8);
+}
+
+#[test]
+fn who_joins_is_not_meant_by_what_was_said_before_the_copy_was_put_back() {
+    let mut world = World::new(4);
+    let group = world.group_with(&[1, 2]);
+    let chat = ChatId::from(group);
+    world.pass(seconds(120));
+    let copy = world.nodes[1].shelf.clone();
+    world.say(1, group, "old");
+    let old = last_of(&world, 1, chat);
+    world.pass(seconds(120));
+    put_back(&mut world, 1, copy);
+    world.invite(group, 3);
+    world.pass(seconds(120));
+    (0..4).filter(|at| *at != 1).for_each(|at| world.connect(1, at));
+    world.pass(seconds(900));
+    let old: EventRow = world.row(1, &EventRow::key(old)).unwrap();
+    assert!(world.member(1, group, 3).first_meant(world.device(1), world.device(1)) > old.no);
+}
+
+#[test]
+fn an_old_copy_of_the_whole_home_goes_on_past_what_comes_back_to_a_group() {
+    let mut world = World::new(2);
+    let group = world.group();
+    let chat = ChatId::from(group);
+    world.say(1, group, "old 1");
+    world.pass(seconds(120));
+    let copy = world.nodes[1].shelf.clone();
+    (2..=4).for_each(|no| world.say(1, group, &format!("old {no}")));
+    world.pass(seconds(120));
+    let before = numbers(&world, 1, chat);
+    copied_home(&mut world, 1, copy);
+    world.connect(1, 0);
+    world.pass(seconds(900));
+    world.say(1, group, "new");
+    world.pass(seconds(300));
+    let now = numbers(&world, 1, chat);
+    assert!(now.len() == before.len() + 1 && now.last() > before.last(), "{before:?}, {now:?}");
+    assert_eq!(world.texts(1, group), ["old 1", "old 2", "old 3", "old 4", "new"]);
+    assert_eq!(world.texts(0, group), world.texts(1, group));
+}
+
+#[test]
+fn the_log_of_a_mailbox_that_was_put_back_is_read_on() {
+    let (mut world, group) = group_mailbox::world();
+    let (author, reader) = (0, 1);
+    world.part(author, reader);
+    world.say(author, group, "one");
+    world.pass(seconds(60));
+    let copy = world.nodes[MAILBOX].shelf.clone();
+    ["two", "three"].iter().for_each(|text| world.say(author, group, text));
+    world.pass(seconds(60));
+    assert_eq!(world.texts(reader, group), ["one", "two", "three"]);
+    put_back(&mut world, MAILBOX, copy);
+    world.connect(author, MAILBOX);
+    world.say(author, group, "four");
+    world.pass(seconds(120));
+    world.part(author, MAILBOX);
+    world.connect(reader, MAILBOX);
+    world.pass(seconds(60));
+    assert_eq!(world.texts(reader, group), ["one", "two", "three", "four"]);
+}
+
+#[test]
+fn what_a_device_wrote_is_found_between_numbers_that_were_left_out() {
+    let mut world = World::strangers(1);
+    let (chat, device) = (ChatId([1; 32]), DeviceId([2; 32]));
+    let far = 1 << 40;
+    let written: Vec<u64> = (1..=300).chain(far..far + 400).collect();
+    for no in &written {
+        let key = AuthorRow::key(chat, device, *no);
+        world.nodes[0].shelf.take(Write::Put(key, encode(&AuthorRow(EventId([0; 32])))));
+    }
+    let found = |range: (u64, u64), most| -> Vec<u64> {
+        let found = AuthorRow::within(&world.nodes[0].shelf, (chat, device), range, most).unwrap();
+        found.into_iter().map(|(no, _)| no).rev().collect()
+    };
+    assert_eq!(found((1, u64::MAX), usize::MAX), written);
+    assert_eq!(found((200, far + 5), 40), [(267..=300).collect::<Vec<_>>(), (far..=far + 5).collect()].concat());
+    assert!(found((301, far - 1), usize::MAX).is_empty());
+    assert_eq!(found((1, 3), usize::MAX), [1, 2, 3]);
+    assert_eq!(found((far + 399, u64::MAX), 1), [far + 399]);
+    assert!(found((5, 4), usize::MAX).is_empty());
+}
