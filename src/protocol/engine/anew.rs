@@ -9,13 +9,13 @@ use super::{
     record::Record,
     rows::{
         self, BoxRow, ChatKind, ChatRow, ContactRow, ContactState, ControlRow, DeviceRow, EventRow, GroupRow,
-        GroupState, Intro, OutboxRow, Parcel, Row, SessionRow, TagRow, TicketRow, TicketState,
+        GroupState, Intro, MemberRow, OutboxRow, Parcel, Row, SessionRow, TagRow, TicketRow, TicketState, all,
     },
     turn::{Step, Turn},
 };
 use crate::protocol::{
     crypto::start::intro_tag,
-    ids::{ChatId, DeviceId},
+    ids::{ChatId, DeviceId, OpId},
     time::Millis,
     view::{Direction, Key, View},
     wire::limits::MAX_NO,
@@ -188,11 +188,20 @@ impl Turn<'_> {
             GroupState::Joining => self.answer_invite(row),
             GroupState::Joined => {
                 self.tell_own_ops_again(row.group)?;
+                self.doubt_names(row.group)?;
                 self.invite_anew(&row)
             }
             GroupState::Left => self.part_again(row.group),
             _ => Ok(()),
         }
+    }
+
+    /// Members may have said other names since, and say a name once: they are asked when they are met.
+    fn doubt_names(&mut self, group: OpId) -> Step {
+        for row in all::<MemberRow>(self, group)?.into_iter().filter(|row| row.name_sure) {
+            self.put(MemberRow::key(group, row.account), &MemberRow { name_sure: false, ..row });
+        }
+        Ok(())
     }
 
     /// Invitations that were on their way.

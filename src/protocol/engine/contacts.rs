@@ -386,7 +386,9 @@ impl Turn<'_> {
     pub(super) fn accepted_came(&mut self, heard: &Heard, name: &str, chosen: Millis) -> Step {
         let Some(mut contact) = self.contact(heard.device.account)? else { return Ok(()) };
         if contact.state == ContactState::Connected && !contact.is_asked_anew() {
-            // What was said after it came before it; the name in it may be new all the same.
+            // What was said after it came before it; the name in it may be new all the same. Or it has an older store
+            // now, and what it was told once is told again.
+            self.tell_of_self(heard.device.device)?;
             return self.profile_came(heard, name, chosen);
         }
         let was_asked = matches!(contact.state, ContactState::Pending | ContactState::Requested);
@@ -411,6 +413,13 @@ impl Turn<'_> {
             }
             _ => Ok(None),
         }
+    }
+
+    /// What a contact's device is told once, and keeps: the own name, and where mail may be left.
+    pub(super) fn tell_of_self(&mut self, device: DeviceId) -> Step {
+        let own = self.own()?;
+        self.post(device, &Record::Profile(own.name, own.name_chosen))?;
+        self.tell_boxes(device)
     }
 
     /// "My name is now this."

@@ -6,7 +6,6 @@
 use super::{
     bundles::verified,
     feed::ContactNotice,
-    record::Record,
     rows::{self, ChatKind, ContactRow, ContactState, DeviceRow, EventRow, ReceiptRow, Side},
     turn::{Step, Turn},
 };
@@ -62,9 +61,8 @@ impl Turn<'_> {
     /// they did.
     pub(super) fn meet_new_device(&mut self, device: &DeviceRow) -> Step {
         let own = self.own()?;
-        self.post(device.device, &Record::Profile(own.name, own.name_chosen))?;
+        self.tell_of_self(device.device)?;
         self.post_unsent(device.device, ChatId::direct(own.account, device.account))?;
-        self.tell_boxes(device.device)?;
         self.owe_all(device)
     }
 

@@ -5,7 +5,7 @@
 
 use super::{
     record::Record,
-    rows::{DeviceRow, GroupRow, GroupState},
+    rows::{DeviceRow, GroupRow, GroupState, Waits},
     sessions::Heard,
     turn::{Step, Turn},
 };
@@ -28,7 +28,8 @@ impl Turn<'_> {
     /// Asks authors who are away for keys, once nobody else gave them for a while.
     pub(super) fn ask_by_mail_for_keys(&mut self, group: OpId) -> Step {
         let now = self.now;
-        for author in self.authors_of_keyless(group, ASKED_AFTER)? {
+        let lacks_key = |waits: &Waits| matches!(waits, Waits::Chain(..));
+        for author in self.authors_of_held(group, ASKED_AFTER, lacks_key)? {
             let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(author))? else { continue };
             let wait = match self.mem.keys_asked.get(&(group, author)) {
                 Some((next, _)) if *next > now => continue,
@@ -46,16 +47,20 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Asks the members who told ops that lack their past, and who are away.
+    /// Asks the members who told ops that lack their past, or events that name ops which are not here, and who are away.
     pub(super) fn ask_by_mail_for_ops(&mut self, group: OpId) -> Step {
-        let Some(aside) = self.mem.ops_aside.get(&group) else {
-            self.mem.ops_asked.retain(|(of, _), _| *of != group);
-            return Ok(());
-        };
-        let tellers: BTreeSet<DeviceId> = aside.iter().map(|(from, _)| *from).collect();
+        let mut tellers = self.authors_of_held(group, Duration::ZERO, |waits| matches!(waits, Waits::Heads))?;
+        tellers.extend(self.mem.ops_aside.get(&group).into_iter().flatten().map(|(from, _)| *from));
+        tellers.retain(|teller| matches!(self.is_member_device(group, *teller), Ok(true)));
+        self.ask_away_for_ops(group, tellers)
+    }
+
+    /// Asks these, as far as they are away, for what is behind the ops that are known, once nobody else gave it for a while.
+    pub(super) fn ask_away_for_ops(&mut self, group: OpId, tellers: BTreeSet<DeviceId>) -> Step {
+        self.mem.ops_asked.retain(|(of, teller), _| *of != group || tellers.contains(teller));
         for teller in tellers {
             let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(teller))? else { continue };
-            if self.mem.peers.contains_key(&row.transport) || !self.is_member_device(group, teller)? {
+            if self.mem.peers.contains_key(&row.transport) {
                 continue;
             }
             let first = (self.now.plus(ASKED_AFTER), ASKED_AFTER);
@@ -65,7 +70,7 @@ impl Turn<'_> {
             }
             let next = longer(wait);
             self.mem.ops_asked.insert((group, teller), (self.now.plus(next), next));
-            let heads = self.group(group)?.graph.heads_to_tell();
+            let heads = if self.has_graph(group)? { self.group(group)?.graph.heads_to_tell() } else { Vec::new() };
             self.say_by_any_way(group, &row, &Record::OpsWanted(group, heads))?;
         }
         Ok(())

@@ -138,15 +138,16 @@ impl Turn<'_> {
         Ok(true)
     }
 
-    /// Whose keys were waited for at least so long, of the events that are held.
-    pub(super) fn authors_of_keyless(&mut self, group: OpId, at_least: Duration) -> Step<BTreeSet<DeviceId>> {
+    /// Whose events have waited for such a thing at least so long, of devices that are or were members'.
+    pub(super) fn authors_of_held(
+        &mut self,
+        group: OpId,
+        at_least: Duration,
+        such: impl Fn(&Waits) -> bool,
+    ) -> Step<BTreeSet<DeviceId>> {
         let now = self.now;
         let long = self.held(group)?.notes.values().filter(|note| now.since(note.since) >= at_least);
-        let author = |note: &Note| match note.waits {
-            Waits::Chain(author, _) => Some(author),
-            _ => None,
-        };
-        Ok(long.filter_map(author).collect())
+        Ok(long.filter(|note| such(&note.waits)).filter_map(|note| note.holder).collect())
     }
 
     /// Held events that wait for keys of such devices, as many as are asked for at one time.

@@ -329,10 +329,11 @@ impl Turn<'_> {
     /// Whose invitation was accepted may have added us: what came of it and was lost here is asked for.
     pub(super) fn ask_inviter(&mut self, row: &GroupRow) -> Step {
         let Some(inviter) = row.inviter else { return Ok(()) };
-        for device in self.contact(inviter)?.map(|contact| contact.devices).unwrap_or_default() {
-            self.ask_all(row.group, device)?;
+        let devices = self.contact(inviter)?.map(|contact| contact.devices).unwrap_or_default();
+        for device in &devices {
+            self.ask_all(row.group, *device)?;
         }
-        Ok(())
+        self.ask_away_for_ops(row.group, devices.into_iter().collect())
     }
 
     /// "I have nothing of this group."

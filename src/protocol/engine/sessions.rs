@@ -214,7 +214,10 @@ impl Turn<'_> {
         let start = seen.start_id();
         let seen = SeenRow { sid: outer.sid(), prekey: prekey.id, start, account };
         self.put(SeenRow::key(&prekey.id, &start), &seen);
-        let device = self.add_session(device, row, &opened.session, begun.intro_again)?;
+        let mut device = self.add_session(device, row, &opened.session, begun.intro_again)?;
+        if device.bundle_seq == bundle.seq {
+            device = self.seal_on_for(device, outer.sid(), &bundle.prekey.id)?;
+        }
         if is_new {
             self.meet_new_device(&device)?;
         }
@@ -486,6 +489,27 @@ impl Turn<'_> {
     pub(super) fn is_answered(&self, device: &DeviceRow) -> Step<bool> {
         let row = device.sending.map(|sid| self.read::<SessionRow>(&SessionRow::key(sid))).transpose()?.flatten();
         Ok(row.map(|row| load(&row)).transpose()?.is_some_and(|session| session.answered()))
+    }
+
+    /// The other began a session. What waits in one that this device began meanwhile with another prekey, which may be gone
+    /// there, is sealed anew; the answer can still be read, should it come.
+    fn seal_on_for(&mut self, mut device: DeviceRow, begun: Sid, prekey: &[u8; 8]) -> Step<DeviceRow> {
+        for sid in device.sessions.clone() {
+            let Some(row) = self.read::<SessionRow>(&SessionRow::key(sid))? else { continue };
+            let same = row.prekey.as_ref().is_none_or(|held| held.as_slice() == prekey);
+            if same || row.origin != Origin::Contact || load(&row)?.answered() {
+                continue;
+            }
+            if device.sending == Some(sid) {
+                device.sending = Some(begun);
+                self.put(DeviceRow::key(device.device), &device);
+            }
+            self.unseal(device.device, sid)?;
+            // Receipts are said once, and may have been said in it.
+            self.owe_all(&device)?;
+            self.owe_told_by_mail(device.device);
+        }
+        Ok(device)
     }
 
     /// Ends a start that nobody answered for too long, so that the next record starts anew.

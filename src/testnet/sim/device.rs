@@ -40,6 +40,8 @@ pub(super) struct Device {
     pub(super) words: Words,
     /// Devices of this account that were lost, the last one last.
     pub(super) formers: Vec<DeviceId>,
+    /// A copy of its store that may be put back.
+    pub(super) copy: Option<MemoryStore>,
 }
 
 /// A running process: all of this a crash takes away.
@@ -121,6 +123,7 @@ impl Device {
             address: address(index, 0),
             words,
             formers: Vec::new(),
+            copy: None,
         })
     }
 

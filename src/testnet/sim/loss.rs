@@ -13,11 +13,10 @@ use crate::{
     protocol::{
         engine::{
             backup::{Cursor, Kept, Page, RestoreError, Restoring, page},
-            rows::{self, ContactRow, EventRow, GroupState, HeldRow, OwnRow},
+            rows::{self, ContactRow, GroupState, OwnRow},
         },
         identity::AccountKey,
         ids::EventId,
-        view::View,
         wire::{decode, encode},
     },
     store::{MemoryStore, Store},
@@ -41,6 +40,8 @@ pub(super) struct Losses {
     pub(super) held: BTreeSet<EventId>,
     /// Who lost the device it left a group with: that was who members asked for the keys of what was said there before.
     pub(super) silent: BTreeSet<usize>,
+    /// Whose store an older one took the place of.
+    put_back: BTreeSet<usize>,
 }
 
 impl Losses {
@@ -52,8 +53,8 @@ impl Losses {
 
     /// A world in which nobody is lost.
     pub(super) fn none() -> Self {
-        let (unkept, held, silent) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        Self { who: None, chance: Chance::new(0, 10), backup: None, count: 0, unkept, held, silent }
+        let (unkept, held, silent, put_back) = Default::default();
+        Self { who: None, chance: Chance::new(0, 10), backup: None, count: 0, unkept, held, silent, put_back }
     }
 
     /// How often it came to that.
@@ -61,9 +62,14 @@ impl Losses {
         self.count
     }
 
-    /// Whether a device took another's place.
+    /// Whether a device took another's place, or an older store the place of a later one.
     pub(super) fn has_lost(&self, who: usize) -> bool {
-        self.count > 0 && self.who == Some(who)
+        (self.count > 0 && self.who == Some(who)) || self.put_back.contains(&who)
+    }
+
+    /// An older store took the place of a device's.
+    pub(super) fn note_put_back(&mut self, who: usize) {
+        self.put_back.insert(who);
     }
 }
 
@@ -129,21 +135,7 @@ impl World {
             Err(error) => return self.fail(format!("a backup cannot be restored: {error}")),
         };
         let had = std::mem::replace(&mut self.devices[who].store, restored);
-        for id in self.ledger.written.keys() {
-            let was_there: Option<EventRow> = rows::read(&had, &EventRow::key(*id)).ok().flatten();
-            let was_held =
-                self.group.is_some_and(|group| had.row(&HeldRow::key(group, *id)).is_ok_and(|row| row.is_some()));
-            if was_held {
-                self.losses.held.insert(*id);
-            }
-            if let Some(event) = was_there.filter(|_| self.event(who, *id).is_none()) {
-                if event.own {
-                    self.losses.unkept.insert(*id)
-                } else {
-                    self.losses.held.insert(*id)
-                };
-            }
-        }
+        self.note_what_went(who, &had);
         let Some(own): Option<OwnRow> = rows::read(&self.devices[who].store, &OwnRow::key()).ok().flatten() else {
             return self.fail("a restored device has no account".into());
         };

@@ -25,6 +25,7 @@ mod liar;
 mod loss;
 mod mailbox;
 mod network;
+mod put_back;
 mod roles;
 mod rules;
 mod scenario;

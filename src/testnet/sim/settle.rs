@@ -240,8 +240,9 @@ impl World {
         let key = ReceiptRow::key(chat, Side::Ours, self.devices[who].device);
         let held = rows::read::<ReceiptRow>(&self.devices[other].store, &key).ok().flatten();
         let truth = held.map_or(0, |row| row.read);
-        // Where one of the two was lost, what was read before they met again is told with the next that is read.
-        let is_late = told < truth && (self.losses.has_lost(who) || self.losses.has_lost(other));
+        // Where one of the two was lost, what was read before they met again is told with the next that is read; and what it
+        // had read before may have gone with its store.
+        let is_late = (told < truth && self.losses.has_lost(who)) || self.losses.has_lost(other);
         if told != truth && !is_late {
             let (own, other) = (self.devices[who].name, self.devices[other].name);
             return Err(format!("{own} does not know that {other} read up to {truth} (it knows of {told})"));
@@ -267,7 +268,10 @@ impl World {
                 let row = members.iter().find(|row| row.account == self.devices[*other].account);
                 let name = row.and_then(|row| row.name.clone());
                 let called = self.own_name(*other);
-                if name != called {
+                // A name that went with a store is asked for where the two meet.
+                let (a, b) = (*who.min(other), *who.max(other));
+                let is_lost = self.losses.has_lost(*who) && self.mailboxes.strangers == Some((a, b));
+                if name != called && !is_lost {
                     let (own, other) = (self.devices[*who].name, self.devices[*other].name);
                     return Err(format!("{own} knows the member {other} as {name:?}, which is {called:?} now"));
                 }
@@ -302,7 +306,9 @@ impl World {
             };
             GroupEvent::parse(&row.bytes).is_ok_and(|event| gone(&event.device))
         };
-        !held.iter().all(|row| (row.waits == Waits::Follower && of_lost(row)) || of_gone(row))
+        // What went with its author's store is read by those alone who had its key before.
+        let of_unkept = |row: &HeldRow| matches!(row.waits, Waits::Chain(..)) && self.losses.unkept.contains(&row.id);
+        !held.iter().all(|row| (row.waits == Waits::Follower && of_lost(row)) || of_gone(row) || of_unkept(row))
     }
 
     /// All members know the same members.

@@ -6,6 +6,7 @@ use crate::protocol::{
         envelope::{open_outer, peek},
         kdf::hash,
     },
+    delivery::Numbers,
     engine::{
         record::Record,
         rows::{self, AuthorRow, MemberRow, OutboxRow, Parcel, ReceiptRow, TagRow},
@@ -92,7 +93,17 @@ impl World {
         let chat = ChatId(*chat);
         let row: ReceiptRow = decode(value, "receipt").map_err(|error| error.to_string())?;
         let Some(other) = self.devices.iter().find(|device| device.device == row.device) else { return Ok(()) };
-        for no in row.numbers().map_err(|error| error.to_string())?.descending() {
+        // What was told may have gone since, with a store that an older one took the place of.
+        let before = rows::read::<ReceiptRow>(&self.devices[who].store, key).ok().flatten();
+        let before = before.filter(|_| self.losses.has_lost(other.index));
+        let held_before = before.as_ref().and_then(|row| row.numbers().ok());
+        let seen_before = before.as_ref().and_then(|row| row.seen(row.read).ok());
+        let news = |now: &Numbers, before: &Option<Numbers>| match before {
+            Some(before) => now.news_over(before),
+            None => now.news_over(&Numbers::from_base(1)),
+        };
+        let numbers = |ranges: Vec<(u64, u64)>| ranges.into_iter().flat_map(|(first, last)| first..=last);
+        for no in numbers(news(&row.numbers().map_err(|error| error.to_string())?, &held_before)) {
             let held = rows::read::<AuthorRow>(&other.store, &AuthorRow::key(chat, author, no));
             if !held.is_ok_and(|held| held.is_some()) {
                 let (own, other) = (self.devices[who].name, other.name);
@@ -102,14 +113,14 @@ impl World {
         let theirs = rows::read::<ReceiptRow>(&other.store, &ReceiptRow::key(chat, rows::Side::Ours, author));
         let theirs = theirs.ok().flatten();
         let seen = theirs.as_ref().and_then(|row| row.seen(row.told.unwrap_or(row.read)).ok());
-        for no in row.seen(row.read).map_err(|error| error.to_string())?.descending() {
+        for no in numbers(news(&row.seen(row.read).map_err(|error| error.to_string())?, &seen_before)) {
             if !seen.as_ref().is_some_and(|seen| seen.contains(no)) {
                 let (own, other) = (self.devices[who].name, other.name);
                 return Err(format!("{own} believes that {other} read its event {no}, which it did not"));
             }
         }
         let read = theirs.map_or(0, |row| row.read);
-        if row.read > read {
+        if row.read > read.max(before.map_or(0, |row| row.read)) {
             let (own, other) = (self.devices[who].name, other.name);
             return Err(format!("{own} believes that {other} read up to {}, and it read up to {read}", row.read));
         }

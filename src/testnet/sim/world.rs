@@ -26,6 +26,8 @@ use std::{
 
 /// How long after the end of the weather everything must have arrived, in milliseconds of virtual time.
 const PATIENCE: u64 = 20 * 60 * 1000;
+/// Where both ends of a chat that goes by mail alone lose their secrets: a bundle is left again an hour later at the earliest.
+const ANSWERED_AGAIN: u64 = 60 * 60 * 1000;
 /// How often people look at what they want.
 const LOOK_EVERY: u64 = 400;
 /// The same while a long partition lasts.
@@ -337,7 +339,11 @@ impl World {
             false => SETTLE_EVERY,
         };
         self.at(self.now + next, Happening::Look);
-        let late = self.now > self.weather.until + PATIENCE;
+        let patience = match self.handling {
+            Handling::LosesSecrets => PATIENCE + ANSWERED_AGAIN,
+            _ => PATIENCE,
+        };
+        let late = self.now > self.weather.until + patience;
         if waits {
             if late {
                 let open: Vec<String> =
@@ -406,11 +412,11 @@ impl World {
             device.address = address(who, device.life);
         }
         self.note(who, format_args!("is killed"));
-        if self.handling == Handling::LosesSecrets && self.chance.permille(250) {
-            let store = &mut self.devices[who].store;
-            let copy = store.clone();
-            store.roll_back(&copy);
-            self.note(who, format_args!("loses its secrets"));
+        if self.handling == Handling::LosesSecrets {
+            if self.chance.permille(250) {
+                self.put_store_back(who);
+            }
+            self.copy_store(who);
         }
         let lost: Vec<Token> = self.asked.iter().filter(|(_, asked)| **asked == who).map(|(token, _)| *token).collect();
         for token in lost {

@@ -214,6 +214,7 @@ fn that_control_records_came_by_mail_is_told_again_by_mail_after_a_kill() {
     let mut world = world();
     let group = world.group_with(&[FIRST]);
     part_all(&mut world);
+    world.part(FIRST, MAILBOX);
     world.part(SECOND, MAILBOX);
     world.invite(group, SECOND);
     world.pass(seconds(120));
@@ -328,4 +329,18 @@ fn what_was_on_its_way_when_secrets_were_lost_is_told_again() {
     world.connect(FOUNDER, MAILBOX);
     world.pass(seconds(900));
     assert!(world.member(FIRST, group, SECOND).current);
+}
+
+#[test]
+fn who_lost_what_it_takes_to_hear_of_an_op_asks_the_author_of_what_rests_on_it_by_mail() {
+    let mut world = world();
+    let group = world.group_with(&[FIRST]);
+    part_all(&mut world);
+    lose_secrets_alone(&mut world, FIRST);
+    world.command(FOUNDER, Command::RenameGroup(group, "renamed".into())).unwrap();
+    world.say(FOUNDER, group, "after it");
+    world.pass(seconds(60));
+    world.connect(FIRST, MAILBOX);
+    world.pass(seconds(3_600));
+    assert_eq!(world.texts(FIRST, group), ["after it"]);
 }
