@@ -7,8 +7,8 @@ use super::world::World;
 use crate::{
     protocol::{
         engine::rows::{
-            self, ContactRow, ContactState, DeviceRow, EventRow, GroupRow, GroupState, HeldRow, OpRow, OwnRow,
-            TicketRow,
+            self, ContactRow, ContactState, DeviceRow, EventRow, GroupRow, GroupState, HeldRow, MailboxRow, OpRow,
+            OwnRow, TicketRow,
         },
         group::SignedOp,
         identity::bundle::BoxId,
@@ -24,6 +24,8 @@ struct Standing {
     name: Option<String>,
     contacts: Vec<Met>,
     links: Vec<BoxId>,
+    /// How many mailboxes it has.
+    mailboxes: usize,
     /// Where mail may be left for others.
     boxes: Vec<Option<Vec<BoxId>>>,
     group: Option<(GroupState, Vec<AccountId>, usize)>,
@@ -78,6 +80,7 @@ impl World {
         Standing {
             name: own.map(|own| own.name),
             contacts: rows::all(store, b"").unwrap_or_default().into_iter().map(met).collect(),
+            mailboxes: rows::all::<MailboxRow>(store, b"").unwrap_or_default().len(),
             boxes: devices.iter().map(|row| Some(row.boxes.as_ref()?.iter().map(|of| of.id).collect())).collect(),
             links: links.into_iter().map(|row| row.inv.ticket_box()).collect(),
             group: group.map(|row: GroupRow| (row.state, row.invited, own_ops(row.group))),
