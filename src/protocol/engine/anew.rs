@@ -9,16 +9,18 @@ use super::{
     record::Record,
     rows::{
         self, BoxRow, ChatKind, ChatRow, ContactRow, ContactState, ControlRow, DeviceRow, EventRow, GroupRow,
-        GroupState, Intro, MemberRow, OutboxRow, Parcel, Row, SessionRow, TagRow, TicketRow, TicketState, all,
+        GroupState, Intro, MemberRow, OutboxRow, Parcel, ReceiptRow, Row, SessionRow, Side, TagRow, TicketRow,
+        TicketState, all,
     },
     turn::{Step, Turn},
 };
 use crate::protocol::{
     crypto::start::intro_tag,
+    delivery::{Noted, Numbers},
     ids::{ChatId, DeviceId, OpId},
     time::Millis,
     view::{Direction, Key, View},
-    wire::limits::MAX_NO,
+    wire::{encode, limits::MAX_NO},
 };
 
 /// Of the numbers that are left, one in so many is skipped at the most, so that they never come to an end.
@@ -38,6 +40,9 @@ impl Turn<'_> {
             self.attempt(|turn| turn.open_ticket_anew(ticket))?;
         }
         self.skip_numbers()?;
+        for chat in self.sound::<ChatRow>(b"")? {
+            self.attempt(|turn| turn.miss_what_is_gone(chat.chat))?;
+        }
         for contact in self.sound::<ContactRow>(b"")? {
             self.attempt(|turn| turn.meet_anew(&contact))?;
         }
@@ -63,6 +68,41 @@ impl Turn<'_> {
             self.put(BoxRow::key(kept.id), &BoxRow { last, ..kept });
         }
         Ok(())
+    }
+
+    /// Where something was erased since the copy, the keys of all that was in its cells are gone too. Others have most of it:
+    /// it is compared and confirmed as what is not here. Its lines stay, and are whole again with what comes, or with the
+    /// right keys.
+    fn miss_what_is_gone(&mut self, chat: ChatId) -> Step {
+        let own: Vec<DeviceId> = self.own()?.authors().collect();
+        let ours = all::<ReceiptRow>(self, ReceiptRow::scope(chat, Side::Ours))?;
+        let mut is_gone = false;
+        for author in &own {
+            for (_, id) in self.written_by(chat, *author)? {
+                is_gone |= self.event(id)?.is_none();
+            }
+        }
+        for row in ours {
+            let written = self.written_by(chat, row.device)?;
+            let mut held = Numbers::from_base(row.numbers()?.base());
+            let mut full = row.full;
+            let before = written.len();
+            let mut here = 0;
+            for (no, id) in written {
+                if self.event(id)?.is_some() {
+                    here += 1;
+                    full = if held.insert(no) == Noted::NoRoom { Some(true) } else { full };
+                }
+            }
+            if here < before {
+                is_gone = true;
+                self.put(
+                    ReceiptRow::key(chat, Side::Ours, row.device),
+                    &ReceiptRow { held: encode(&held), full, ..row },
+                );
+            }
+        }
+        if is_gone { self.make_order_anew(chat) } else { Ok(()) }
     }
 
     /// More was confirmed than was ever written, as this store knows it: it may be an old copy of the whole home. In a group

@@ -21,7 +21,7 @@ use crate::protocol::{
         ranges::{Bound, LEAST},
         separator,
     },
-    view::{Direction, View, ViewError},
+    view::{Direction, Key, View, ViewError},
     wire::encode,
 };
 use std::{
@@ -69,6 +69,16 @@ impl Turn<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Makes the index of a conversation anew, of what is here.
+    pub(super) fn make_order_anew(&mut self, chat: ChatId) -> Step {
+        for (table, scope) in [(SumRow::TABLE, SumRow::scope(chat)), (OrderRow::TABLE, OrderRow::scope(chat))] {
+            for place in self.places(table, scope.as_ref(), None, Direction::Forward, usize::MAX)? {
+                self.delete(Key::at(table, &scope, place));
+            }
+        }
+        self.ensure_order(chat)
     }
 
     pub(super) fn class_of(&self, event: &EventRow) -> Step<Class> {

@@ -345,19 +345,19 @@ impl World {
         self.texts_of(at, ChatId::from(group))
     }
 
-    /// What is shown of a chat, in its order.
+    /// What is shown of a chat, in its order, as far as its keys are there.
     pub(super) fn texts_of(&self, at: usize, chat: ChatId) -> Vec<String> {
         let shelf = &self.nodes[at].shelf;
         let lines = shelf.scan(Table::Timeline, chat.as_ref(), None, Direction::Forward, 9_999).unwrap();
         let event = |bytes: &[u8]| {
             let TimelineRow(id) = rows::parse(bytes).unwrap();
-            let row: rows::EventRow = rows::read(shelf, &rows::EventRow::key(id)).unwrap().unwrap();
-            match Content::parse(&row.content).unwrap() {
+            let row: rows::EventRow = rows::read(shelf, &rows::EventRow::key(id)).unwrap()?;
+            Some(match Content::parse(&row.content).unwrap() {
                 Content::Text(text) => text.as_str().to_owned(),
                 other => format!("{other:?}"),
-            }
+            })
         };
-        lines.iter().map(|(_, bytes)| event(bytes)).collect()
+        lines.iter().filter_map(|(_, bytes)| event(bytes)).collect()
     }
 
     /// Puts something else in the place of a row.

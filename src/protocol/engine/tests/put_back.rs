@@ -7,7 +7,7 @@ use crate::protocol::{
         rows::{AuthorRow, EventRow, ReceiptRow, Row, Side},
     },
     ids::{ChatId, DeviceId, EventId},
-    view::{Direction, View, Write},
+    view::{Direction, Table, View, Write},
     wire::encode,
 };
 use mailbox::{MAILBOX, READER, SENDER, seconds};
@@ -272,4 +272,38 @@ fn what_a_device_wrote_is_found_between_numbers_that_were_left_out() {
     assert_eq!(found((1, 3), usize::MAX), [1, 2, 3]);
     assert_eq!(found((far + 399, u64::MAX), 1), [far + 399]);
     assert!(found((5, 4), usize::MAX).is_empty());
+}
+
+/// What is left of a copy where something was erased since: the keys of its cells are gone.
+fn without_cells(mut copy: Shelf) -> Shelf {
+    copy.0.retain(|key, _| !Table::IN_CELLS.contains(&key.table));
+    copy
+}
+
+#[test]
+fn what_cannot_be_read_in_the_copy_comes_again_from_those_who_have_it() {
+    let mut world = World::new(2);
+    let group = world.group();
+    let chat = world.direct(0, 1);
+    for no in 1..=3 {
+        world.tell(1, 0, &format!("to it {no}"));
+        world.tell(0, 1, &format!("from it {no}"));
+        world.say(0, group, &format!("own {no}"));
+        world.say(1, group, &format!("others' {no}"));
+    }
+    world.pass(seconds(120));
+    let said = world.texts(1, group);
+    let copy = without_cells(world.nodes[0].shelf.clone());
+    put_back(&mut world, 0, copy);
+    world.connect(0, 1);
+    world.pass(seconds(900));
+    assert_eq!(world.texts(0, group), said);
+    let received: Vec<String> = (1..=3).map(|no| format!("to it {no}")).collect();
+    assert_eq!(world.texts_of(0, chat), received, "its own of a chat of two nobody can give");
+    world.tell(0, 1, "new");
+    world.tell(1, 0, "and new");
+    world.pass(seconds(120));
+    assert_eq!(world.texts_of(1, chat).len(), 8);
+    assert_eq!(world.texts_of(0, chat).len(), 5);
+    assert_eq!((world.outbox(0, 1), world.outbox(1, 0)), (0, 0));
 }
