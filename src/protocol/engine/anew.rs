@@ -74,35 +74,33 @@ impl Turn<'_> {
     /// it is compared and confirmed as what is not here. Its lines stay, and are whole again with what comes, or with the
     /// right keys.
     fn miss_what_is_gone(&mut self, chat: ChatId) -> Step {
-        let own: Vec<DeviceId> = self.own()?.authors().collect();
-        let ours = all::<ReceiptRow>(self, ReceiptRow::scope(chat, Side::Ours))?;
         let mut is_gone = false;
-        for author in &own {
-            for (_, id) in self.written_by(chat, *author)? {
-                is_gone |= self.event(id)?.is_none();
-            }
+        for author in self.own()?.authors() {
+            is_gone |= self.numbers_here(chat, author)?.is_some();
         }
-        for row in ours {
-            let written = self.written_by(chat, row.device)?;
-            let mut held = Numbers::from_base(row.numbers()?.base());
-            let mut full = row.full;
-            let before = written.len();
-            let mut here = 0;
-            for (no, id) in written {
-                if self.event(id)?.is_some() {
-                    here += 1;
-                    full = if held.insert(no) == Noted::NoRoom { Some(true) } else { full };
-                }
+        for row in all::<ReceiptRow>(self, ReceiptRow::scope(chat, Side::Ours))? {
+            let Some(here) = self.numbers_here(chat, row.device)? else { continue };
+            is_gone = true;
+            let (mut held, mut full) = (Numbers::from_base(row.numbers()?.base()), row.full);
+            for no in here {
+                full = if held.insert(no) == Noted::NoRoom { Some(true) } else { full };
             }
-            if here < before {
-                is_gone = true;
-                self.put(
-                    ReceiptRow::key(chat, Side::Ours, row.device),
-                    &ReceiptRow { held: encode(&held), full, ..row },
-                );
-            }
+            let key = ReceiptRow::key(chat, Side::Ours, row.device);
+            self.put(key, &ReceiptRow { held: encode(&held), full, ..row });
         }
         if is_gone { self.make_order_anew(chat) } else { Ok(()) }
+    }
+
+    /// The numbers of a device's events that can be read, where some cannot.
+    fn numbers_here(&self, chat: ChatId, device: DeviceId) -> Step<Option<Vec<u64>>> {
+        let written = self.written_by(chat, device)?;
+        let mut here = Vec::new();
+        for (no, id) in &written {
+            if self.event(*id)?.is_some() {
+                here.push(*no);
+            }
+        }
+        Ok((here.len() < written.len()).then_some(here))
     }
 
     /// More was confirmed than was ever written, as this store knows it: it may be an old copy of the whole home. In a group

@@ -51,8 +51,13 @@ impl Turn<'_> {
     pub(super) fn ask_by_mail_for_ops(&mut self, group: OpId) -> Step {
         let mut tellers = self.authors_of_held(group, Duration::ZERO, |waits| matches!(waits, Waits::Heads))?;
         tellers.extend(self.mem.ops_aside.get(&group).into_iter().flatten().map(|(from, _)| *from));
-        tellers.retain(|teller| matches!(self.is_member_device(group, *teller), Ok(true)));
-        self.ask_away_for_ops(group, tellers)
+        let mut members = BTreeSet::new();
+        for teller in tellers {
+            if self.is_member_device(group, teller)? {
+                members.insert(teller);
+            }
+        }
+        self.ask_away_for_ops(group, members)
     }
 
     /// Asks these, as far as they are away, for what is behind the ops that are known, once nobody else gave it for a while.

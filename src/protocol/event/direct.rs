@@ -50,7 +50,7 @@ pub struct DirectEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
     /// Counts start at 1, and the first has none before it.
-    #[error("event {0} of a device is numbered so or names a previous one as none can be")]
+    #[error("event {0} of a device: counts start at 1, and the first names no previous one")]
     Number(u64),
     /// Too many, repeated, or out of order.
     #[error("an event follows up to {MAX_DEPS} different ones, in ascending order")]
