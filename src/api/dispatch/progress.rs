@@ -27,9 +27,9 @@ pub(super) struct Receipts {
 /// What others confirmed of what one own device wrote.
 #[derive(Default)]
 struct OfAuthor {
-    /// Those its messages are for, and from which number on.
-    recipients: BTreeMap<AccountId, u64>,
-    /// The same of all who ever were: a receipt for what was before it counts for nothing.
+    /// Those its messages are for, and under which numbers: inclusive ranges.
+    recipients: BTreeMap<AccountId, Vec<(u64, u64)>>,
+    /// From which number on they were for all who ever were: a receipt for what was before it counts for nothing.
     ever: BTreeMap<AccountId, u64>,
     of_accounts: BTreeMap<AccountId, Vec<Confirmed>>,
 }
@@ -77,18 +77,17 @@ impl Receipts {
         let others = || ever().filter(|member| member.current);
         let recipients = |author: DeviceId| match kind {
             ChatKind::Own => BTreeMap::new(),
-            ChatKind::Direct(account) => BTreeMap::from([(account, 0)]),
-            ChatKind::Group(_) => {
-                others().map(|member| (member.account, member.first_meant(reading.own.device, author))).collect()
-            }
+            ChatKind::Direct(account) => BTreeMap::from([(account, vec![(1, MAX_NO)])]),
+            ChatKind::Group(_) => others().map(|member| (member.account, member.meant.of(author).collect())).collect(),
         };
         let ever = |author: DeviceId| match kind {
             ChatKind::Group(_) if author == reading.own.device => {
-                ever().map(|member| (member.account, member.first_ever_meant())).collect()
+                ever().map(|member| (member.account, member.first_ever_meant(author).unwrap_or(0))).collect()
             }
+            ChatKind::Direct(account) => BTreeMap::from([(account, 0)]),
             // From which on of a device that is gone is not kept of who was a member twice.
             ChatKind::Group(_) => ever().map(|member| (member.account, 0)).collect(),
-            ChatKind::Own | ChatKind::Direct(_) => recipients(author),
+            ChatKind::Own => BTreeMap::new(),
         };
         let of_author = |author| {
             let (recipients, ever) = (recipients(author), ever(author));
@@ -136,10 +135,10 @@ impl Receipts {
     pub(super) fn lacked(&self, author: DeviceId) -> Vec<(u64, u64)> {
         let Some(of_author) = self.of.get(&author) else { return Vec::new() };
         let mut lacked = Vec::new();
-        for (account, from) in &of_author.recipients {
+        for (account, meant) in &of_author.recipients {
             let mut held = Numbers::from_base(1);
             of_author.confirmed(account).iter().for_each(|device| held.merge(&device.held));
-            lacked.extend(held.lacking((*from).max(1), MAX_NO));
+            meant.iter().for_each(|(first, last)| lacked.extend(held.lacking(*first, *last)));
         }
         lacked.sort_unstable_by_key(|(first, last)| (Reverse(*last), *first));
         let mut joined: Vec<(u64, u64)> = Vec::new();
@@ -163,7 +162,8 @@ impl Receipts {
 impl OfAuthor {
     /// Those who are meant by what has this number.
     fn meant(&self, no: u64) -> impl Iterator<Item = AccountId> {
-        self.recipients.iter().filter(move |(_, from_no)| no >= **from_no).map(|(account, _)| *account)
+        let has = move |(first, last): &(u64, u64)| (*first..=*last).contains(&no);
+        self.recipients.iter().filter(move |(_, meant)| meant.iter().any(has)).map(|(account, _)| *account)
     }
 
     fn confirmed(&self, account: &AccountId) -> &[Confirmed] {

@@ -20,7 +20,7 @@ use crate::{
         ids::{AccountId, ChatId, DeviceId, EventId, NoiseKey, OpId, TransportKey},
         time::Millis,
         view::{Key, Table, Write},
-        wire::encode,
+        wire::{encode, limits::MAX_NO},
     },
     store::{MemoryStore, Store},
 };
@@ -216,6 +216,8 @@ impl Home {
 
     /// A member for whom own messages are meant from this number on.
     fn member_since(&mut self, account: AccountId, role: Role, name: &str, from_no: u64) {
+        let mut meant = Meant::default();
+        meant.add(MY_DEVICE, (from_no, MAX_NO));
         let row = MemberRow {
             account,
             role,
@@ -223,13 +225,12 @@ impl Home {
             current: true,
             devices: vec![device_of(account)],
             named_by: 1,
-            from_no,
             joined: None,
             name_sure: true,
             named_on: None,
-            from_before: Vec::new(),
             heads: Vec::new(),
-            from_no_then: None,
+            meant_then: None,
+            meant,
         };
         self.put(MemberRow::key(HIKING, account), &row);
     }

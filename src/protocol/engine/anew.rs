@@ -25,6 +25,8 @@ use crate::protocol::{
 
 /// Of the numbers that are left, one in so many is skipped at the most, so that they never come to an end.
 const SKIPPED_OF_ROOM: u64 = 256;
+/// As many numbers are skipped at the least: what is farther apart was written before and after.
+pub(super) const LEAST_SKIP: u64 = 1 << 20;
 
 impl Turn<'_> {
     /// Begins anew with everybody whose rows can be read. Harmless where it is done twice.
@@ -116,7 +118,7 @@ impl Turn<'_> {
     /// set back and one copy may be put back twice.
     pub(super) fn beyond(&mut self, no: u64) -> u64 {
         let room = MAX_NO.saturating_sub(no) / SKIPPED_OF_ROOM;
-        no + self.rng.next_u64() % room.max(1)
+        no + (LEAST_SKIP + self.rng.next_u64() % room.max(1)).min(room)
     }
 
     /// Those that can be read too: they are as old as the others.

@@ -1,14 +1,14 @@
-//! The members of a group as views read them: a copy of what the ops say, and from which own event on each is meant.
+//! The members of a group as views read them: a copy of what the ops say.
 
 use super::{
     GroupMemory,
     feed::{FeedEntry, Progress},
-    rows::{AuthorRow, MemberRow, OwnRow, RawRow, ReceiptRow, all},
+    rows::{MemberRow, OwnRow, ReceiptRow, all},
     turn::{Step, Turn},
 };
 use crate::protocol::{
-    group::{GroupEvent, Member},
-    ids::{ChatId, DeviceId, EventId, OpId},
+    group::GroupEvent,
+    ids::{ChatId, DeviceId, OpId},
     wire::limits::MAX_REPLACED,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,35 +32,27 @@ impl Turn<'_> {
             let held = rows.get(account);
             let same = held.filter(|row| row.current && row.joined == Some(member.joined));
             // Another that let it in may have come since.
-            let (from_no, from_before) = match same.filter(|_| member.admissions.len() == 1) {
-                Some(row) => (row.from_no, row.from_before.clone()),
-                None => {
-                    let mut from_before = Vec::new();
-                    for author in &this.former {
-                        let first = self.first_meant_of_former(group, memory, member, *author)?;
-                        from_before.extend(first.map(|no| (*author, no)));
-                    }
-                    (self.first_meant_for(group, memory, member, this.device)?, from_before)
-                }
+            let meant = match same.filter(|row| member.admissions.len() == 1 && !row.meant.is_empty()) {
+                Some(row) => row.meant.clone(),
+                None => self.meant_for(group, memory, member)?,
             };
-            let from_no_then = match held {
-                Some(row) if row.joined == Some(member.joined) => row.from_no_then,
-                held => held.filter(|row| row.joined.is_some()).map(MemberRow::first_ever_meant),
+            let meant_then = match held {
+                Some(row) if row.joined == Some(member.joined) => row.meant_then,
+                held => held.and_then(|row| row.first_ever_meant(this.device)),
             };
             let row = MemberRow {
-                from_no_then,
+                meant,
+                meant_then,
                 account: *account,
                 role: member.role,
                 name: held.and_then(|row| row.name.clone()),
                 current: true,
                 devices: member.devices.iter().copied().collect(),
                 named_by: held.map_or(0, |row| row.named_by),
-                from_no,
                 joined: Some(member.joined),
                 name_sure: !came_anew
                     && held.is_some_and(|row| row.name_sure && is_named_by_one_of(row, &member.devices)),
                 named_on: held.and_then(|row| row.named_on),
-                from_before,
                 heads: held.map(|row| heads_of(row, &member.devices)).unwrap_or_default(),
             };
             if held != Some(&row) {
@@ -89,22 +81,6 @@ impl Turn<'_> {
         Ok(own)
     }
 
-    /// An event of a device that this one replaced came back: from its number on members are meant of whose joining it knows.
-    pub(super) fn note_meant(&mut self, event: &GroupEvent) -> Step {
-        let group = event.group;
-        let memory = self.group(group)?;
-        for (account, member) in &memory.membership.members {
-            let Some(mut row) = self.read::<MemberRow>(&MemberRow::key(group, *account))? else { continue };
-            if event.no >= row.first_meant_of(event.device) || !memory.graph.knows(member, &event.heads) {
-                continue;
-            }
-            row.from_before.retain(|(author, _)| *author != event.device);
-            row.from_before.push((event.device, event.no));
-            self.put(MemberRow::key(group, *account), &row);
-        }
-        Ok(())
-    }
-
     /// What others confirmed of it was known before it was here.
     pub(super) fn tell_known_receipts(&mut self, event: &GroupEvent) -> Step {
         let (chat, id) = (ChatId::from(event.group), event.id());
@@ -119,47 +95,6 @@ impl Turn<'_> {
             }
         }
         Ok(())
-    }
-
-    /// The number of the first event here of a device that was replaced that knows of this joining.
-    fn first_meant_of_former(
-        &self,
-        group: OpId,
-        memory: &GroupMemory,
-        member: &Member,
-        author: DeviceId,
-    ) -> Step<Option<u64>> {
-        let written = self.written_by(ChatId::from(group), author)?;
-        let (mut least, mut most) = (0, written.len());
-        while least < most {
-            let at = least + (most - least) / 2;
-            if self.knows_joining(memory, member, written[at].1)? { most = at } else { least = at + 1 }
-        }
-        Ok(written.get(least).map(|(no, _)| *no))
-    }
-
-    /// The number of the first event of this device that knows of this joining, or of the next one. Heads only grow along an
-    /// author's events, so those that know of it are all behind those that do not.
-    fn first_meant_for(&self, group: OpId, memory: &GroupMemory, member: &Member, author: DeviceId) -> Step<u64> {
-        let chat = ChatId::from(group);
-        let written = self.chat(chat)?.map_or(0, |chat| chat.written).max(self.last_written(chat, author)?);
-        let (mut least, mut most) = (1, written.saturating_add(1));
-        while least < most {
-            let middle = least + (most - least) / 2;
-            // Numbers were left out where an older store was put back: the nearest below that was not.
-            let found = AuthorRow::within(self, (chat, author), (least, middle), 1)?;
-            let Some((no, id)) = found.first().copied() else {
-                least = middle + 1;
-                continue;
-            };
-            if self.knows_joining(memory, member, id)? { most = no } else { least = middle + 1 }
-        }
-        Ok(least)
-    }
-
-    fn knows_joining(&self, memory: &GroupMemory, member: &Member, id: EventId) -> Step<bool> {
-        let Some(RawRow(bytes)) = self.read(&RawRow::key(id))? else { return Ok(false) };
-        Ok(GroupEvent::parse(&bytes).is_ok_and(|event| memory.graph.knows(member, &event.heads)))
     }
 }
 

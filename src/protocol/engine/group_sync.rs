@@ -168,9 +168,7 @@ impl Turn<'_> {
         // What this device wrote and lost with its store, or one that it replaced, is owed to nobody.
         let own = self.own()?;
         if author == own.account {
-            if device != own.device {
-                self.note_meant(event)?;
-            }
+            self.note_meant(event)?;
             self.tell_known_receipts(event)?;
         } else {
             self.note_held(ChatId::from(group), author, device, event.no)?;

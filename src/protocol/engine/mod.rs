@@ -49,6 +49,7 @@ mod mailbox_owed;
 mod mailbox_own;
 mod mailbox_send;
 mod mailbox_serve;
+mod meant;
 mod order;
 mod outbox;
 mod peers;

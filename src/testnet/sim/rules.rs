@@ -295,7 +295,7 @@ impl World {
         let Some(group) = self.group else { return Ok(()) };
         for row in self.members(written.from, group).into_iter().filter(|row| row.current) {
             let Some(other) = self.devices.iter().find(|device| device.account == row.account) else { continue };
-            let counts = event.no >= row.first_meant(self.devices[written.from].device, event.device);
+            let counts = row.meant.has(event.device, event.no);
             if other.index != written.from && counts != meant.contains(&other.index) {
                 let (own, other) = (self.devices[written.from].name, other.name);
                 return Err(format!("{own} counts {other} for its message {}: {counts}, wrongly", event.no));

@@ -129,7 +129,8 @@ impl World {
         }
         let author = &self.devices[written.from];
         if self.losses.unkept.contains(&id) {
-            return Ok(());
+            let came_back = self.event(written.from, id).filter(|_| self.group_chat(written.chat));
+            return came_back.map_or(Ok(()), |own| self.settled_meant(&own, written));
         }
         let own = self.event(written.from, id).ok_or_else(|| format!("{} lost its own {id:?}", author.name))?;
         let left =
@@ -178,8 +179,7 @@ impl World {
         let Some(group) = self.group else { return Ok(()) };
         for row in self.members(written.from, group).into_iter().filter(|row| row.current) {
             let Some(other) = self.devices.iter().find(|device| device.account == row.account) else { continue };
-            let first = row.first_meant(self.devices[written.from].device, event.device);
-            let (counts, meant) = (no >= first, written.to.contains(&other.index));
+            let (counts, meant) = (row.meant.has(event.device, no), written.to.contains(&other.index));
             if other.index != written.from && counts != meant {
                 let (own, other) = (self.devices[written.from].name, other.name);
                 return Err(format!("{own} counts {other} for its message {no}: {counts}; it was meant: {meant}"));

@@ -19,7 +19,10 @@ use crate::protocol::{
     sync::Spot,
     time::Millis,
     view::{View, ViewError, Write},
-    wire::{decode, encode, limits::MAX_REPLACED},
+    wire::{
+        decode, encode,
+        limits::{MAX_NO, MAX_REPLACED},
+    },
 };
 use minicbor::bytes::ByteVec;
 use rand_core::CryptoRng;
@@ -177,13 +180,10 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// From which of the former device's events on it was meant is kept; it is meant by all of this one's.
+    /// Which of the former device's events were meant for it is kept; all of this one's are.
     fn take_kept_member(&mut self, group: OpId, mut row: MemberRow) -> Step {
-        let former = self.own()?.former.first().copied();
-        row.from_before.extend(former.map(|device| (device, row.from_no)));
-        row.from_before.truncate(MAX_REPLACED);
-        row.from_no = 1;
-        row.from_no_then = None;
+        row.meant.add(self.own()?.device, (1, MAX_NO));
+        row.meant_then = None;
         self.put(MemberRow::key(group, row.account), &row);
         Ok(())
     }

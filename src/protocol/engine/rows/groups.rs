@@ -3,7 +3,7 @@
 use super::Row;
 use crate::protocol::{
     crypto::secret::Secret,
-    group::{ChainId, GroupMailbox, ReceiverChain, Role, SenderChain},
+    group::{ChainId, GroupMailbox, ReceiverChain, SenderChain},
     ids::{AccountId, DeviceId, EventId, OpId},
     time::Millis,
     view::{Key, Table},
@@ -225,81 +225,6 @@ impl HeldRow {
     /// By group and event.
     pub fn key(group: OpId, id: EventId) -> Key {
         Key::named(Self::TABLE, group, id)
-    }
-}
-
-/// A member of a group, as the ops say now; a copy for views.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub struct MemberRow {
-    /// Who.
-    #[n(0)]
-    pub account: AccountId,
-    /// Its role; the last one for a former member.
-    #[n(1)]
-    pub role: Role,
-    /// The name it gave itself in this group.
-    #[n(2)]
-    pub name: Option<String>,
-    /// Whether it is a member now (rows of former ones stay for the names in the history).
-    #[n(3)]
-    pub current: bool,
-    /// Its devices now.
-    #[n(4)]
-    pub devices: Vec<DeviceId>,
-    /// The number of its event that said the name; 0 where none did.
-    #[n(5)]
-    pub named_by: u64,
-    /// The first of this device's events that is meant for it: what was written before it came is not.
-    #[n(6)]
-    #[cbor(default)]
-    pub from_no: u64,
-    /// The op that made it a member; `from_no` is by this one.
-    #[n(7)]
-    pub joined: Option<OpId>,
-    /// Whether its own device said the name to this account, and so says any later one. Else others said it, and there may
-    /// be a newer one that was not meant for this account.
-    #[n(8)]
-    #[cbor(default)]
-    pub name_sure: bool,
-    /// The device that said the name.
-    #[n(9)]
-    pub named_on: Option<DeviceId>,
-    /// The same as `from_no` for the devices that this one replaced. Who is not named here came after them.
-    #[cbor(n(10), default)]
-    pub from_before: Vec<(DeviceId, u64)>,
-    /// The newest ops that its devices named in events, or when they compared, up to
-    /// [`MAX_HEADS`](crate::protocol::wire::limits::MAX_HEADS) of each: these, and what they were made after, they have.
-    #[cbor(n(11), default)]
-    pub heads: Vec<(DeviceId, Vec<OpId>)>,
-    /// Of who was a member before: the first of this device's events that was meant for it then.
-    #[n(12)]
-    pub from_no_then: Option<u64>,
-}
-
-impl Row for MemberRow {
-    const TABLE: Table = Table::Bundle;
-}
-
-impl MemberRow {
-    /// The first event of an own device that is meant for it.
-    pub fn first_meant(&self, own: DeviceId, author: DeviceId) -> u64 {
-        if author == own { self.from_no } else { self.first_meant_of(author) }
-    }
-
-    /// The first event of this device that was ever meant for it.
-    pub fn first_ever_meant(&self) -> u64 {
-        self.from_no_then.map_or(self.from_no, |then| then.min(self.from_no))
-    }
-
-    /// The same as `first_meant` of a device that this one replaced.
-    pub fn first_meant_of(&self, former: DeviceId) -> u64 {
-        self.from_before.iter().find(|(device, _)| *device == former).map_or(u64::MAX, |(_, no)| *no)
-    }
-
-    /// By group and account.
-    pub fn key(group: OpId, account: AccountId) -> Key {
-        Key::named(Self::TABLE, group, account)
     }
 }
 

@@ -116,9 +116,9 @@ fn a_newcomer_counts_for_what_was_written_after_it_came() {
     world.say(0, group, "after");
     world.pass(SOON);
     assert_eq!(world.texts(2, group), ["after"]);
-    assert_eq!(world.member(0, group, 2).from_no, first + 1);
-    assert_eq!(world.member(1, group, 2).from_no, second + 1);
-    assert_eq!(world.member(0, group, 1).from_no, 2, "the founder said its name before anybody came");
+    assert_eq!(world.first_meant(0, group, 2), first + 1);
+    assert_eq!(world.first_meant(1, group, 2), second + 1);
+    assert_eq!(world.first_meant(0, group, 1), 2, "the founder said its name before anybody came");
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn who_comes_back_counts_anew() {
     world.command(2, Command::AcceptGroup(group)).unwrap();
     world.pass(LATER);
     let said: rows::ChatRow = world.row(0, &rows::ChatRow::key(ChatId::from(group))).unwrap();
-    let (again, always) = (world.member(0, group, 2).from_no, world.member(0, group, 1).from_no);
+    let (again, always) = (world.first_meant(0, group, 2), world.first_meant(0, group, 1));
     assert!(again > always && again <= said.written + 1, "{again}, {always}");
 }
 

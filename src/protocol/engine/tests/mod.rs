@@ -397,6 +397,11 @@ impl World {
         self.row(at, &rows::MemberRow::key(group, self.account(member))).expect("it is or was a member")
     }
 
+    /// The first number of this node's messages that is meant for a member.
+    pub(super) fn first_meant(&self, at: usize, group: OpId, member: usize) -> u64 {
+        self.member(at, group, member).meant.first(self.device(at)).expect("something is meant for it")
+    }
+
     pub(super) fn state(&self, at: usize, group: OpId) -> Option<GroupState> {
         rows::read::<GroupRow>(&self.nodes[at].shelf, &GroupRow::key(group)).unwrap().map(|row| row.state)
     }

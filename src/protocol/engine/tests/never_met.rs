@@ -59,7 +59,7 @@ fn is_delivered(world: &World, at: usize, group: OpId, to: usize) -> bool {
     let key = rows::ReceiptRow::key(chat, rows::Side::Theirs, world.device(to));
     let Some(held) = world.row::<rows::ReceiptRow>(at, &key) else { return false };
     let written: rows::ChatRow = world.row(at, &rows::ChatRow::key(chat)).unwrap();
-    let from = world.member(at, group, to).from_no;
+    let from = world.first_meant(at, group, to);
     (from..=written.written).all(|no| held.numbers().unwrap().contains(no))
 }
 

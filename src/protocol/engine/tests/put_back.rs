@@ -4,7 +4,7 @@ use super::{Shelf, World, anew::start_anew, group_mailbox, mailbox};
 use crate::protocol::{
     engine::{
         Command,
-        rows::{AuthorRow, EventRow, ReceiptRow, Row, Side},
+        rows::{AuthorRow, EventRow, Meant, MemberRow, ReceiptRow, Row, Side},
     },
     ids::{ChatId, DeviceId, EventId},
     view::{Direction, Table, View, Write},
@@ -117,6 +117,7 @@ fn a_contact_that_came_after_the_copy_is_not_told_old_numbers_either() {
     put_back(&mut world, 0, copy);
     world.connect(0, 1);
     world.meet(1, 0);
+    world.pass(seconds(1));
     world.tell(0, 1, "two");
     assert!(numbers(&world, 0, chat)[0] > 1);
     world.pass(seconds(120));
@@ -173,8 +174,8 @@ fn who_joins_then_is_meant_by_what_is_said_from_then_on() {
     world.pass(seconds(600));
     let number = |id| world.row::<EventRow>(1, &EventRow::key(id)).unwrap().no;
     let newcomer = world.member(1, group, 3);
-    let first = newcomer.first_meant(world.device(1), world.device(1));
-    assert!((number(alone) + 1..=number(last_of(&world, 1, chat))).contains(&first), "{first}");
+    let is_meant = |id| newcomer.meant.has(world.device(1), number(id));
+    assert!(!is_meant(alone) && is_meant(last_of(&world, 1, chat)));
     assert_eq!(numbers(&world, 1, chat).len(), 7, "its name and what it said, with what came back");
 }
 
@@ -206,7 +207,7 @@ fn who_joins_is_not_meant_by_what_was_said_before_the_copy_was_put_back() {
     (0..4).filter(|at| *at != 1).for_each(|at| world.connect(1, at));
     world.pass(seconds(900));
     let old: EventRow = world.row(1, &EventRow::key(old)).unwrap();
-    assert!(world.member(1, group, 3).first_meant(world.device(1), world.device(1)) > old.no);
+    assert!(!world.member(1, group, 3).meant.has(world.device(1), old.no));
 }
 
 #[test]
@@ -306,4 +307,41 @@ fn what_cannot_be_read_in_the_copy_comes_again_from_those_who_have_it() {
     assert_eq!(world.texts_of(1, chat).len(), 8);
     assert_eq!(world.texts_of(0, chat).len(), 5);
     assert_eq!((world.outbox(0, 1), world.outbox(1, 0)), (0, 0));
+}
+
+#[test]
+fn what_comes_back_is_meant_for_those_whom_it_knows() {
+    let mut world = World::new(5);
+    let group = world.group_with(&[1, 2]);
+    let chat = ChatId::from(group);
+    world.pass(seconds(120));
+    let copy = world.nodes[1].shelf.clone();
+    let say = |world: &mut World, text: &str| {
+        world.say(1, group, text);
+        world.pass(seconds(120));
+        last_of(world, 1, chat)
+    };
+    let before = say(&mut world, "before");
+    world.invite(group, 3);
+    world.pass(seconds(120));
+    let after = [say(&mut world, "after"), say(&mut world, "after that")];
+    put_back(&mut world, 1, copy);
+    let alone = say(&mut world, "alone");
+    (0..4).filter(|at| *at != 1).for_each(|at| world.connect(1, at));
+    world.pass(seconds(900));
+    let late = say(&mut world, "for all");
+    let are_meant = |world: &World| {
+        [before, after[0], after[1], alone, late].map(|id| {
+            let row: EventRow = world.row(1, &EventRow::key(id)).expect("it came back");
+            world.member(1, group, 3).meant.has(world.device(1), row.no)
+        })
+    };
+    assert_eq!(are_meant(&world), [false, true, true, false, true]);
+    // The same where all is looked at anew.
+    let newcomer = MemberRow { meant: Meant::default(), ..world.member(1, group, 3) };
+    world.nodes[1].shelf.take(Write::Put(MemberRow::key(group, newcomer.account), encode(&newcomer)));
+    world.command(0, Command::RenameGroup(group, "anew".into())).unwrap();
+    world.pass(seconds(120));
+    assert_eq!(are_meant(&world), [false, true, true, false, true]);
+    assert!([after[0], after[1], late].iter().all(|id| has(&world, 3, *id) && is_confirmed(&world, 1, 3, *id)));
 }

@@ -181,7 +181,7 @@ fn who_comes_back_twice_by_one_backup_knows_of_the_words_in_between() {
         });
         assert!(is_told, "watchers are told of {by}");
         let member = world.member(second, group, by);
-        assert!(member.first_meant(world.device(second), between) <= event.no, "{by}");
+        assert!(member.meant.has(between, event.no), "{by}");
     }
 }
 
