@@ -166,6 +166,7 @@ pub(super) fn why_word(why: WhyWaiting) -> &'static str {
         WhyWaiting::Replaced => "waiting-replaced",
         WhyWaiting::Removed => "waiting-removed",
         WhyWaiting::UnderWay => "waiting-under-way",
+        WhyWaiting::Lost => "waiting-lost",
         WhyWaiting::Other => "waiting-other",
     }
 }

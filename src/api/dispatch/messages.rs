@@ -18,16 +18,22 @@ use crate::{
         engine::{
             Command, Reply, command,
             find::{Most, find, is_indexed},
-            rows::{self, ChatKind, ChatRow, ClearRow, EventRow, GroupRow, GroupState, TimerRow},
+            rows::{self, AuthorRow, ChatKind, ChatRow, ClearRow, EventRow, GroupRow, GroupState, TimerRow},
         },
         event::{Content, Place},
-        ids::{AccountId, ChatId, EventId},
+        ids::{AccountId, ChatId, DeviceId, EventId},
         search::Needle,
         time::Millis,
         view::{Direction, Key, Table, ViewError},
+        wire::limits::MAX_NO,
     },
 };
-use std::{cell::RefCell, cmp::Reverse, collections::BTreeMap, time::Duration};
+use std::{
+    cell::{OnceCell, RefCell},
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// Messages that `log` gives where nothing is said.
 const PAGE: u32 = 50;
@@ -250,6 +256,12 @@ fn line_at(reading: &Reading, chat: ChatId, place: &[u8], row: Option<&[u8]>) ->
     Ok((has_line && reading.event(id)?.is_none()).then_some(Line::Damaged(id, at)))
 }
 
+/// The messages in the newest lines of a chat, no more than `most`, be they readable or not.
+pub(super) fn last_ids(reading: &Reading, chat: ChatId, most: usize) -> Result<BTreeSet<EventId>, ViewError> {
+    let lines = reading.view.scan_each(Table::Timeline, chat.as_ref(), None, Direction::Backward, most)?;
+    Ok(lines.into_iter().filter_map(|(place, row)| line_id(&place, row.as_deref())).collect())
+}
+
 impl Serve for MessageRead {
     async fn serve(at: &Dispatcher, params: ReadParams) -> Result<ReadResult, ApiError> {
         let typed = params.chat.clone();
@@ -405,6 +417,7 @@ pub(super) struct Shaped<'r, 'v> {
     receipts: Receipts,
     as_of: AsOf,
     people: RefCell<BTreeMap<AccountId, Person>>,
+    own_numbers: OnceCell<BTreeMap<EventId, (DeviceId, u64)>>,
 }
 
 /// The moment that messages are shown as of.
@@ -418,42 +431,77 @@ impl<'r, 'v> Shaped<'r, 'v> {
     pub(super) fn new(reading: &'r Reading<'v>, chat: ChatId) -> Result<Self, ViewError> {
         let kind = kind_of(reading, chat)?;
         let receipts = Receipts::of(reading, chat, kind)?;
-        Ok(Self { reading, chat, kind, receipts, as_of: AsOf::Now, people: Default::default() })
+        Ok(Self {
+            reading,
+            chat,
+            kind,
+            receipts,
+            as_of: AsOf::Now,
+            people: Default::default(),
+            own_numbers: Default::default(),
+        })
     }
 
     /// As they were when they were saved: what became of them is told by later entries of the feed.
     pub(super) fn as_saved(reading: &'r Reading<'v>, chat: ChatId) -> Result<Self, ViewError> {
         let kind = kind_of(reading, chat)?;
         let receipts = Receipts::none(reading, kind)?;
-        Ok(Self { reading, chat, kind, receipts, as_of: AsOf::Saving, people: Default::default() })
+        Ok(Self {
+            reading,
+            chat,
+            kind,
+            receipts,
+            as_of: AsOf::Saving,
+            people: Default::default(),
+            own_numbers: Default::default(),
+        })
     }
 
     pub(super) fn line(&self, line: &Line) -> Result<Message, ApiError> {
         match line {
             Line::Whole(event) => match self.message(event) {
-                Err(error) if error.is(Reason::StoreDamaged) => Ok(self.damaged(event.id, event.shown_at())),
+                Err(error) if error.is(Reason::StoreDamaged) => self.damaged(event.id, event.shown_at()),
                 shaped => shaped,
             },
-            Line::Damaged(id, at) => Ok(self.damaged(*id, *at)),
+            Line::Damaged(id, at) => self.damaged(*id, *at),
         }
     }
 
-    /// A message that is there and cannot be read: nothing but its id and about when it was is known.
-    fn damaged(&self, id: EventId, at: Millis) -> Message {
-        Message {
+    /// A message that is there and cannot be read: nothing but its id and about when it was is known, and of one's own who
+    /// has it.
+    fn damaged(&self, id: EventId, at: Millis) -> Result<Message, ApiError> {
+        let own = self.own_numbers()?.get(&id).copied();
+        let unknown = || Person { id: AccountId([0; 32]), name: "?".to_owned() };
+        let received = Progress { state: MessageState::Received, delivered: 0, read: 0, of: 0 };
+        let progress = own.map_or(received, |(author, no)| self.receipts.confirmed_under(author, no));
+        let since = self.reading.own.rolled_back.unwrap_or(at).into();
+        Ok(Message {
             id,
             chat: self.chat,
-            from: Person { id: AccountId([0; 32]), name: "?".to_owned() },
+            from: own.map_or_else(|| Ok(unknown()), |_| self.person(self.reading.own.account))?,
             at: at.into(),
             kind: MessageKind::Damaged,
             text: None,
-            state: MessageState::Received,
-            delivered: 0,
-            read: 0,
-            of: 0,
+            state: progress.state,
+            delivered: progress.delivered,
+            read: progress.read,
+            of: progress.of,
             reply_to: None,
-            waiting: None,
+            waiting: (progress.delivered < progress.of).then_some(Waiting { why: WhyWaiting::Lost, since }),
+        })
+    }
+
+    /// Under which numbers own devices wrote what is in this chat; read when something is found that does not say so itself.
+    fn own_numbers(&self) -> Result<&BTreeMap<EventId, (DeviceId, u64)>, ViewError> {
+        if let Some(known) = self.own_numbers.get() {
+            return Ok(known);
         }
+        let mut numbers = BTreeMap::new();
+        for author in self.reading.own.authors() {
+            let written = AuthorRow::within(self.reading.view, (self.chat, author), (1, MAX_NO), usize::MAX)?;
+            numbers.extend(written.into_iter().map(|(no, id)| (id, (author, no))));
+        }
+        Ok(self.own_numbers.get_or_init(|| numbers))
     }
 
     /// What somebody is called in this chat.

@@ -3,6 +3,7 @@
 use super::{
     Dispatcher, Reading, Serve,
     invites::unexpected,
+    messages::last_ids,
     progress::{Receipts, waiting},
     refusal,
 };
@@ -14,7 +15,7 @@ use crate::{
             rows::{self, AuthorRow, ChatKind, ChatRow, ContactState, EventRow},
         },
         event::Content,
-        ids::EventId,
+        ids::{ChatId, DeviceId, EventId, OpId},
         view::ViewError,
     },
 };
@@ -23,6 +24,8 @@ use crate::{
 const LONGEST: usize = 1_000;
 /// Own messages of one conversation and author that somebody lacks and that are looked at, the newest.
 const LOOKED_AT: usize = 2_000;
+/// Lines of a conversation, the newest, among which those are that cannot be read.
+const LINES_LOOKED_AT: usize = 10_000;
 
 impl Serve for OutboxList {
     async fn serve(at: &Dispatcher, _: Nothing) -> Result<OutboxResult, ApiError> {
@@ -35,7 +38,9 @@ impl Serve for OutboxCancel {
         let typed = params.id.clone();
         let cancelled = at.command(move |reading| {
             let id = called(reading, &params.id)?;
-            Ok((Command::Withdraw(id), id))
+            let gone = lost(reading)?.into_iter().find(|lost| lost.id == id);
+            let give_up = gone.map(|Lost { chat, author, no, .. }| Command::GiveUp { chat, author, no });
+            Ok((give_up.unwrap_or(Command::Withdraw(id)), id))
         });
         match cancelled.await.map_err(|error| refusal::about(error, &typed, &typed))? {
             (Reply::Withdrawn { withdrawn, under_way, mailbox, delivered }, id) => {
@@ -53,7 +58,7 @@ pub(super) fn count(reading: &Reading) -> Result<u64, ViewError> {
         let receipts = Receipts::of(reading, chat.chat, chat.kind)?;
         count += lacked(reading, &chat, &receipts)?.len() as u64;
     }
-    Ok(count)
+    Ok(count + lost(reading)?.len() as u64)
 }
 
 /// The messages of one's own that have not reached everybody, the oldest first.
@@ -65,15 +70,20 @@ fn all(reading: &Reading) -> Result<Vec<Outgoing>, ViewError> {
             let progress = receipts.progress(reading, &event)?;
             let under_way = || Waiting { why: WhyWaiting::UnderWay, since: event.arrived.into() };
             let why = waiting(reading, chat.kind, &event, progress)?.unwrap_or_else(under_way);
-            let group = match chat.kind {
-                ChatKind::Group(group) => Some(group),
-                _ => None,
-            };
-            for account in receipts.lacking(&event) {
+            let group = group_of(chat.kind);
+            for account in receipts.lacking(event.device, event.no) {
                 let to = reading.person(account, group)?;
                 let (state, id) = (progress.state, event.id);
                 found.push(Outgoing { id, chat: chat.chat, to, state, why: why.why, since: why.since });
             }
+        }
+    }
+    for Lost { id, chat, author, no, kind } in lost(reading)? {
+        let (receipts, group) = (Receipts::of(reading, chat, kind)?, group_of(kind));
+        let since = reading.own.rolled_back.unwrap_or_else(crate::node::now).into();
+        for account in receipts.lacking(author, no) {
+            let (to, state) = (reading.person(account, group)?, receipts.confirmed_under(author, no).state);
+            found.push(Outgoing { id, chat, to, state, why: WhyWaiting::Lost, since });
         }
     }
     found.sort_by_key(|waiting| (waiting.since, waiting.id));
@@ -103,24 +113,83 @@ fn chats(reading: &Reading) -> Result<Vec<ChatRow>, ViewError> {
 fn lacked(reading: &Reading, chat: &ChatRow, receipts: &Receipts) -> Result<Vec<EventRow>, ViewError> {
     let mut events = Vec::new();
     for author in reading.own.authors() {
-        let mut lacked = Vec::new();
-        for range in receipts.lacked(author) {
-            let most = LOOKED_AT - lacked.len();
-            lacked.extend(AuthorRow::within(reading.view, (chat.chat, author), range, most)?);
-        }
-        for (_, id) in lacked.into_iter().rev() {
+        for (_, id) in lacked_of(reading, chat, receipts, author)? {
             let shown = |event: &EventRow| Content::parse(&event.content).is_ok_and(|content| content.is_shown());
-            events.extend(reading.event(id)?.filter(shown));
+            events.extend(readable(reading, id)?.filter(shown));
         }
     }
     Ok(events)
+}
+
+/// What an own device said that somebody lacks, by its numbers: no more than is looked at, the oldest of these first.
+fn lacked_of(
+    reading: &Reading,
+    chat: &ChatRow,
+    receipts: &Receipts,
+    author: DeviceId,
+) -> Result<Vec<(u64, EventId)>, ViewError> {
+    let mut lacked = Vec::new();
+    for range in receipts.lacked(author) {
+        let most = LOOKED_AT - lacked.len();
+        lacked.extend(AuthorRow::within(reading.view, (chat.chat, author), range, most)?);
+    }
+    lacked.reverse();
+    Ok(lacked)
+}
+
+/// An own message that somebody lacks and that cannot be read here any more: it reaches nobody from here.
+struct Lost {
+    id: EventId,
+    chat: ChatId,
+    kind: ChatKind,
+    author: DeviceId,
+    no: u64,
+}
+
+/// Messages of one's own that are lost, as far as they are looked at. What has no line was none.
+fn lost(reading: &Reading) -> Result<Vec<Lost>, ViewError> {
+    let mut found = Vec::new();
+    for row in chats(reading)? {
+        let (chat, kind) = (row.chat, row.kind);
+        let receipts = Receipts::of(reading, chat, kind)?;
+        let mut gone = Vec::new();
+        for author in reading.own.authors() {
+            for (no, id) in lacked_of(reading, &row, &receipts, author)? {
+                if readable(reading, id)?.is_none() {
+                    gone.push(Lost { id, chat, kind, author, no });
+                }
+            }
+        }
+        if !gone.is_empty() {
+            let lines = last_ids(reading, chat, LINES_LOOKED_AT)?;
+            found.extend(gone.into_iter().filter(|gone| lines.contains(&gone.id)));
+        }
+    }
+    Ok(found)
+}
+
+/// An event, where it can be read.
+fn readable(reading: &Reading, id: EventId) -> Result<Option<EventRow>, ViewError> {
+    match reading.event(id) {
+        Err(ViewError::Damaged(_)) => Ok(None),
+        event => event,
+    }
+}
+
+fn group_of(kind: ChatKind) -> Option<OpId> {
+    match kind {
+        ChatKind::Group(group) => Some(group),
+        ChatKind::Own | ChatKind::Direct(_) => None,
+    }
 }
 
 /// The message that was typed, by its id or the beginning of it, among one's own.
 fn called(reading: &Reading, typed: &str) -> Result<EventId, ApiError> {
     let missing = || ApiError::new(Reason::NotInOutbox).with("given", typed);
     if let Ok(id) = typed.parse::<EventId>() {
-        return Ok(reading.event(id)?.filter(|event| event.own).ok_or_else(missing)?.id);
+        let is_own = readable(reading, id)?.is_some_and(|event| event.own);
+        let is_known = is_own || lost(reading)?.iter().any(|lost| lost.id == id);
+        return is_known.then_some(id).ok_or_else(missing);
     }
     let (low, high) = names::id_range(typed).ok_or_else(|| ApiError::new(Reason::BadId).with("given", typed))?;
     let mut found: Vec<EventId> =

@@ -107,19 +107,24 @@ impl Receipts {
     /// How far an event is by what others confirmed. Who left the conversation and has it counts; who left without it does
     /// not.
     pub(super) fn confirmed(&self, event: &EventRow) -> Progress {
-        if !event.own {
-            return Progress { state: MessageState::Received, delivered: 0, read: 0, of: 0 };
+        match event.own {
+            true => self.confirmed_under(event.device, event.no),
+            false => Progress { state: MessageState::Received, delivered: 0, read: 0, of: 0 },
         }
+    }
+
+    /// The same of what an own device wrote under a number.
+    pub(super) fn confirmed_under(&self, author: DeviceId, no: u64) -> Progress {
         let nothing = OfAuthor::default();
-        let of_author = self.of.get(&event.device).unwrap_or(&nothing);
+        let of_author = self.of.get(&author).unwrap_or(&nothing);
         let count = |got: fn(&Confirmed, u64) -> bool| {
-            let may = |account: &AccountId| of_author.ever.get(account).is_some_and(|from| event.no >= *from);
-            let did = |devices: &[Confirmed]| devices.iter().any(|one| got(one, event.no));
+            let may = |account: &AccountId| of_author.ever.get(account).is_some_and(|from| no >= *from);
+            let did = |devices: &[Confirmed]| devices.iter().any(|one| got(one, no));
             number(of_author.of_accounts.iter().filter(|(account, devices)| may(account) && did(devices)).count())
         };
         let delivered = count(Confirmed::holds);
         let read = count(Confirmed::has_read);
-        let of = delivered + number(self.lacking(event).len());
+        let of = delivered + number(self.lacking(author, no).len());
         let state = match of {
             0 if self.own => MessageState::Read,
             0 => MessageState::Saved,
@@ -151,11 +156,11 @@ impl Receipts {
         joined
     }
 
-    /// Those it is for that have it on no device yet.
-    pub(super) fn lacking(&self, event: &EventRow) -> Vec<AccountId> {
-        let Some(of_author) = self.of.get(&event.device) else { return Vec::new() };
-        let has = |account: &AccountId| of_author.confirmed(account).iter().any(|device| device.holds(event.no));
-        of_author.meant(event.no).filter(|account| !has(account)).collect()
+    /// Those for whom it is what an own device wrote under a number, and who have it on no device yet.
+    pub(super) fn lacking(&self, author: DeviceId, no: u64) -> Vec<AccountId> {
+        let Some(of_author) = self.of.get(&author) else { return Vec::new() };
+        let has = |account: &AccountId| of_author.confirmed(account).iter().any(|device| device.holds(no));
+        of_author.meant(no).filter(|account| !has(account)).collect()
     }
 }
 

@@ -325,6 +325,8 @@ words! {
         InMailbox,
         /// The recipient is connected and has not confirmed it yet.
         UnderWay,
+        /// It cannot be read on this device any more: it reaches nobody from here.
+        Lost,
         /// Something a newer moim knows.
         #[serde(other)]
         Other,

@@ -3,7 +3,7 @@
 use crate::protocol::{
     group::Role,
     identity::profile::NameError,
-    ids::{AccountId, ChatId, EventId, OpId},
+    ids::{AccountId, ChatId, DeviceId, EventId, OpId},
     time::Millis,
 };
 use std::time::Duration;
@@ -104,6 +104,15 @@ pub enum Command {
     RemoveMailbox(AccountId),
     /// Take back an own message that nobody has yet.
     Withdraw(EventId),
+    /// An own message of which no more than its number is known is not to be waited for any more.
+    GiveUp {
+        /// Its chat.
+        chat: ChatId,
+        /// The own device that wrote it.
+        author: DeviceId,
+        /// Its number.
+        no: u64,
+    },
 }
 
 /// Whether this node keeps mail for others.

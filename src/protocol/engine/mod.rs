@@ -494,6 +494,7 @@ impl Turn<'_> {
             Command::AddMailbox(at) => self.add_mailbox(&at),
             Command::RemoveMailbox(account) => self.remove_mailbox(account),
             Command::Withdraw(id) => self.withdraw(id),
+            Command::GiveUp { chat, author, no } => self.give_up(chat, author, no),
         };
         match answer {
             Ok(reply) => self.reply(token, Ok(reply)),

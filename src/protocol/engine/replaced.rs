@@ -128,6 +128,7 @@ fn is_said(wish: &Command, notes: ChatId) -> bool {
         | Command::ServeMailbox(_)
         | Command::MakeMailboxLink
         | Command::RemoveMailbox(_)
-        | Command::Withdraw(_) => false,
+        | Command::Withdraw(_)
+        | Command::GiveUp { .. } => false,
     }
 }

@@ -8,14 +8,14 @@ use super::{
     chats::NewEvent,
     command::{Refusal, Reply},
     rows::{
-        ChatKind, ChatRow, DeviceRow, EventRow, FollowerRow, GroupRow, GroupState, OutboxRow, Parcel, RawRow, Row,
-        Side, TimelineRow,
+        AuthorRow, ChatKind, ChatRow, DeviceRow, EventRow, FollowerRow, GroupRow, GroupState, OutboxRow, Parcel,
+        RawRow, Row, Side, TimelineRow,
     },
     turn::{Answer, Step, Turn},
 };
 use crate::protocol::{
     event::{Content, DirectEvent, DirectFields},
-    ids::{EventId, OpId},
+    ids::{ChatId, DeviceId, EventId, OpId},
     sync::Spot,
     view::{Direction, View, ViewError},
     wire::{decode, encode},
@@ -32,6 +32,19 @@ impl Turn<'_> {
             Some(ChatKind::Group(group)) => self.withdraw_from_group(group, event),
             Some(ChatKind::Own) | None => Err(Refusal::NotWithdrawable.into()),
         }
+    }
+
+    /// Waits no more for an own message that cannot be read. Where somebody has it and gives it back, it is here again.
+    pub(super) fn give_up(&mut self, chat: ChatId, author: DeviceId, no: u64) -> Answer {
+        let key = AuthorRow::key(chat, author, no);
+        let is_own = self.own()?.authors().any(|own| own == author);
+        let AuthorRow(id) = self.read(&key)?.filter(|_| is_own).ok_or(Refusal::NoSuchMessage)?;
+        match self.event(id) {
+            Ok(None) | Err(ViewError::Damaged(_)) => self.delete(key),
+            Ok(Some(_)) => return Err(Refusal::NoSuchMessage.into()),
+            Err(other) => return Err(other.into()),
+        }
+        Ok(Reply::Withdrawn { withdrawn: 1, under_way: 1, mailbox: 0, delivered: 0 })
     }
 
     fn withdraw_from_person(&mut self, event: &EventRow) -> Answer {
@@ -138,10 +151,7 @@ impl Turn<'_> {
         let previous = self.chat(event.chat)?.and_then(|chat| chat.previous);
         let was_last = previous == Some(event.id);
         self.erase_event(event)?;
-        self.put(
-            super::rows::AuthorRow::key(event.chat, event.device, event.no),
-            &super::rows::AuthorRow(nothing.id()),
-        );
+        self.put(AuthorRow::key(event.chat, event.device, event.no), &AuthorRow(nothing.id()));
         self.place(NewEvent {
             chat: event.chat,
             id: nothing.id(),

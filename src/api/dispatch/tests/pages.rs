@@ -192,3 +192,34 @@ async fn the_outbox_lists_what_is_on_its_way_to_one_who_is_connected() {
     assert_eq!(waiting.len(), 1, "{outbox}");
     assert_eq!((&waiting[0]["id"], &waiting[0]["why"]), (&json!(id.to_string()), &json!("under_way")));
 }
+
+#[tokio::test]
+async fn own_messages_that_are_lost_are_listed_as_such_until_they_are_given_up() {
+    let mut home = Home::new();
+    home.contact(MINA, "mina", ContactState::Connected);
+    let chat = ChatId::direct(ME, MINA);
+    home.chat(chat, ChatKind::Direct(MINA), 4, 0);
+    let [there, gone, broken, name] = [1, 2, 3, 4].map(|no| home.say(chat, ME, no, "x"));
+    home.receipt(chat, MINA, &[1], 0);
+    home.0.push(Write::Delete(EventRow::key(there)));
+    home.0.push(Write::Delete(EventRow::key(gone)));
+    home.0.push(Write::Put(EventRow::key(broken), vec![0xff]));
+    // What is no message has no line.
+    home.0.push(Write::Delete(EventRow::key(name)));
+    home.0.push(Write::Delete(TimelineRow::key(chat, &place(4).to_key())));
+    let at = home.dispatcher(&[MINA]);
+
+    let outbox = ask(&at, "outbox.list", json!({})).await;
+    let waiting: Vec<_> = outbox["waiting"].as_array().unwrap().iter().map(|one| (&one["id"], &one["why"])).collect();
+    let (gone, broken) = (json!(gone.to_string()), json!(broken.to_string()));
+    assert_eq!(waiting.len(), 2, "{outbox}");
+    assert!([&gone, &broken].iter().all(|id| waiting.contains(&(*id, &json!("lost")))), "{outbox}");
+    assert_eq!(ask(&at, "status", json!({})).await["outbox"], 2);
+
+    let log = ask(&at, "message.log", json!({"chat": "mina"})).await;
+    let lines: Vec<_> = log["messages"].as_array().unwrap().iter().map(|line| (&line["state"], &line["of"])).collect();
+    let saved = (&json!("saved"), &json!(1));
+    assert_eq!(lines, [(&json!("delivered"), &json!(1)), saved, saved]);
+    assert_eq!(log["messages"][1]["waiting"]["why"], "lost");
+    assert_eq!(log["messages"][1]["from"]["id"], json!(ME.to_string()));
+}

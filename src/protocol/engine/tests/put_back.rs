@@ -3,7 +3,7 @@
 use super::{Shelf, World, anew::start_anew, group_mailbox, mailbox};
 use crate::protocol::{
     engine::{
-        Command,
+        Command, Refusal, Reply,
         rows::{AuthorRow, EventRow, Meant, MemberRow, ReceiptRow, Row, Side},
     },
     ids::{ChatId, DeviceId, EventId},
@@ -301,6 +301,13 @@ fn what_cannot_be_read_in_the_copy_comes_again_from_those_who_have_it() {
     assert_eq!(world.texts(0, group), said);
     let received: Vec<String> = (1..=3).map(|no| format!("to it {no}")).collect();
     assert_eq!(world.texts_of(0, chat), received, "its own of a chat of two nobody can give");
+    let (author, ours) = (world.device(0), numbers(&world, 0, chat));
+    let given_up = world.command(0, Command::GiveUp { chat, author, no: ours[0] });
+    assert!(matches!(given_up, Ok(Reply::Withdrawn { withdrawn: 1, under_way: 1, .. })));
+    assert_eq!(numbers(&world, 0, chat), ours[1..]);
+    let here = numbers(&world, 0, ChatId::from(group))[1];
+    let refused = world.command(0, Command::GiveUp { chat: ChatId::from(group), author, no: here });
+    assert!(matches!(refused, Err(Refusal::NoSuchMessage)), "it can be read");
     world.tell(0, 1, "new");
     world.tell(1, 0, "and new");
     world.pass(seconds(120));
