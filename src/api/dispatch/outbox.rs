@@ -15,7 +15,7 @@ use crate::{
             rows::{self, AuthorRow, ChatKind, ChatRow, ContactState, EventRow},
         },
         event::Content,
-        ids::{ChatId, DeviceId, EventId, OpId},
+        ids::{DeviceId, EventId, OpId},
         view::ViewError,
     },
 };
@@ -38,9 +38,11 @@ impl Serve for OutboxCancel {
         let typed = params.id.clone();
         let cancelled = at.command(move |reading| {
             let id = called(reading, &params.id)?;
-            let gone = lost(reading)?.into_iter().find(|lost| lost.id == id);
-            let give_up = gone.map(|Lost { chat, author, no, .. }| Command::GiveUp { chat, author, no });
-            Ok((give_up.unwrap_or(Command::Withdraw(id)), id))
+            let wish = match readable(reading, id)? {
+                Some(_) => Command::Withdraw(id),
+                None => give_up(reading, id)?.unwrap_or(Command::Withdraw(id)),
+            };
+            Ok((wish, id))
         });
         match cancelled.await.map_err(|error| refusal::about(error, &typed, &typed))? {
             (Reply::Withdrawn { withdrawn, under_way, mailbox, delivered }, id) => {
@@ -56,9 +58,10 @@ pub(super) fn count(reading: &Reading) -> Result<u64, ViewError> {
     let mut count = 0;
     for chat in chats(reading)? {
         let receipts = Receipts::of(reading, chat.chat, chat.kind)?;
-        count += lacked(reading, &chat, &receipts)?.len() as u64;
+        let lacked = lacked(reading, &chat, &receipts)?;
+        count += (lacked.here.len() + lacked.lost.len()) as u64;
     }
-    Ok(count + lost(reading)?.len() as u64)
+    Ok(count)
 }
 
 /// The messages of one's own that have not reached everybody, the oldest first.
@@ -66,24 +69,23 @@ fn all(reading: &Reading) -> Result<Vec<Outgoing>, ViewError> {
     let mut found = Vec::new();
     for chat in chats(reading)? {
         let receipts = Receipts::of(reading, chat.chat, chat.kind)?;
-        for event in lacked(reading, &chat, &receipts)? {
+        let (lacked, group) = (lacked(reading, &chat, &receipts)?, group_of(chat.kind));
+        for event in lacked.here {
             let progress = receipts.progress(reading, &event)?;
             let under_way = || Waiting { why: WhyWaiting::UnderWay, since: event.arrived.into() };
             let why = waiting(reading, chat.kind, &event, progress)?.unwrap_or_else(under_way);
-            let group = group_of(chat.kind);
             for account in receipts.lacking(event.device, event.no) {
                 let to = reading.person(account, group)?;
                 let (state, id) = (progress.state, event.id);
                 found.push(Outgoing { id, chat: chat.chat, to, state, why: why.why, since: why.since });
             }
         }
-    }
-    for Lost { id, chat, author, no, kind } in lost(reading)? {
-        let (receipts, group) = (Receipts::of(reading, chat, kind)?, group_of(kind));
         let since = reading.own.rolled_back.unwrap_or_else(crate::node::now).into();
-        for account in receipts.lacking(author, no) {
-            let (to, state) = (reading.person(account, group)?, receipts.confirmed_under(author, no).state);
-            found.push(Outgoing { id, chat, to, state, why: WhyWaiting::Lost, since });
+        for Lost { id, author, no } in lacked.lost {
+            for account in receipts.lacking(author, no) {
+                let (to, state) = (reading.person(account, group)?, receipts.confirmed_under(author, no).state);
+                found.push(Outgoing { id, chat: chat.chat, to, state, why: WhyWaiting::Lost, since });
+            }
         }
     }
     found.sort_by_key(|waiting| (waiting.since, waiting.id));
@@ -109,63 +111,55 @@ fn chats(reading: &Reading) -> Result<Vec<ChatRow>, ViewError> {
     Ok(chats)
 }
 
-/// Own messages of a conversation that somebody they are for lacks, without those that say nothing any more.
-fn lacked(reading: &Reading, chat: &ChatRow, receipts: &Receipts) -> Result<Vec<EventRow>, ViewError> {
-    let mut events = Vec::new();
-    for author in reading.own.authors() {
-        for (_, id) in lacked_of(reading, chat, receipts, author)? {
-            let shown = |event: &EventRow| Content::parse(&event.content).is_ok_and(|content| content.is_shown());
-            events.extend(readable(reading, id)?.filter(shown));
-        }
-    }
-    Ok(events)
+/// Own messages of a conversation that somebody they are for lacks.
+#[derive(Default)]
+struct Lacked {
+    /// Without those that say nothing any more.
+    here: Vec<EventRow>,
+    lost: Vec<Lost>,
 }
 
-/// What an own device said that somebody lacks, by its numbers: no more than is looked at, the oldest of these first.
-fn lacked_of(
-    reading: &Reading,
-    chat: &ChatRow,
-    receipts: &Receipts,
-    author: DeviceId,
-) -> Result<Vec<(u64, EventId)>, ViewError> {
-    let mut lacked = Vec::new();
-    for range in receipts.lacked(author) {
-        let most = LOOKED_AT - lacked.len();
-        lacked.extend(AuthorRow::within(reading.view, (chat.chat, author), range, most)?);
-    }
-    lacked.reverse();
-    Ok(lacked)
-}
-
-/// An own message that somebody lacks and that cannot be read here any more: it reaches nobody from here.
+/// One that cannot be read here any more: it reaches nobody from here.
 struct Lost {
     id: EventId,
-    chat: ChatId,
-    kind: ChatKind,
     author: DeviceId,
     no: u64,
 }
 
-/// Messages of one's own that are lost, as far as they are looked at. What has no line was none.
-fn lost(reading: &Reading) -> Result<Vec<Lost>, ViewError> {
-    let mut found = Vec::new();
-    for row in chats(reading)? {
-        let (chat, kind) = (row.chat, row.kind);
-        let receipts = Receipts::of(reading, chat, kind)?;
-        let mut gone = Vec::new();
-        for author in reading.own.authors() {
-            for (no, id) in lacked_of(reading, &row, &receipts, author)? {
-                if readable(reading, id)?.is_none() {
-                    gone.push(Lost { id, chat, kind, author, no });
-                }
+fn lacked(reading: &Reading, chat: &ChatRow, receipts: &Receipts) -> Result<Lacked, ViewError> {
+    let mut found = Lacked::default();
+    for author in reading.own.authors() {
+        let mut lacked = Vec::new();
+        for range in receipts.lacked(author) {
+            let most = LOOKED_AT - lacked.len();
+            lacked.extend(AuthorRow::within(reading.view, (chat.chat, author), range, most)?);
+        }
+        for (no, id) in lacked.into_iter().rev() {
+            let shown = |event: &EventRow| Content::parse(&event.content).is_ok_and(|content| content.is_shown());
+            match readable(reading, id)? {
+                Some(event) => found.here.extend(Some(event).filter(shown)),
+                None => found.lost.push(Lost { id, author, no }),
             }
         }
-        if !gone.is_empty() {
-            let lines = last_ids(reading, chat, LINES_LOOKED_AT)?;
-            found.extend(gone.into_iter().filter(|gone| lines.contains(&gone.id)));
-        }
+    }
+    // What has no line was no message.
+    if !found.lost.is_empty() {
+        let lines = last_ids(reading, chat.chat, LINES_LOOKED_AT)?;
+        found.lost.retain(|lost| lines.contains(&lost.id));
     }
     Ok(found)
+}
+
+/// The wish to wait no more for a message that is lost.
+fn give_up(reading: &Reading, id: EventId) -> Result<Option<Command>, ViewError> {
+    for row in chats(reading)? {
+        let receipts = Receipts::of(reading, row.chat, row.kind)?;
+        let lost = lacked(reading, &row, &receipts)?.lost.into_iter().find(|lost| lost.id == id);
+        if let Some(Lost { author, no, .. }) = lost {
+            return Ok(Some(Command::GiveUp { chat: row.chat, author, no }));
+        }
+    }
+    Ok(None)
 }
 
 /// An event, where it can be read.
@@ -187,8 +181,10 @@ fn group_of(kind: ChatKind) -> Option<OpId> {
 fn called(reading: &Reading, typed: &str) -> Result<EventId, ApiError> {
     let missing = || ApiError::new(Reason::NotInOutbox).with("given", typed);
     if let Ok(id) = typed.parse::<EventId>() {
-        let is_own = readable(reading, id)?.is_some_and(|event| event.own);
-        let is_known = is_own || lost(reading)?.iter().any(|lost| lost.id == id);
+        let is_known = match readable(reading, id)? {
+            Some(event) => event.own,
+            None => give_up(reading, id)?.is_some(),
+        };
         return is_known.then_some(id).ok_or_else(missing);
     }
     let (low, high) = names::id_range(typed).ok_or_else(|| ApiError::new(Reason::BadId).with("given", typed))?;
