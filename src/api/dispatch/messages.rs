@@ -3,7 +3,7 @@
 use super::{
     Dispatcher, Reading, Serve, groups,
     invites::unexpected,
-    progress::{Progress, Receipts, waiting},
+    progress::{Progress, Receipts, waiting, why_unreadable},
     reading::{is_done_with, line_id},
     refusal,
 };
@@ -487,7 +487,7 @@ impl<'r, 'v> Shaped<'r, 'v> {
             read: progress.read,
             of: progress.of,
             reply_to: None,
-            waiting: (progress.delivered < progress.of).then_some(Waiting { why: WhyWaiting::Lost, since }),
+            waiting: (progress.delivered < progress.of).then(|| Waiting { why: why_unreadable(progress), since }),
         })
     }
 

@@ -4,7 +4,7 @@ use super::{
     Dispatcher, Reading, Serve,
     invites::unexpected,
     messages::last_ids,
-    progress::{Receipts, waiting},
+    progress::{Receipts, waiting, why_unreadable},
     refusal,
 };
 use crate::{
@@ -83,8 +83,9 @@ fn all(reading: &Reading) -> Result<Vec<Outgoing>, ViewError> {
         let since = reading.own.rolled_back.unwrap_or_else(crate::node::now).into();
         for Lost { id, author, no } in lacked.lost {
             for account in receipts.lacking(author, no) {
-                let (to, state) = (reading.person(account, group)?, receipts.confirmed_under(author, no).state);
-                found.push(Outgoing { id, chat: chat.chat, to, state, why: WhyWaiting::Lost, since });
+                let (to, progress) = (reading.person(account, group)?, receipts.confirmed_under(author, no));
+                let why = why_unreadable(progress);
+                found.push(Outgoing { id, chat: chat.chat, to, state: progress.state, why, since });
             }
         }
     }

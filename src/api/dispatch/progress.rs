@@ -203,6 +203,11 @@ impl Confirmed {
     }
 }
 
+/// Why a message of one's own that cannot be read here has not reached everybody: who has it gives it back, and to the others.
+pub(super) fn why_unreadable(progress: Progress) -> WhyWaiting {
+    if progress.delivered > 0 { WhyWaiting::Away } else { WhyWaiting::Lost }
+}
+
 /// Why a message of one's own has not reached everybody, and since when; `None` where it has, or is on its way.
 pub(super) fn waiting(
     reading: &Reading,

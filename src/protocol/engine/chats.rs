@@ -5,7 +5,7 @@ use super::{
     feed::FeedEntry,
     rows::{
         AuthorRow, ChatKind, ChatRow, Class, ContactState, DeviceRow, EventRow, FollowerRow, RawRow, ReceiptRow, Row,
-        Side, TimelineRow, all, parse,
+        Side, TimelineRow, all,
     },
     sessions::Heard,
     turn::{Answer, Step, Turn},
@@ -184,10 +184,16 @@ impl Turn<'_> {
         let own = self.own()?.account == new.author;
         let author = new.heads.is_empty().then_some(new.device);
         let spot = Spot { clock: new.clock, id: new.id };
+        let mut was_here = false;
         let place = match self.event(new.id)? {
             Some(row) if row.is_unseen() => row.place,
             Some(_) => return Ok(()),
-            None => self.take_place(new.chat, spot, &new.follows, Class { author, heads: new.heads })?,
+            None => {
+                // What could not be read any more, and comes again, was counted before.
+                let held: Option<AuthorRow> = self.read(&AuthorRow::key(new.chat, new.device, new.no))?;
+                was_here = held.is_some_and(|AuthorRow(id)| id == new.id);
+                self.take_place(new.chat, spot, &new.follows, Class { author, heads: new.heads })?
+            }
         };
         let shown = new.content.is_shown() && (own || !self.is_blocked(new.author)?);
         let mut chat = self.chat(new.chat)?.ok_or(ViewError::Damaged(ChatRow::TABLE))?;
@@ -225,7 +231,7 @@ impl Turn<'_> {
         if shown {
             self.spare(&row)?;
             self.put(TimelineRow::key(new.chat, &place), &TimelineRow(new.id));
-            chat.unread += u64::from(!own);
+            chat.unread += u64::from(!own && !was_here);
             if chat.last.as_ref().is_none_or(|last| last.as_slice() < place.as_slice()) {
                 chat.last = Some(place.into());
             }
@@ -354,14 +360,17 @@ impl Turn<'_> {
         rows.first().map_or(Ok(0), |(no, _)| AuthorRow::number(no))
     }
 
-    /// The greatest number of a device's events here up to `no`, and where that event stands.
+    /// The greatest number of a device's events here up to `no`, and where that event stands. Those that cannot be read any
+    /// more stand nowhere.
     fn last_through(&self, chat: ChatId, device: DeviceId, no: u64) -> Step<Option<(u64, Vec<u8>)>> {
-        let scope = AuthorRow::scope(chat, device);
-        let rows = self.scan(AuthorRow::TABLE, &scope, Some(&no.to_be_bytes()), Direction::Backward, 1)?;
-        let Some((number, bytes)) = rows.first() else { return Ok(None) };
-        let AuthorRow(id) = parse(bytes)?;
-        let event = self.event(id)?.ok_or(ViewError::Damaged(AuthorRow::TABLE))?;
-        Ok(Some((AuthorRow::number(number)?, event.place)))
+        let mut last = no;
+        while let Some((no, id)) = AuthorRow::within(self, (chat, device), (1, last), 1)?.first().copied() {
+            if let Some(event) = self.event(id)? {
+                return Ok(Some((no, event.place)));
+            }
+            last = no - 1;
+        }
+        Ok(None)
     }
 
     /// Messages of others that are unread once everything up to a place is read. Counted where that is little work; where

@@ -82,6 +82,9 @@ impl Turn<'_> {
             self.end_answer(group, device, left);
             return self.tell_have(group, device, true);
         }
+        if state.is_none() && !have.answer {
+            return self.tell_outside(heard, group);
+        }
         if !matches!(state, Some(GroupState::Joined | GroupState::Left)) {
             return Ok(());
         }
@@ -96,7 +99,8 @@ impl Turn<'_> {
             };
         }
         if state == Some(GroupState::Left) {
-            return self.give_last_ops(&have, device);
+            self.give_last_ops(&have, device)?;
+            return if have.answer { Ok(()) } else { self.tell_outside(heard, group) };
         }
         // What it says it has of ours is a receipt: one that was lost comes again with the next comparison.
         let own = self.own()?.device;

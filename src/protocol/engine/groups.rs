@@ -5,7 +5,7 @@ use super::{
     feed::FeedEntry,
     group_ops::{Bundles, member_devices, ops_records},
     record::Record,
-    rows::{ContactState, DeviceRow, GroupRow, GroupState, all},
+    rows::{ContactRow, ContactState, DeviceRow, GroupRow, GroupState, OutboxRow, Parcel, Row, all, parse},
     sessions::{Heard, device_keys},
     turn::{Answer, Step, Stop, Turn},
 };
@@ -14,6 +14,7 @@ use crate::protocol::{
     group::{Action, History, Meta, Role, SignedJoin, op::Join},
     identity::{Name, profile::NameError},
     ids::{AccountId, ChatId, DeviceId, OpId},
+    view::{Direction, View},
     wire::{
         encode,
         limits::{MAX_GROUPS, MAX_INVITATIONS, MAX_MEMBERS},
@@ -105,6 +106,43 @@ impl Turn<'_> {
         self.tell(&FeedEntry::Group { group })?;
         // Who left or declined before is asked, not pulled in again.
         if open || (fresh && self.settings.join_contacts_groups) { self.answer_invite(row) } else { Ok(()) }
+    }
+
+    /// Who takes this account for a member, though it is none as far as is known here, is told so.
+    pub(super) fn tell_outside(&mut self, heard: &Heard, group: OpId) -> Step {
+        if !self.is_by_contact(heard)? {
+            return Ok(());
+        }
+        let Some(left) = self.begin_answer(group, heard.device.device) else { return Ok(()) };
+        self.end_answer(group, heard.device.device, left);
+        self.whisper(heard.device.device, &Record::Outside(group))
+    }
+
+    /// A contact that is a member here is none as far as it knows: an older store took the place of the one that knew. It is
+    /// asked in again, and what it left meanwhile was said before.
+    pub(super) fn outside_came(&mut self, heard: &Heard, group: OpId) -> Step {
+        if !self.is_by_contact(heard)? || !self.is_joined(group)? {
+            return Ok(());
+        }
+        let (memory, device) = (self.group(group)?, heard.device.device);
+        let is_asked = |record: &Record| matches!(record, Record::Invite(of, ..) if *of == group);
+        let waiting = self.scan(OutboxRow::TABLE, device.as_ref(), None, Direction::Forward, usize::MAX)?;
+        let mut controls = waiting.iter().filter_map(|(_, bytes)| match parse::<OutboxRow>(bytes).ok()?.what {
+            Parcel::Control(_, record) => Record::parse(&record),
+            Parcel::Event(..) | Parcel::Nothing(..) => None,
+        });
+        let waits = controls.any(|record| is_asked(&record));
+        if waits || !memory.membership.members.contains_key(&heard.device.account) {
+            return Ok(());
+        }
+        self.post(device, &Record::Invite(group, memory.membership.meta.name.clone(), self.now))
+    }
+
+    /// Whether somebody who is a contact says this.
+    fn is_by_contact(&self, heard: &Heard) -> Step<bool> {
+        let contact = self.contact(heard.device.account)?;
+        let is_its_device = |contact: &ContactRow| contact.devices.contains(&heard.device.device);
+        Ok(contact.is_some_and(|contact| contact.state == ContactState::Connected && is_its_device(&contact)))
     }
 
     fn has_room_for_invitation(&self, inviter: AccountId) -> Step<bool> {
@@ -250,6 +288,17 @@ impl Turn<'_> {
         self.part(group)?;
         self.tell(&FeedEntry::Group { group })?;
         Ok(Reply::Group(group))
+    }
+
+    /// Says to all other members what they have not confirmed of what this device said.
+    pub(super) fn say_unconfirmed(&mut self, group: OpId) -> Step {
+        let (own, memory) = (self.own()?.device, self.group(group)?);
+        for device in member_devices(&memory.membership).filter(|device| *device != own) {
+            for record in self.unconfirmed_events(group, device)? {
+                self.post(device, &record)?;
+            }
+        }
+        Ok(())
     }
 
     /// A group this account is in.

@@ -533,6 +533,7 @@ impl Turn<'_> {
             Record::Events(group, events) => self.events_came(&heard, group, &events),
             Record::KeysWanted(group, ids) => self.keys_wanted(&heard, group, &ids),
             Record::OpsWanted(group, heads) => self.ops_wanted(&heard, group, &heads),
+            Record::Outside(group) => self.outside_came(&heard, group),
             Record::Keys(group, keys) => self.keys_came(&heard, group, keys),
             Record::NamesWanted(group, accounts) => self.names_wanted(&heard, group, &accounts),
             Record::Names(group, names) => self.names_came(&heard, group, &names),

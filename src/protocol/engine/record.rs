@@ -66,6 +66,9 @@ pub enum Record {
     /// "I hold ops whose past I lack": the newest ops that are known.
     #[n(16)]
     OpsWanted(#[n(0)] OpId, #[n(1)] Vec<OpId>),
+    /// "I am in no such group": to a contact that takes this account for a member.
+    #[n(17)]
+    Outside(#[n(0)] OpId),
     /// "What are these members called?"
     #[n(48)]
     NamesWanted(#[n(0)] OpId, #[n(1)] Vec<AccountId>),
@@ -188,7 +191,15 @@ impl Record {
 
     /// Whether it may be said between members who are no contacts.
     pub fn is_of_a_group(&self) -> bool {
-        !matches!(self, Self::Request(..) | Self::Accepted(..) | Self::Profile(..) | Self::Event(_) | Self::Invite(..))
+        !matches!(
+            self,
+            Self::Request(..)
+                | Self::Accepted(..)
+                | Self::Profile(..)
+                | Self::Event(_)
+                | Self::Invite(..)
+                | Self::Outside(_)
+        )
     }
 
     /// Whether it is taken from a blocked account too: what the members of a common group owe each other, so that the
@@ -219,6 +230,7 @@ impl Record {
             Self::Receipt(_)
                 | Self::Bundle(_)
                 | Self::Have(_)
+                | Self::Outside(_)
                 | Self::NamesWanted(..)
                 | Self::Names(..)
                 | Self::Compare(..)

@@ -215,7 +215,7 @@ impl Turn<'_> {
         let seen = SeenRow { sid: outer.sid(), prekey: prekey.id, start, account };
         self.put(SeenRow::key(&prekey.id, &start), &seen);
         let mut device = self.add_session(device, row, &opened.session, begun.intro_again)?;
-        if device.bundle_seq == bundle.seq {
+        if matches!(intro, Intro::Again(_)) && device.bundle_seq == bundle.seq {
             device = self.seal_on_for(device, outer.sid(), &bundle.prekey.id)?;
         }
         if is_new {
@@ -491,13 +491,16 @@ impl Turn<'_> {
         Ok(row.map(|row| load(&row)).transpose()?.is_some_and(|session| session.answered()))
     }
 
-    /// The other began a session. What waits in one that this device began meanwhile with another prekey, which may be gone
-    /// there, is sealed anew; the answer can still be read, should it come.
+    /// A contact began a session. What waits in one that this device began meanwhile with another prekey, which may be gone
+    /// there, is sealed anew; the answer can still be read, should it come. What is asked under a link is asked there alone,
+    /// and with the link's own prekey.
     fn seal_on_for(&mut self, mut device: DeviceRow, begun: Sid, prekey: &[u8; 8]) -> Step<DeviceRow> {
+        let link = self.contact(device.account)?.and_then(|contact| contact.ticket);
         for sid in device.sessions.clone() {
             let Some(row) = self.read::<SessionRow>(&SessionRow::key(sid))? else { continue };
             let same = row.prekey.as_ref().is_none_or(|held| held.as_slice() == prekey);
-            if same || row.origin != Origin::Contact || load(&row)?.answered() {
+            let is_asking = link.as_ref().is_some_and(|inv| intro_tag(&inv.intro()).0 == row.intro_tag);
+            if same || is_asking || row.origin != Origin::Contact || load(&row)?.answered() {
                 continue;
             }
             if device.sending == Some(sid) {

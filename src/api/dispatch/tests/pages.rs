@@ -207,14 +207,24 @@ async fn own_messages_that_are_lost_are_listed_as_such_until_they_are_given_up()
     // What is no message has no line.
     home.0.push(Write::Delete(EventRow::key(name)));
     home.0.push(Write::Delete(TimelineRow::key(chat, &place(4).to_key())));
+    // One member has it, and gives it back.
+    home.put(GroupRow::key(HIKING), &group(GroupState::Joined));
+    for (who, name) in [(ME, "me"), (MINA, "mina"), (JUNO, "juno")] {
+        home.member(who, Role::Member, name);
+    }
+    home.chat(ChatId::from(HIKING), ChatKind::Group(HIKING), 5, 0);
+    let kept = home.say(ChatId::from(HIKING), ME, 5, "x");
+    home.receipt(ChatId::from(HIKING), MINA, &[5], 0);
+    home.0.push(Write::Delete(EventRow::key(kept)));
     let at = home.dispatcher(&[MINA]);
 
     let outbox = ask(&at, "outbox.list", json!({})).await;
     let waiting: Vec<_> = outbox["waiting"].as_array().unwrap().iter().map(|one| (&one["id"], &one["why"])).collect();
-    let (gone, broken) = (json!(gone.to_string()), json!(broken.to_string()));
-    assert_eq!(waiting.len(), 2, "{outbox}");
-    assert!([&gone, &broken].iter().all(|id| waiting.contains(&(*id, &json!("lost")))), "{outbox}");
-    assert_eq!(ask(&at, "status", json!({})).await["outbox"], 2);
+    let [gone, broken, kept] = [gone, broken, kept].map(|id| json!(id.to_string()));
+    let [lost, away] = [json!("lost"), json!("away")];
+    assert_eq!(waiting.len(), 3, "{outbox}");
+    assert!([(&gone, &lost), (&broken, &lost), (&kept, &away)].iter().all(|one| waiting.contains(one)), "{outbox}");
+    assert_eq!(ask(&at, "status", json!({})).await["outbox"], 3);
 
     let log = ask(&at, "message.log", json!({"chat": "mina"})).await;
     let lines: Vec<_> = log["messages"].as_array().unwrap().iter().map(|line| (&line["state"], &line["of"])).collect();

@@ -4,9 +4,9 @@ use super::{Shelf, World, anew::start_anew, group_mailbox, mailbox};
 use crate::protocol::{
     engine::{
         Command, Refusal, Reply,
-        rows::{AuthorRow, EventRow, Meant, MemberRow, ReceiptRow, Row, Side},
+        rows::{AuthorRow, ChatRow, EventRow, Meant, MemberRow, ReceiptRow, Row, Side},
     },
-    ids::{ChatId, DeviceId, EventId},
+    ids::{ChatId, DeviceId, EventId, OpId},
     view::{Direction, Table, View, Write},
     wire::encode,
 };
@@ -299,6 +299,8 @@ fn what_cannot_be_read_in_the_copy_comes_again_from_those_who_have_it() {
     world.connect(0, 1);
     world.pass(seconds(900));
     assert_eq!(world.texts(0, group), said);
+    let unread = |world: &World, chat| world.row::<ChatRow>(0, &ChatRow::key(chat)).unwrap().unread;
+    assert_eq!((unread(&world, ChatId::from(group)), unread(&world, chat)), (3, 3), "counted once");
     let received: Vec<String> = (1..=3).map(|no| format!("to it {no}")).collect();
     assert_eq!(world.texts_of(0, chat), received, "its own of a chat of two nobody can give");
     let (author, ours) = (world.device(0), numbers(&world, 0, chat));
@@ -351,4 +353,64 @@ fn what_comes_back_is_meant_for_those_whom_it_knows() {
     world.pass(seconds(120));
     assert_eq!(are_meant(&world), [false, true, true, false, true]);
     assert!([after[0], after[1], late].iter().all(|id| has(&world, 3, *id) && is_confirmed(&world, 1, 3, *id)));
+}
+
+/// A member that left and came back, and whose store was put back to before, or after, it left: it says something at once.
+fn put_back_over_a_leave(has_left: bool) -> (World, OpId) {
+    let mut world = World::new(3);
+    let group = world.group();
+    world.say(2, group, "before");
+    world.pass(seconds(120));
+    let mut copy = world.nodes[2].shelf.clone();
+    world.command(2, Command::LeaveGroup(group)).unwrap();
+    world.pass(seconds(120));
+    if has_left {
+        copy = world.nodes[2].shelf.clone();
+    }
+    world.invite(group, 2);
+    world.command(2, Command::AcceptGroup(group)).unwrap();
+    world.pass(seconds(120));
+    world.say(2, group, "again");
+    world.pass(seconds(120));
+    put_back(&mut world, 2, copy);
+    (world, group)
+}
+
+#[test]
+fn who_is_put_back_to_before_it_left_and_came_back_is_heard() {
+    let (mut world, group) = put_back_over_a_leave(false);
+    world.say(2, group, "at once");
+    [0, 1].into_iter().for_each(|at| world.connect(2, at));
+    world.pass(seconds(900));
+    for at in [0, 1] {
+        assert_eq!(world.texts(at, group).iter().filter(|text| *text == "at once").count(), 1);
+    }
+    assert!(world.texts(2, group).contains(&"again".into()));
+}
+
+#[test]
+fn who_is_put_back_to_when_it_was_no_member_is_asked_in_again() {
+    let (mut world, group) = put_back_over_a_leave(true);
+    [0, 1].into_iter().for_each(|at| world.connect(2, at));
+    world.pass(seconds(900));
+    world.command(2, Command::AcceptGroup(group)).unwrap();
+    world.pass(seconds(900));
+    world.say(0, group, "later");
+    world.pass(seconds(120));
+    assert_eq!(world.texts(2, group), ["before", "again", "later"]);
+}
+
+#[test]
+fn what_cannot_be_read_is_marked_as_read_all_the_same() {
+    let mut world = World::new(2);
+    let group = world.group();
+    world.say(1, group, "unread");
+    world.pass(seconds(120));
+    let copy = without_cells(world.nodes[0].shelf.clone());
+    put_back(&mut world, 0, copy);
+    let marked = world.command(0, Command::MarkRead { chat: ChatId::from(group), up_to: None });
+    assert!(marked.is_ok(), "{marked:?}");
+    world.connect(0, 1);
+    world.pass(seconds(900));
+    assert_eq!(world.texts(0, group), ["unread"]);
 }
