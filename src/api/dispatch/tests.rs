@@ -77,6 +77,7 @@ impl Home {
             former: Vec::new(),
             replaced: None,
             rolled_back: None,
+            late: Vec::new(),
         };
         home.put(OwnRow::key(), &own);
         home

@@ -36,7 +36,12 @@ impl Turn<'_> {
         self.empty_outboxes()?;
         let own = self.own()?;
         // The prekey is gone: a bundle with a new one says so.
-        self.renew_bundle(rows::OwnRow { prekey_made: Millis(0), rolled_back: Some(self.now), ..own })?;
+        self.renew_bundle(rows::OwnRow {
+            prekey_made: Millis(0),
+            rolled_back: Some(self.now),
+            late: Vec::new(),
+            ..own
+        })?;
         self.tell(&FeedEntry::RolledBack)?;
         for ticket in self.sound::<TicketRow>(b"")? {
             self.attempt(|turn| turn.open_ticket_anew(ticket))?;

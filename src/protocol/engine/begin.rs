@@ -90,6 +90,7 @@ pub(super) fn device_rows(
         former: new.former,
         replaced: None,
         rolled_back: None,
+        late: Vec::new(),
     };
     let rows = vec![Write::Put(OwnRow::key(), encode(&own)), Write::Put(PrekeyRow::key(&row.id), encode(&row))];
     Ok((own, rows))

@@ -146,7 +146,9 @@ impl Turn<'_> {
         if event.account != account || event.chat != ChatId::direct(own.account, account) {
             return Ok(());
         }
-        if self.speaking_contact(heard)?.is_none() || !self.speaks_for(&heard.device, event.device)? {
+        let is_late = self.is_late(heard)?;
+        let may_speak = is_late || self.speaking_contact(heard)?.is_some();
+        if !may_speak || !self.speaks_for(&heard.device, event.device)? {
             return Ok(());
         }
         if self.event(event.id())?.is_none() && !self.is_told_otherwise(device, &event)? {
@@ -165,9 +167,12 @@ impl Turn<'_> {
             })?;
         }
         self.note_held(event.chat, account, event.device, event.no)?;
-        match event.device == device {
-            true => self.owe_chat(device, event.chat),
-            false => self.owe_chat_of(device, event.chat, event.device),
+        let there_now = self.contact(account)?.filter(|_| is_late).map(|contact| contact.devices);
+        for to in there_now.unwrap_or_else(|| vec![device]) {
+            match event.device == to {
+                true => self.owe_chat(to, event.chat),
+                false => self.owe_chat_of(to, event.chat, event.device),
+            }
         }
         Ok(())
     }

@@ -284,8 +284,10 @@ impl Turn<'_> {
         if !row.groups.is_empty() {
             return Ok(());
         }
-        for sid in std::mem::take(&mut row.sessions) {
-            self.drop_session(sid)?;
+        if !self.is_kept_for_mail(device)? {
+            for sid in std::mem::take(&mut row.sessions) {
+                self.drop_session(sid)?;
+            }
         }
         row.sending = None;
         self.put(DeviceRow::key(device), &row);

@@ -37,6 +37,7 @@ impl Turn<'_> {
         self.put(ContactRow::key(contact.account), &contact);
         let chat = ChatId::direct(self.own()?.account, contact.account);
         for device in out {
+            self.keep_for_mail(device, None)?;
             self.forget_device(device, chat)?;
         }
         self.tell_contact_notice(

@@ -238,6 +238,7 @@ impl Turn<'_> {
             (true, _) => self.fetch_behind(peer, id, fetch.after),
             (false, true) => self.fetch(peer, id)?,
             (false, false) => {
+                self.note_emptied(id)?;
                 if let Some(until) = self.mem.mail.closing.remove(&(peer, id)) {
                     self.send(peer, &Frame::Ask(Ask::Close(id, until)));
                 }

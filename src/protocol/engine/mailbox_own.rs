@@ -190,7 +190,7 @@ impl Turn<'_> {
     }
 
     /// Every box of this device at a mailbox, a guest's too.
-    fn all_mailboxes(&self) -> Step<Vec<MailboxRow>> {
+    pub(super) fn all_mailboxes(&self) -> Step<Vec<MailboxRow>> {
         let mut rows = all::<MailboxRow>(self, MailboxRow::SCOPE)?;
         rows.extend(all::<MailboxRow>(self, MailboxRow::GUESTS)?);
         Ok(rows)

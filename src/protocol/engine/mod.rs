@@ -41,6 +41,7 @@ mod group_sync;
 mod groups;
 mod index;
 mod intros;
+mod late;
 mod mailbox_first;
 mod mailbox_logs;
 mod mailbox_mail;

@@ -299,7 +299,9 @@ impl Turn<'_> {
 
     /// Acts on what was heard, and confirms it unless what came of it is in memory alone. Whether that is durable.
     pub(super) fn settle(&mut self, heard: Heard) -> Step<bool> {
-        let (device, at, wants) = (heard.device.device, heard.at, wants_receipt(&heard.record));
+        // Who is there no more is told nothing.
+        let wants = wants_receipt(&heard.record) && !self.is_late(&heard)?;
+        let (device, at) = (heard.device.device, heard.at);
         let outer = std::mem::replace(&mut self.in_memory, false);
         self.record(heard)?;
         let in_memory = std::mem::replace(&mut self.in_memory, outer);

@@ -77,7 +77,7 @@ impl Turn<'_> {
             return if peer.is_none() { self.hear_offer(row, sealed) } else { Ok(Hearing::Nothing) };
         }
         if let Some(session) = self.read::<SessionRow>(&SessionRow::key(outer.sid()))? {
-            return self.hear_in(session, &outer);
+            return self.hear_in(peer, session, &outer);
         }
         match row.intro {
             Some(Intro::Closed) => {
@@ -105,7 +105,7 @@ impl Turn<'_> {
         }
     }
 
-    fn hear_in(&mut self, row: SessionRow, outer: &Outer) -> Step<Hearing> {
+    fn hear_in(&mut self, peer: Option<TransportKey>, row: SessionRow, outer: &Outer) -> Step<Hearing> {
         let Some(device) = self.read::<DeviceRow>(&DeviceRow::key(row.device))? else { return Ok(Hearing::Nothing) };
         let blocked = self.is_blocked(device.account)?;
         if blocked && device.groups.is_empty() {
@@ -124,8 +124,10 @@ impl Turn<'_> {
             Err(OpenError::KeyGone { .. }) => return Ok(Hearing::Lost(device.device, at)),
             Err(_) => return Ok(Hearing::Nothing),
         };
-        // Not read, so that it is not confirmed: it comes again after the block.
-        if blocked && !passes_a_block(&opened.record) {
+        // Not read, so that it is not confirmed: it comes again after the block. What is told again by a device that is out,
+        // and was left as mail before it was, comes as mail.
+        let is_out = peer.is_some() && self.is_kept_for_mail(device.device)?;
+        if (blocked || is_out) && !passes_a_block(&opened.record) {
             return Ok(Hearing::Shut);
         }
         for id in opened.forget {
@@ -474,12 +476,17 @@ impl Turn<'_> {
 
     /// Sends on another session from now on: the newest other one, or one to be started. What was sealed in this one and
     /// is not confirmed is sealed anew.
-    pub(super) fn leave_session(&mut self, mut device: DeviceRow, sid: Sid) -> Step<DeviceRow> {
+    pub(super) fn leave_session(&mut self, device: DeviceRow, sid: Sid) -> Step<DeviceRow> {
+        self.drop_session(sid)?;
+        self.retire_session(device, sid)
+    }
+
+    /// The same, and what the other sealed in it can still be read.
+    pub(super) fn retire_session(&mut self, mut device: DeviceRow, sid: Sid) -> Step<DeviceRow> {
         device.sessions.retain(|held| *held != sid);
         if device.sending == Some(sid) {
             device.sending = device.sessions.last().copied();
         }
-        self.drop_session(sid)?;
         self.unseal(device.device, sid)?;
         self.put(DeviceRow::key(device.device), &device);
         Ok(device)

@@ -83,7 +83,10 @@ impl Turn<'_> {
             return Ok(Lost::Nothing);
         }
         let account = device.account;
-        let device = self.leave_session(device, sid)?;
+        let device = match session.answered() && self.keep_for_mail(device.device, Some(sid))? {
+            true => self.retire_session(device, sid)?,
+            false => self.leave_session(device, sid)?,
+        };
         match self.asked_under_link(&device)? {
             // A start as members that comes too early says nothing of what is between contacts.
             Some(contact) if row.origin == Origin::Contact => self.begin_anew(contact)?,

@@ -62,6 +62,8 @@ pub const MAX_DEVICES: usize = 16;
 pub const MAX_LIST: usize = 1024;
 /// Devices whose words another of the same account may bring: as many as took each other's place, one after the other.
 pub const MAX_REPLACED: usize = 16;
+/// Sessions and devices that are over and are kept to read what they left in own mailboxes.
+pub const MAX_LATE: usize = 64;
 /// Ranges of own numbers that are kept of a member of a group, to tell for whom a message is.
 pub const MAX_MEANT: usize = 64;
 /// Addresses in a bundle.

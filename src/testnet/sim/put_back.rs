@@ -80,7 +80,7 @@ impl World {
         Standing {
             name: own.map(|own| own.name),
             contacts: rows::all(store, b"").unwrap_or_default().into_iter().map(met).collect(),
-            mailboxes: rows::all::<MailboxRow>(store, b"").unwrap_or_default().len(),
+            mailboxes: rows::all::<MailboxRow>(store, MailboxRow::SCOPE).unwrap_or_default().len(),
             boxes: devices.iter().map(|row| Some(row.boxes.as_ref()?.iter().map(|of| of.id).collect())).collect(),
             links: links.into_iter().map(|row| row.inv.ticket_box()).collect(),
             group: group.map(|row: GroupRow| (row.state, row.invited, own_ops(row.group))),

@@ -2,6 +2,7 @@
 
 use super::{Row, Side};
 use crate::protocol::{
+    crypto::envelope::Sid,
     identity::{bundle::BoxId, ticket::Inv},
     ids::{AccountId, DeviceId, NoiseKey, TransportKey},
     time::Millis,
@@ -67,6 +68,27 @@ pub struct OwnRow {
     /// When an older store, or older keys, were found here last.
     #[n(17)]
     pub rolled_back: Option<Millis>,
+    /// What is over between others and this device, and may still be read out of own mailboxes: the oldest first.
+    #[cbor(n(18), default)]
+    pub late: Vec<Late>,
+}
+
+/// A session or a device that is over: of what it sealed before, some may lie in own mailboxes.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub struct Late {
+    /// The device.
+    #[n(0)]
+    pub device: DeviceId,
+    /// The session that the device lost; none where the device is its account's no more.
+    #[n(1)]
+    pub session: Option<Sid>,
+    /// Since when.
+    #[n(2)]
+    pub since: Millis,
+    /// Own boxes that were not emptied since.
+    #[n(3)]
+    pub unfetched: Vec<BoxId>,
 }
 
 /// Another device took the place of this one.

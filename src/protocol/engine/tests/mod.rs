@@ -10,6 +10,7 @@ mod group_log;
 mod group_mailbox;
 mod group_roles;
 mod groups;
+mod late;
 mod mailbox;
 mod mailbox_state;
 mod names;
