@@ -136,7 +136,12 @@ impl Turn<'_> {
     }
 
     /// What this device said in a group for a member's device that has not confirmed it.
-    pub(super) fn unconfirmed_events(&mut self, group: OpId, device: DeviceId) -> Step<Vec<Record>> {
+    pub(super) fn unconfirmed_events(
+        &mut self,
+        group: OpId,
+        device: DeviceId,
+        which: impl Fn(&GroupEvent) -> bool,
+    ) -> Step<Vec<Record>> {
         let memory = self.group(group)?;
         let Some(member) = memory.membership.members.values().find(|member| member.devices.contains(&device)) else {
             return Ok(Vec::new());
@@ -149,7 +154,8 @@ impl Turn<'_> {
                     continue;
                 }
                 let Some(RawRow(bytes)) = self.read(&RawRow::key(id))? else { continue };
-                if GroupEvent::parse(&bytes).is_ok_and(|event| memory.graph.knows(member, &event.heads)) {
+                let is_meant = |event: &GroupEvent| memory.graph.knows(member, &event.heads) && which(event);
+                if GroupEvent::parse(&bytes).is_ok_and(|event| is_meant(&event)) {
                     self.note_sent(id)?;
                     events.push(bytes);
                 }

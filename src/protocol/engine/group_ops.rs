@@ -226,9 +226,8 @@ impl Turn<'_> {
             let admissions = |of: &Membership| of.members.get(&own.account).map(|own| own.admissions.clone());
             let is_back = before.and_then(admissions) != admissions(&memory.membership);
             self.release_held(group, |waits| is_back || !matches!(waits, Waits::Chain(..)))?;
-            // It did not know that it had been out: what it said meanwhile is of a membership that is over, and is compared
-            // with nobody.
-            if is_back && !joined_now {
+            // It may not have known that it was out, and gone on.
+            if is_back {
                 self.say_unconfirmed(group)?;
             }
             self.read_logs_again(group);

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::protocol::{
     event::Content,
-    group::{Action, History, Meta, Role, SignedJoin, op::Join},
+    group::{Action, GroupEvent, History, Meta, Role, SignedJoin, op::Join},
     identity::{Name, profile::NameError},
     ids::{AccountId, ChatId, DeviceId, OpId},
     view::{Direction, View},
@@ -275,7 +275,7 @@ impl Turn<'_> {
         for device in member_devices(&memory.membership).filter(|device| *device != own.device) {
             // Nobody asks a former member what it said last, so it is said now, after the ops that it rests on and before
             // the one that makes a former member of who said it. Its key waits in the same outbox.
-            let said = self.unconfirmed_events(group, device)?;
+            let said = self.unconfirmed_events(group, device, |_| true)?;
             for record in known.iter().chain(&said).chain(&parting) {
                 self.post(device, record)?;
             }
@@ -290,11 +290,14 @@ impl Turn<'_> {
         Ok(Reply::Group(group))
     }
 
-    /// Says to all other members what they have not confirmed of what this device said.
+    /// Says to all other members what they have not confirmed of what this device said before this account came back: that
+    /// is compared with nobody.
     pub(super) fn say_unconfirmed(&mut self, group: OpId) -> Step {
-        let (own, memory) = (self.own()?.device, self.group(group)?);
-        for device in member_devices(&memory.membership).filter(|device| *device != own) {
-            for record in self.unconfirmed_events(group, device)? {
+        let (own, memory) = (self.own()?, self.group(group)?);
+        let Some(member) = memory.membership.members.get(&own.account) else { return Ok(()) };
+        let is_of_before = |event: &GroupEvent| !memory.graph.knows(member, &event.heads);
+        for device in member_devices(&memory.membership).filter(|device| *device != own.device) {
+            for record in self.unconfirmed_events(group, device, is_of_before)? {
                 self.post(device, &record)?;
             }
         }

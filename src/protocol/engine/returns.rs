@@ -125,7 +125,7 @@ impl Turn<'_> {
             if !row.is_some_and(|row| row.groups.contains(&group)) {
                 continue;
             }
-            let said = self.unconfirmed_events(group, device)?;
+            let said = self.unconfirmed_events(group, device, |_| true)?;
             for record in known.iter().chain(&said).chain(&leaving) {
                 self.post(device, record)?;
             }
