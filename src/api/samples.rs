@@ -42,7 +42,7 @@ pub(crate) fn answer(method: &str, name: &str) -> Value {
         "message.read" => json!({"v": 1, "chat": ID, "read": 3, "unread": 1}),
         "chat.receipts" => json!({"v": 1, "chat": ID, "receipts": "default", "tells": true}),
         "chat.timer" => json!({"v": 1, "chat": ID, "timer": "1h"}),
-        "chat.clear" => json!({"v": 1, "chat": ID, "cleared": true}),
+        "chat.clear" => json!({"v": 1, "chat": ID, "cleared": true, "waiting": 1}),
         "chat.list" => json!({"v": 1, "chats": [
             {"id": ID, "name": name, "kind": "direct", "unread": 2, "last": message(name, "received")},
             {"id": ID, "name": name, "kind": "group", "unread": 0},

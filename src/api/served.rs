@@ -9,8 +9,15 @@ use super::{
     methods,
     types::{Nothing, Ready, ReadyEvent, V1},
 };
-use crate::node::{Handle, Node, NodeConfig, NodeError};
-use crate::store::HomeError;
+use crate::{
+    node::{self, Handle, Node, NodeConfig, NodeError},
+    protocol::time::{Millis, days},
+    store::HomeError,
+};
+use std::time::Duration;
+
+/// How long each start tells that an older copy was put back.
+const ROLLED_BACK_TOLD: Duration = days(7);
 
 /// A node and its socket.
 #[derive(Debug)]
@@ -58,6 +65,7 @@ impl Served {
             addrs: status.addrs,
             socket: self.server.path().display().to_string(),
             replaced: status.replaced,
+            rolled_back: status.rolled_back.filter(|at| node::now().since(Millis::from(*at)) < ROLLED_BACK_TOLD),
         })
     }
 

@@ -32,7 +32,7 @@ pub(super) async fn send<R: Runtime>(session: &mut Session<'_, R>, send: Send) -
         "-" => without_last_newline(session.read_all()?),
         _ => send.text,
     };
-    if text.is_empty() {
+    if text.trim().is_empty() {
         return Err(ApiError::new(Reason::EmptyText).into());
     }
     // Asked here already: a text of any length would not fit the line to the node.
@@ -283,7 +283,11 @@ pub(super) async fn timer<R: Runtime>(
 
 pub(super) async fn clear<R: Runtime>(session: &mut Session<'_, R>, chat: String) -> Result<(), Stop> {
     let result = session.ask::<methods::ChatClear>(ChatParams { chat }).await?;
-    session.out.result(&result, |out| out.tell(if result.cleared { "clear-done" } else { "clear-goes-on" }, &[]))
+    session.out.result(&result, |out| out.tell(if result.cleared { "clear-done" } else { "clear-goes-on" }, &[]))?;
+    if result.waiting > 0 {
+        session.out.say("clear-waiting", &[("count", result.waiting.into())]);
+    }
+    Ok(())
 }
 
 pub(super) async fn watch<R: Runtime>(session: &mut Session<'_, R>, after: Option<u64>) -> Result<(), Stop> {

@@ -102,6 +102,9 @@ pub(super) async fn up<R: Runtime>(session: &mut Session<'_, R>, up: Up) -> Resu
             if ready.replaced.is_some() {
                 out.say("event-replaced", &[]);
             }
+            if ready.rolled_back.is_some() {
+                out.say("event-rolled-back", &[]);
+            }
             out.say("up-stop", &[]);
         })
         .await;

@@ -3,6 +3,7 @@
 use super::{
     Dispatcher, Reading, Serve, groups,
     invites::unexpected,
+    outbox,
     progress::{Progress, Receipts, waiting, why_unreadable},
     reading::{is_done_with, line_id},
     refusal,
@@ -336,7 +337,8 @@ impl Serve for ChatClear {
             let (reply, chat) = asked.await.map_err(|error| refusal::about(error, &params.chat, &params.chat))?;
             let Reply::Cleared { ended: cleared } = reply else { return Err(unexpected(&reply)) };
             if cleared || tokio::time::Instant::now() > waits_until {
-                return Ok(ClearResult { v: V1, chat, cleared });
+                let waiting = at.read(move |reading| Ok(outbox::waiting_in(reading, chat)?)).await?;
+                return Ok(ClearResult { v: V1, chat, cleared, waiting });
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::{
             rows::{self, AuthorRow, ChatKind, ChatRow, ContactState, EventRow},
         },
         event::Content,
-        ids::{DeviceId, EventId, OpId},
+        ids::{ChatId, DeviceId, EventId, OpId},
         view::ViewError,
     },
 };
@@ -55,13 +55,18 @@ impl Serve for OutboxCancel {
 
 /// How many messages of one's own have not reached everybody, as far as they are looked at.
 pub(super) fn count(reading: &Reading) -> Result<u64, ViewError> {
-    let mut count = 0;
-    for chat in chats(reading)? {
-        let receipts = Receipts::of(reading, chat.chat, chat.kind)?;
-        let lacked = lacked(reading, &chat, &receipts)?;
-        count += (lacked.here.len() + lacked.lost.len()) as u64;
-    }
-    Ok(count)
+    chats(reading)?.iter().map(|chat| count_of(reading, chat)).sum()
+}
+
+/// The same of one conversation.
+pub(super) fn waiting_in(reading: &Reading, chat: ChatId) -> Result<u64, ViewError> {
+    chats(reading)?.iter().filter(|row| row.chat == chat).map(|chat| count_of(reading, chat)).sum()
+}
+
+fn count_of(reading: &Reading, chat: &ChatRow) -> Result<u64, ViewError> {
+    let receipts = Receipts::of(reading, chat.chat, chat.kind)?;
+    let lacked = lacked(reading, chat, &receipts)?;
+    Ok((lacked.here.len() + lacked.lost.len()) as u64)
 }
 
 /// The messages of one's own that have not reached everybody, the oldest first.

@@ -49,6 +49,9 @@ shapes! {
         /// As in [`StatusResult`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub replaced: Option<Time>,
+        /// As in [`StatusResult`], for a week.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub rolled_back: Option<Time>,
     }
 
     /// How the node and its store are.

@@ -210,6 +210,9 @@ shapes! {
         pub chat: ChatId,
         /// Whether all are gone; else the node goes on with it by itself.
         pub cleared: bool,
+        /// How many of one's own still wait for somebody: they go out, and are kept unseen until then.
+        #[serde(default)]
+        pub waiting: u64,
     }
 
     /// Which chats to list.

@@ -181,6 +181,11 @@ timer-off = Messages that you write here stay
 timer-is = Messages that you write here go after { $time }: from sending for you, from reading for the others
 clear-done = Gone from this device
 clear-goes-on = The newest messages are gone from this device; the node goes on with the others
+clear-waiting =
+    { $count ->
+        [one] { $count } message of yours still goes to those who lack it: moim outbox lists it, and moim outbox cancel ID takes it back
+       *[other] { $count } messages of yours still go to those who lack them: moim outbox lists them, and moim outbox cancel ID takes one back
+    }
 watch-begins = Watching. Ctrl+C ends it.
 event-receipt = { $id }: { $state } ({ $name })
 event-contact = Contact { $name } is new or changed

@@ -163,6 +163,7 @@ timer-off = 여기에 쓰는 메시지는 계속 남습니다
 timer-is = 여기에 쓰는 메시지는 { $time } 뒤에 사라집니다. 나에게는 보낸 때부터, 상대에게는 읽은 때부터입니다
 clear-done = 이 기기에서 지웠습니다
 clear-goes-on = 최근 메시지를 이 기기에서 지웠고, 나머지는 노드가 이어서 지웁니다
+clear-waiting = 아직 받지 못한 사람에게 갈 내 메시지가 { $count }개 남았습니다. 목록은 moim outbox, 거두려면 moim outbox cancel ID
 watch-begins = 지켜보는 중입니다. Ctrl+C 로 끝냅니다.
 event-receipt = { $id }: { $state } ({ $name })
 event-contact = { $name } 님이 새로 들어왔거나 바뀌었습니다
