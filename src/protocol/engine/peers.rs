@@ -382,13 +382,7 @@ impl Turn<'_> {
         prekey: &[u8; 8],
         is_meant: impl Fn(&rows::SessionRow) -> bool,
     ) -> Step<DeviceRow> {
-        // Not only the one that is sent on: an entry of the outbox may wait under an older one.
-        for sid in device.sessions.clone() {
-            let Some(row) = self.read::<rows::SessionRow>(&rows::SessionRow::key(sid))? else { continue };
-            let same = row.prekey.as_ref().is_none_or(|held| held.as_slice() == prekey);
-            if same || !is_meant(&row) || super::sessions::load(&row)?.answered() {
-                continue;
-            }
+        for sid in self.starts_with_other_prekey(&device, prekey, is_meant)? {
             device = self.leave_session(device, sid)?;
             self.mem.lanes.remove(&device.device);
             // Receipts are said once, and may have been said in it.

@@ -503,13 +503,9 @@ impl Turn<'_> {
     /// and with the link's own prekey.
     fn seal_on_for(&mut self, mut device: DeviceRow, begun: Sid, prekey: &[u8; 8]) -> Step<DeviceRow> {
         let link = self.contact(device.account)?.and_then(|contact| contact.ticket);
-        for sid in device.sessions.clone() {
-            let Some(row) = self.read::<SessionRow>(&SessionRow::key(sid))? else { continue };
-            let same = row.prekey.as_ref().is_none_or(|held| held.as_slice() == prekey);
-            let is_asking = link.as_ref().is_some_and(|inv| intro_tag(&inv.intro()).0 == row.intro_tag);
-            if same || is_asking || row.origin != Origin::Contact || load(&row)?.answered() {
-                continue;
-            }
+        let is_asking = |row: &SessionRow| link.as_ref().is_some_and(|inv| intro_tag(&inv.intro()).0 == row.intro_tag);
+        let which = |row: &SessionRow| row.origin == Origin::Contact && !is_asking(row);
+        for sid in self.starts_with_other_prekey(&device, prekey, which)? {
             if device.sending == Some(sid) {
                 device.sending = Some(begun);
                 self.put(DeviceRow::key(device.device), &device);
@@ -520,6 +516,25 @@ impl Turn<'_> {
             self.owe_told_by_mail(device.device);
         }
         Ok(device)
+    }
+
+    /// Starts that nobody answered and that were made with another prekey than this, of those that are meant. Not only the
+    /// one that is sent on: an entry of the outbox may wait under an older one.
+    pub(super) fn starts_with_other_prekey(
+        &self,
+        device: &DeviceRow,
+        prekey: &[u8; 8],
+        is_meant: impl Fn(&SessionRow) -> bool,
+    ) -> Step<Vec<Sid>> {
+        let mut starts = Vec::new();
+        for sid in &device.sessions {
+            let Some(row) = self.read::<SessionRow>(&SessionRow::key(*sid))? else { continue };
+            let is_other = row.prekey.as_ref().is_some_and(|held| held.as_slice() != prekey);
+            if is_other && is_meant(&row) && !load(&row)?.answered() {
+                starts.push(*sid);
+            }
+        }
+        Ok(starts)
     }
 
     /// Ends a start that nobody answered for too long, so that the next record starts anew.
