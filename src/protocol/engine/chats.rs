@@ -52,9 +52,6 @@ pub(super) struct NextEvent {
 
 impl Turn<'_> {
     pub(super) fn say(&mut self, chat: ChatId, text: &str, reply_to: Option<EventId>) -> Answer {
-        if text.trim().is_empty() {
-            return Err(Refusal::EmptyText.into());
-        }
         let content = Content::passing_text(text, reply_to, self.timer_of(chat)?).map_err(|error| match error {
             ContentError::Empty => Refusal::EmptyText,
             ContentError::TooLong(bytes) => {

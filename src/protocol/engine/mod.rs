@@ -61,6 +61,7 @@ mod replaced;
 mod returns;
 pub mod rows;
 mod sessions;
+mod starts;
 mod stubs;
 mod talks;
 #[cfg(test)]

@@ -374,24 +374,6 @@ impl Turn<'_> {
         self.pump(device.device)
     }
 
-    /// A start that nobody answered and that was made with another prekey than the one now named is made anew, if it is such
-    /// as is meant.
-    pub(super) fn leave_start_with_other_prekey(
-        &mut self,
-        mut device: DeviceRow,
-        prekey: &[u8; 8],
-        is_meant: impl Fn(&rows::SessionRow) -> bool,
-    ) -> Step<DeviceRow> {
-        for sid in self.starts_with_other_prekey(&device, prekey, is_meant)? {
-            device = self.leave_session(device, sid)?;
-            self.mem.lanes.remove(&device.device);
-            // Receipts are said once, and may have been said in it.
-            self.owe_all(&device)?;
-            self.owe_told_by_mail(device.device);
-        }
-        Ok(device)
-    }
-
     /// The link was used by another, or closed: the owner must know.
     fn ticket_used(&mut self, peer: TransportKey, tag: Tag) -> Step {
         let Some(PeerRow { account, .. }) = self.read(&PeerRow::key(peer))? else { return Ok(()) };

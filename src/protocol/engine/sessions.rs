@@ -22,7 +22,7 @@ use crate::protocol::{
     wire::{
         decode,
         frame::Frame,
-        limits::{MAX_DEVICES, MAX_HELD_STARTS, MAX_STARTS_PER_ACCOUNT, START_ANEW_AFTER},
+        limits::{MAX_DEVICES, MAX_HELD_STARTS, MAX_STARTS_PER_ACCOUNT},
     },
 };
 
@@ -496,56 +496,6 @@ impl Turn<'_> {
     pub(super) fn is_answered(&self, device: &DeviceRow) -> Step<bool> {
         let row = device.sending.map(|sid| self.read::<SessionRow>(&SessionRow::key(sid))).transpose()?.flatten();
         Ok(row.map(|row| load(&row)).transpose()?.is_some_and(|session| session.answered()))
-    }
-
-    /// A contact began a session. What waits in one that this device began meanwhile with another prekey, which may be gone
-    /// there, is sealed anew; the answer can still be read, should it come. What is asked under a link is asked there alone,
-    /// and with the link's own prekey.
-    fn seal_on_for(&mut self, mut device: DeviceRow, begun: Sid, prekey: &[u8; 8]) -> Step<DeviceRow> {
-        let link = self.contact(device.account)?.and_then(|contact| contact.ticket);
-        let is_asking = |row: &SessionRow| link.as_ref().is_some_and(|inv| intro_tag(&inv.intro()).0 == row.intro_tag);
-        let which = |row: &SessionRow| row.origin == Origin::Contact && !is_asking(row);
-        for sid in self.starts_with_other_prekey(&device, prekey, which)? {
-            if device.sending == Some(sid) {
-                device.sending = Some(begun);
-                self.put(DeviceRow::key(device.device), &device);
-            }
-            self.unseal(device.device, sid)?;
-            // Receipts are said once, and may have been said in it.
-            self.owe_all(&device)?;
-            self.owe_told_by_mail(device.device);
-        }
-        Ok(device)
-    }
-
-    /// Starts that nobody answered and that were made with another prekey than this, of those that are meant. Not only the
-    /// one that is sent on: an entry of the outbox may wait under an older one.
-    pub(super) fn starts_with_other_prekey(
-        &self,
-        device: &DeviceRow,
-        prekey: &[u8; 8],
-        is_meant: impl Fn(&SessionRow) -> bool,
-    ) -> Step<Vec<Sid>> {
-        let mut starts = Vec::new();
-        for sid in &device.sessions {
-            let Some(row) = self.read::<SessionRow>(&SessionRow::key(*sid))? else { continue };
-            let is_other = row.prekey.as_ref().is_some_and(|held| held.as_slice() != prekey);
-            if is_other && is_meant(&row) && !load(&row)?.answered() {
-                starts.push(*sid);
-            }
-        }
-        Ok(starts)
-    }
-
-    /// Ends a start that nobody answered for too long, so that the next record starts anew.
-    pub(super) fn leave_stale_start(&mut self, device: DeviceRow) -> Step<DeviceRow> {
-        let Some(sid) = device.sending else { return Ok(device) };
-        let Some(row) = self.read::<SessionRow>(&SessionRow::key(sid))? else { return Ok(device) };
-        let session = load(&row)?;
-        if session.answered() || self.now.since(session.started()) < START_ANEW_AFTER {
-            return Ok(device);
-        }
-        self.leave_session(device, sid)
     }
 
     /// Lets go of what a session has kept long enough.
