@@ -108,9 +108,10 @@ impl Turn<'_> {
         if open || (fresh && self.settings.join_contacts_groups) { self.answer_invite(row) } else { Ok(()) }
     }
 
-    /// Who takes this account for a member, though it is none as far as is known here, is told so.
+    /// Who takes this account for a member, though it is none as far as is known here, is told so where an older store was
+    /// put back. Else it left, or was not asked yet, and the other will hear of that.
     pub(super) fn tell_outside(&mut self, heard: &Heard, group: OpId) -> Step {
-        if !self.is_by_contact(heard)? {
+        if self.own()?.rolled_back.is_none() || !self.is_by_contact(heard)? {
             return Ok(());
         }
         let Some(left) = self.begin_answer(group, heard.device.device) else { return Ok(()) };
