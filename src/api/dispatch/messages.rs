@@ -508,11 +508,7 @@ impl<'r, 'v> Shaped<'r, 'v> {
 
     /// What somebody is called in this chat.
     pub(super) fn person(&self, account: AccountId) -> Result<Person, ViewError> {
-        let group = match self.kind {
-            ChatKind::Group(group) => Some(group),
-            ChatKind::Direct(_) | ChatKind::Own => None,
-        };
-        self.reading.person(account, group)
+        self.reading.person(account, self.kind.group())
     }
 
     fn message(&self, event: &EventRow) -> Result<Message, ApiError> {

@@ -15,7 +15,7 @@ use crate::{
             rows::{self, AuthorRow, ChatKind, ChatRow, ContactState, EventRow},
         },
         event::Content,
-        ids::{ChatId, DeviceId, EventId, OpId},
+        ids::{ChatId, DeviceId, EventId},
         view::ViewError,
     },
 };
@@ -74,7 +74,7 @@ fn all(reading: &Reading) -> Result<Vec<Outgoing>, ViewError> {
     let mut found = Vec::new();
     for chat in chats(reading)? {
         let receipts = Receipts::of(reading, chat.chat, chat.kind)?;
-        let (lacked, group) = (lacked(reading, &chat, &receipts)?, group_of(chat.kind));
+        let (lacked, group) = (lacked(reading, &chat, &receipts)?, chat.kind.group());
         for event in lacked.here {
             let progress = receipts.progress(reading, &event)?;
             let under_way = || Waiting { why: WhyWaiting::UnderWay, since: event.arrived.into() };
@@ -173,13 +173,6 @@ fn readable(reading: &Reading, id: EventId) -> Result<Option<EventRow>, ViewErro
     match reading.event(id) {
         Err(ViewError::Damaged(_)) => Ok(None),
         event => event,
-    }
-}
-
-fn group_of(kind: ChatKind) -> Option<OpId> {
-    match kind {
-        ChatKind::Group(group) => Some(group),
-        ChatKind::Own | ChatKind::Direct(_) => None,
     }
 }
 

@@ -63,6 +63,16 @@ pub enum ChatKind {
     Own,
 }
 
+impl ChatKind {
+    /// The group that it is with.
+    pub fn group(self) -> Option<OpId> {
+        match self {
+            Self::Group(group) => Some(group),
+            Self::Direct(_) | Self::Own => None,
+        }
+    }
+}
+
 impl Row for ChatRow {
     const TABLE: Table = Table::Chat;
 }
