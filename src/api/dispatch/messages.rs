@@ -489,7 +489,10 @@ impl<'r, 'v> Shaped<'r, 'v> {
             read: progress.read,
             of: progress.of,
             reply_to: None,
-            waiting: (progress.delivered < progress.of).then(|| Waiting { why: why_unreadable(progress), since }),
+            waiting: match self.as_of {
+                AsOf::Now if progress.delivered < progress.of => Some(Waiting { why: why_unreadable(progress), since }),
+                AsOf::Now | AsOf::Saving => None,
+            },
         })
     }
 

@@ -216,6 +216,7 @@ async fn own_messages_that_are_lost_are_listed_as_such_until_they_are_given_up()
     let kept = home.say(ChatId::from(HIKING), ME, 5, "x");
     home.receipt(ChatId::from(HIKING), MINA, &[5], 0);
     home.0.push(Write::Delete(EventRow::key(kept)));
+    home.feed(1, FeedEntry::Message { chat, id: broken });
     let at = home.dispatcher(&[MINA]);
 
     let outbox = ask(&at, "outbox.list", json!({})).await;
@@ -232,4 +233,9 @@ async fn own_messages_that_are_lost_are_listed_as_such_until_they_are_given_up()
     assert_eq!(lines, [(&json!("delivered"), &json!(1)), saved, saved]);
     assert_eq!(log["messages"][1]["waiting"]["why"], "lost");
     assert_eq!(log["messages"][1]["from"]["id"], json!(ME.to_string()));
+    // A replay does not say of then what is known now.
+    assert_eq!(
+        events(at, 1).await.iter().map(|event| &event["message"]["waiting"]).collect::<Vec<_>>(),
+        [&Value::Null]
+    );
 }
