@@ -89,7 +89,8 @@ impl Turn<'_> {
             return Ok(());
         }
         if !self.is_member_device(group, device)? {
-            if state == Some(GroupState::Joined) && !have.answer {
+            let may_be_former_s = state == Some(GroupState::Left) && !self.own()?.former.is_empty();
+            if (state == Some(GroupState::Joined) || may_be_former_s) && !have.answer {
                 self.ask_unlisted(&have, &heard.device)?;
             }
             let is_instead = state == Some(GroupState::Left) && self.is_of_member(group, &heard.device)?;

@@ -6,6 +6,7 @@
 use super::{
     group_ops::ops_records,
     group_part::NEWEST_OPS,
+    rows::{GroupRow, GroupState},
     turn::{Step, Turn},
 };
 use crate::protocol::{
@@ -49,6 +50,23 @@ impl Turn<'_> {
                 beside.retain(|op| memory.graph.within(&op.id(), &[leave]));
                 self.post_newest(group, &member.devices, beside)?;
             }
+        }
+        Ok(())
+    }
+
+    /// This device left before it learnt whom the one that it took the place of had added: nobody else makes those known to
+    /// each other.
+    pub(super) fn pass_on_of_former(&mut self, group: OpId, taken: &[Verified<SignedOp>]) -> Step {
+        let own = self.own()?.account;
+        let has_left = self.read::<GroupRow>(&GroupRow::key(group))?.is_some_and(|row| row.state == GroupState::Left);
+        if !has_left || !taken.iter().any(|op| op.account == own && matches!(op.action, Action::Add(_))) {
+            return Ok(());
+        }
+        let memory = self.group(group)?;
+        for member in memory.membership.members.values() {
+            let mut beside = memory.graph.beyond(&[member.joined]);
+            beside.retain(|op| op.account == own);
+            self.post_newest(group, &member.devices, beside)?;
         }
         Ok(())
     }

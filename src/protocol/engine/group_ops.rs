@@ -75,8 +75,9 @@ impl Turn<'_> {
     /// Membership ops from another's device. They prove themselves; what lacks its past is kept aside a while.
     pub(super) fn ops_came(&mut self, from: DeviceId, group: OpId, ops: &[ByteVec]) -> Step {
         let Some(row) = self.read::<GroupRow>(&GroupRow::key(group))? else { return Ok(()) };
-        // Who was removed learns also that this does not count.
-        if !matches!(row.state, GroupState::Joining | GroupState::Joined | GroupState::Removed) {
+        // Who was removed learns also that this does not count, and who left, whom the device had added that it replaced.
+        let is_learning = row.state == GroupState::Left && !self.own()?.former.is_empty();
+        if !is_learning && !matches!(row.state, GroupState::Joining | GroupState::Joined | GroupState::Removed) {
             return Ok(());
         }
         let is_here = self.has_graph(group)?;
@@ -128,6 +129,7 @@ impl Turn<'_> {
         }
         self.keep_ops(group, &taken)?;
         self.pass_on_leaves(group, &taken)?;
+        self.pass_on_of_former(group, &taken)?;
         let begun = before.is_none() && self.mem.groups.contains_key(&group);
         if begun || !taken.is_empty() { self.membership_changed(group, before.as_ref()) } else { Ok(()) }
     }

@@ -79,10 +79,13 @@ impl Turn<'_> {
             self.part_from(group, device.device)?;
         }
         let memory = self.group(group)?;
-        // Nothing is taken in after the own leaving, so the newest op is that.
-        let left = memory.arrived.values().max().copied().unwrap_or_default();
+        let own = self.own()?.device;
+        let account = self.own()?.account;
+        let is_own = |op: &Verified<SignedOp>| op.account == account && matches!(op.action, Action::Leave(_));
+        let is_own_leave = |op: &OpId| memory.graph.op(op).is_some_and(is_own);
+        let leaves = memory.arrived.iter().filter(|(op, _)| is_own_leave(op));
+        let left = leaves.map(|(_, at)| *at).max().unwrap_or_default();
         if self.now.since(left) >= PARTING_KEPT {
-            let own = self.own()?.device;
             return self.close_intro(&group_intro(group, own));
         }
         if self.mem.online {

@@ -5,14 +5,14 @@
 //! that is never reached keeps the door open no longer than it keeps mail.
 
 use super::{
-    rows::{ContactState, DeviceRow, Late, MailboxRow, OwnRow},
+    rows::{ContactState, DeviceRow, Intro, Late, MailboxRow, Origin, OwnRow},
     sessions::Heard,
     turn::{Step, Turn},
 };
 use crate::protocol::{
     crypto::envelope::Sid,
-    identity::bundle::BoxId,
-    ids::DeviceId,
+    identity::{Bundle, bundle::BoxId},
+    ids::{DeviceId, TransportKey},
     wire::limits::{MAIL_KEPT, MAX_LATE},
 };
 
@@ -64,6 +64,27 @@ impl Turn<'_> {
         let contact = self.contact(device.account)?;
         let is_heard = contact.is_some_and(|contact| contact.state == ContactState::Connected);
         Ok(is_heard && self.is_kept_for_mail(device.device)?)
+    }
+
+    /// The device whose start came by mail, if another took its place and what it left is still read.
+    pub(super) fn late_device(&self, peer: Option<TransportKey>, bundle: &Bundle) -> Step<Option<DeviceRow>> {
+        let cert = &bundle.cert;
+        if peer.is_some() || !self.is_kept_for_mail(cert.device)? {
+            return Ok(None);
+        }
+        let same =
+            |row: &DeviceRow| (row.account, row.transport, row.noise) == (cert.account, cert.transport, cert.noise);
+        Ok(self.read::<DeviceRow>(&DeviceRow::key(cert.device))?.filter(same))
+    }
+
+    /// What may be said in a session that such a device began: it is let in nowhere, and heard where its account is known.
+    pub(super) fn admit_late(&mut self, intro: &Intro, bundle: &Bundle) -> Step<Option<Origin>> {
+        let account = bundle.cert.account;
+        Ok(match intro {
+            Intro::Again(known) if *known == account && !self.is_blocked(account)? => Some(Origin::Contact),
+            Intro::Group(group) if self.is_or_was_member(*group, &account)? => Some(Origin::Group),
+            _ => None,
+        })
     }
 
     /// Whether the sessions of a device that is its account's no more are kept.

@@ -179,7 +179,8 @@ impl Turn<'_> {
         if bundle.cert.device == own.device || starts >= MAX_STARTS_PER_ACCOUNT {
             return Ok(Hearing::Nothing);
         }
-        if !self.is_believed(&bundle)? {
+        let late = self.late_device(peer, &bundle)?;
+        if late.is_none() && !self.is_believed(&bundle)? {
             self.tell_if_out(&bundle.cert)?;
             return Ok(Hearing::Nothing);
         }
@@ -193,14 +194,22 @@ impl Turn<'_> {
         let is_new = matches!(intro, Intro::Again(_))
             && is_connected
             && !self.is_contacts_device(account, bundle.cert.device)?;
-        let Some((origin, ticket)) = self.admit(peer, outer.tag(), intro, &bundle)? else {
+        let admitted = match &late {
+            Some(_) => self.admit_late(intro, &bundle)?.map(|origin| (origin, None)),
+            None => self.admit(peer, outer.tag(), intro, &bundle)?,
+        };
+        let Some((origin, ticket)) = admitted else {
             return Ok(match intro {
                 Intro::Group(group) if self.hears_of_members(*group)? => Hearing::Early,
                 Intro::Again(_) if self.is_blocked(account)? => Hearing::Shut,
                 _ => Hearing::Nothing,
             });
         };
-        let Some(device) = self.learn_bundle(&bundle, &signed)? else { return Ok(Hearing::Nothing) };
+        let (is_late, device) = match late {
+            Some(device) => (true, Some(device)),
+            None => (false, self.learn_bundle(&bundle, &signed)?),
+        };
+        let Some(device) = device else { return Ok(Hearing::Nothing) };
         let row = SessionRow {
             device: bundle.cert.device,
             session: Vec::new(),
@@ -217,10 +226,10 @@ impl Turn<'_> {
         let seen = SeenRow { sid: outer.sid(), prekey: prekey.id, start, account };
         self.put(SeenRow::key(&prekey.id, &start), &seen);
         let mut device = self.add_session(device, row, &opened.session, begun.intro_again)?;
-        if matches!(intro, Intro::Again(_)) && device.bundle_seq == bundle.seq {
+        if matches!(intro, Intro::Again(_)) && !is_late && device.bundle_seq == bundle.seq {
             device = self.seal_on_for(device, outer.sid(), &bundle.prekey.id)?;
         }
-        if is_new {
+        if is_new && !is_late {
             self.meet_new_device(&device)?;
         }
         let at = Position { sid: outer.sid().0, epoch: outer.epoch(), index: outer.index() };

@@ -49,6 +49,25 @@ fn what_a_lost_device_left_at_a_mailbox_is_read_after_its_successor_was_met() {
 }
 
 #[test]
+fn what_a_lost_device_left_in_a_session_that_it_began_is_read_too() {
+    let mut world = mailbox::world();
+    let items = world.back_up(SENDER);
+    start_anew(&mut world, SENDER);
+    world.connect(SENDER, MAILBOX);
+    let chat = left_at_the_mailbox(&mut world, "left");
+    world.part(SENDER, MAILBOX);
+    let new = world.return_by(SENDER, &items);
+    world.connect(READER, new);
+    world.pass(seconds(120));
+    assert_eq!(world.contact(READER, SENDER).devices, [world.device(new)]);
+    world.connect(READER, MAILBOX);
+    world.pass(seconds(120));
+    assert_eq!(world.texts_of(READER, chat), ["left"]);
+    assert_eq!(world.contact(READER, SENDER).devices, [world.device(new)], "the old one is let in nowhere");
+    assert_eq!(late(&world), 0);
+}
+
+#[test]
 fn what_was_left_in_a_session_that_its_sender_lost_is_read_after_another_began() {
     let mut world = mailbox::world();
     let copy = world.nodes[SENDER].shelf.clone();

@@ -215,3 +215,33 @@ fn the_old_device_is_out_and_gets_nothing_new() {
     }
     assert!(!world.topics(2).is_subset(&world.topics(0)), "it hears no gossip of now");
 }
+
+#[test]
+fn those_whom_the_lost_device_and_its_successor_had_added_become_known_to_each_other() {
+    let mut world = World::strangers(3);
+    for at in [1, 2] {
+        world.connect(0, at);
+        world.meet(0, at);
+    }
+    let group = world.group_with(&[]);
+    let items = world.back_up(0);
+    world.part(0, 2);
+    world.invite(group, 1);
+    world.pass(SOON);
+    let new = world.return_by(0, &items);
+    world.connect(new, 2);
+    let other = world.account(2);
+    world.command(new, Command::InviteToGroup(group, other)).unwrap();
+    world.pass(SOON);
+    world.command(new, Command::LeaveGroup(group)).unwrap();
+    world.pass(LATER);
+    world.connect(new, 1);
+    world.pass(LATER);
+    world.connect(1, 2);
+    world.pass(LATER);
+    assert!(world.is_listed(1, group, 2) && world.is_listed(2, group, 1));
+    world.say(1, group, "you too");
+    world.pass(LATER);
+    assert_eq!(world.texts(2, group), ["you too"]);
+    assert_eq!((world.outbox(1, 2), world.outbox(2, 1)), (0, 0));
+}
