@@ -46,6 +46,10 @@ impl Mailboxes {
         Chance::new(seed, 6).permille(500)
     }
 
+    pub(super) fn are_honest(&self) -> bool {
+        self.manners.iter().all(|manner| *manner == Manner::Honest)
+    }
+
     /// The mailboxes of a seed, drawn apart from all else.
     pub(super) fn draw(seed: u64, people: usize, grouped: bool) -> Self {
         let mut chance = Chance::new(seed, 7);

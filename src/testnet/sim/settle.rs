@@ -308,7 +308,11 @@ impl World {
         };
         // What went with its author's store is read by those alone who had its key before.
         let of_unkept = |row: &HeldRow| matches!(row.waits, Waits::Chain(..)) && self.losses.unkept.contains(&row.id);
-        !held.iter().all(|row| (row.waits == Waits::Follower && of_lost(row)) || of_gone(row) || of_unkept(row))
+        // So is a name that it had just taken.
+        let is_unread = |row: &HeldRow| (0..self.devices.len()).all(|other| self.event(other, row.id).is_none());
+        let of_none = |row: &HeldRow| matches!(row.waits, Waits::Chain(..)) && of_lost(row) && is_unread(row);
+        let followed_by_none = |row: &HeldRow| row.waits == Waits::Follower && of_lost(row);
+        !held.iter().all(|row| followed_by_none(row) || of_gone(row) || of_unkept(row) || of_none(row))
     }
 
     /// All members know the same members.

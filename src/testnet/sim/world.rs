@@ -28,6 +28,8 @@ use std::{
 const PATIENCE: u64 = 20 * 60 * 1000;
 /// Where both ends of a chat that goes by mail alone lose their secrets: a bundle is left again an hour later at the earliest.
 const ANSWERED_AGAIN: u64 = 60 * 60 * 1000;
+/// What a mailbox that is not honest swallowed, where it was the only one that was known, is left again after a week.
+const LEFT_AGAIN: u64 = 8 * 24 * 60 * 60 * 1000;
 /// How often people look at what they want.
 const LOOK_EVERY: u64 = 400;
 /// The same while a long partition lasts.
@@ -341,6 +343,7 @@ impl World {
         self.at(self.now + next, Happening::Look);
         let patience = match self.handling {
             Handling::LosesSecrets => PATIENCE + ANSWERED_AGAIN,
+            Handling::LosesHome if !self.mailboxes.are_honest() => PATIENCE + LEFT_AGAIN,
             _ => PATIENCE,
         };
         let late = self.now > self.weather.until + patience;
