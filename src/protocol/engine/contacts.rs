@@ -387,6 +387,10 @@ impl Turn<'_> {
     /// "You are my contact now."
     pub(super) fn accepted_came(&mut self, heard: &Heard, name: &str, chosen: Millis) -> Step {
         let Some(mut contact) = self.contact(heard.device.account)? else { return Ok(()) };
+        // Of a device that another took the place of it may come late, as mail.
+        if !contact.devices.contains(&heard.device.device) {
+            return Ok(());
+        }
         if contact.state == ContactState::Connected && !contact.is_asked_anew() {
             // What was said after it came before it; the name in it may be new all the same. Or it has an older store
             // now, and what it was told once is told again.
@@ -394,7 +398,7 @@ impl Turn<'_> {
             return self.profile_came(heard, name, chosen);
         }
         let was_asked = matches!(contact.state, ContactState::Pending | ContactState::Requested);
-        if !(was_asked || contact.is_asked_anew()) || !contact.devices.contains(&heard.device.device) {
+        if !(was_asked || contact.is_asked_anew()) {
             return Ok(());
         }
         self.take_own_name(&mut contact, name, chosen)?;

@@ -66,8 +66,10 @@ impl Turn<'_> {
         let told = self.mem.mail.told_by_mail.entry(device.device).or_default();
         told.extend(&owed.positions);
         told.drain(..told.len().saturating_sub(MAX_POSITIONS));
-        if device.boxes().is_empty() {
-            // Told once it says where mail for it may be left.
+        // Without a mailbox it is told once it is here, or says where mail for it may be left. What it left as mail comes no
+        // second time for days, so that this is not forgotten meanwhile.
+        let came_by_mail = owed.positions.len() + owed.lost.len() + owed.unknown.len() > 0;
+        if device.boxes().is_empty() && !came_by_mail {
             return Ok(());
         }
         let mut row = self.owed_row(device.device)?;

@@ -106,6 +106,25 @@ fn what_is_sent_to_one_who_is_away_is_read_after_the_sender_has_gone() {
 }
 
 #[test]
+fn what_came_by_mail_is_confirmed_once_its_sender_names_a_mailbox_though_this_one_restarted() {
+    let mut world = World::new(3);
+    world.command(MAILBOX, Command::ServeMailbox(Serving::On)).unwrap();
+    let mailbox = world.account(MAILBOX);
+    world.command(READER, Command::AddMailbox(MailboxAt::Contact(mailbox))).unwrap();
+    world.pass(seconds(90));
+    world.part(SENDER, READER);
+    world.command(SENDER, Command::SetName("Moon".into())).unwrap();
+    world.pass(seconds(120));
+    assert_eq!(world.contact(READER, SENDER).own_name.as_deref(), Some("Moon"));
+    assert_eq!(world.outbox(SENDER, READER), 1);
+    world.restart_alone(READER);
+    world.connect(READER, MAILBOX);
+    world.command(SENDER, Command::AddMailbox(MailboxAt::Contact(mailbox))).unwrap();
+    world.pass(seconds(600));
+    assert_eq!(world.outbox(SENDER, READER), 0);
+}
+
+#[test]
 fn what_may_be_lost_with_a_connection_is_told_again_by_mail() {
     let mut world = World::new(3);
     world.command(MAILBOX, Command::ServeMailbox(Serving::On)).unwrap();
