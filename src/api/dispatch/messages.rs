@@ -538,7 +538,10 @@ impl<'r, 'v> Shaped<'r, 'v> {
             of: progress.of,
             reply_to,
             waiting: match self.as_of {
-                AsOf::Now => waiting(self.reading, self.kind, event, progress)?,
+                AsOf::Now => {
+                    let lacking = || self.receipts.lacking(event.device, event.no);
+                    waiting(self.reading, self.kind, event, progress, lacking)?
+                }
                 AsOf::Saving => None,
             },
         })

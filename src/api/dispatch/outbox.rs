@@ -78,8 +78,8 @@ fn all(reading: &Reading) -> Result<Vec<Outgoing>, ViewError> {
         for event in lacked.here {
             let progress = receipts.progress(reading, &event)?;
             let under_way = || Waiting { why: WhyWaiting::UnderWay, since: event.arrived.into() };
-            let why = waiting(reading, chat.kind, &event, progress)?.unwrap_or_else(under_way);
             for account in receipts.lacking(event.device, event.no) {
+                let why = waiting(reading, chat.kind, &event, progress, || vec![account])?.unwrap_or_else(under_way);
                 let to = reading.person(account, group)?;
                 let (state, id) = (progress.state, event.id);
                 found.push(Outgoing { id, chat: chat.chat, to, state, why: why.why, since: why.since });

@@ -208,12 +208,14 @@ pub(super) fn why_unreadable(progress: Progress) -> WhyWaiting {
     if progress.delivered > 0 { WhyWaiting::Away } else { WhyWaiting::Lost }
 }
 
-/// Why a message of one's own has not reached everybody, and since when; `None` where it has, or is on its way.
+/// Why a message of one's own has not reached these, who lack it, and since when; `None` where it has reached everybody, or
+/// is on its way.
 pub(super) fn waiting(
     reading: &Reading,
     kind: ChatKind,
     event: &EventRow,
     progress: Progress,
+    lacking: impl FnOnce() -> Vec<AccountId>,
 ) -> Result<Option<Waiting>, ViewError> {
     if !event.own || progress.delivered >= progress.of {
         return Ok(None);
@@ -222,9 +224,10 @@ pub(super) fn waiting(
         _ if reading.own.replaced.is_some() => WhyWaiting::Replaced,
         _ if reading.reach == Reach::LocalOnly => WhyWaiting::NoNode,
         ChatKind::Own => return Ok(None),
-        ChatKind::Group(group) => match reading.group(group)?.map(|row| row.state) {
-            Some(GroupState::Removed) => WhyWaiting::Removed,
-            Some(GroupState::Invited | GroupState::Joining) => WhyWaiting::NotJoined,
+        ChatKind::Group(group) => match reading.group(group)? {
+            Some(row) if row.state == GroupState::Removed => WhyWaiting::Removed,
+            Some(row) if matches!(row.state, GroupState::Invited | GroupState::Joining) => WhyWaiting::NotJoined,
+            Some(row) if lacking().iter().all(|account| row.asked_again.contains(account)) => WhyWaiting::NotAccepted,
             _ if progress.state == MessageState::Mailbox => WhyWaiting::InMailbox,
             _ => WhyWaiting::Away,
         },

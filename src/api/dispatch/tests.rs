@@ -377,6 +377,7 @@ fn group(state: GroupState) -> GroupRow {
         since: Millis(7),
         held: 0,
         invited: Vec::new(),
+        asked_again: Vec::new(),
         mailboxes: Vec::new(),
     }
 }
@@ -392,6 +393,22 @@ async fn who_was_removed_is_told_why_its_last_words_wait() {
     home.say(chat, ME, 1, "nobody told me");
     let log = ask(&home.dispatcher(&[MINA]), "message.log", json!({"chat": "#hiking"})).await;
     assert_eq!(log["messages"][0]["waiting"]["why"], "removed", "nobody is only away");
+}
+
+#[tokio::test]
+async fn of_who_was_asked_in_again_it_is_said_that_it_has_not_accepted() {
+    for (asked_again, why) in [(vec![MINA], "not_accepted"), (vec![], "away")] {
+        let mut home = Home::new();
+        let chat = ChatId::from(HIKING);
+        home.put(GroupRow::key(HIKING), &GroupRow { asked_again, ..group(GroupState::Joined) });
+        home.member(ME, Role::Founder, "me");
+        home.member(MINA, Role::Member, "mina");
+        home.chat(chat, ChatKind::Group(HIKING), 1, 0);
+        home.say(chat, ME, 1, "are you in?");
+        let at = home.dispatcher(&[MINA]);
+        assert_eq!(ask(&at, "message.log", json!({"chat": "#hiking"})).await["messages"][0]["waiting"]["why"], why);
+        assert_eq!(ask(&at, "outbox.list", json!({})).await["waiting"][0]["why"], why);
+    }
 }
 
 #[tokio::test]

@@ -110,6 +110,7 @@ impl Turn<'_> {
                 ChatReceipt { chat: ChatId::from(group), author: own, held: held.to_vec(), read: None, seen: None };
             self.chat_receipt(&heard.device, &receipt)?;
         }
+        self.note_inside(group, heard.device.account)?;
         let Some(mut left) = self.begin_answer(group, device) else { return Ok(()) };
         self.heads_named(group, heard.device.account, device, &have.heads)?;
         let memory = self.group(group)?;

@@ -203,6 +203,7 @@ impl Turn<'_> {
         }
         let members = &memory.membership.members;
         row.invited.retain(|account| !members.contains_key(account));
+        row.asked_again.retain(|account| members.contains_key(account));
         if removed_now {
             let has_left = self.has_left(group, &own.account)?;
             row.state = if has_left { GroupState::Left } else { GroupState::Removed };

@@ -49,6 +49,7 @@ impl Turn<'_> {
             held: 0,
             invited: Vec::new(),
             mailboxes: Vec::new(),
+            asked_again: Vec::new(),
         }
     }
 
@@ -136,7 +137,25 @@ impl Turn<'_> {
         if waits || !memory.membership.members.contains_key(&heard.device.account) {
             return Ok(());
         }
+        let account = heard.device.account;
+        if let Some(mut row) = self.read::<GroupRow>(&GroupRow::key(group))?
+            && !row.asked_again.contains(&account)
+        {
+            row.asked_again.push(account);
+            self.put(GroupRow::key(group), &row);
+        }
         self.post(device, &Record::Invite(group, memory.membership.meta.name.clone(), self.now))
+    }
+
+    /// A member speaks as one: whether it was asked in again or not, it knows.
+    pub(super) fn note_inside(&mut self, group: OpId, account: AccountId) -> Step {
+        if let Some(mut row) = self.read::<GroupRow>(&GroupRow::key(group))?
+            && row.asked_again.contains(&account)
+        {
+            row.asked_again.retain(|asked| *asked != account);
+            self.put(GroupRow::key(group), &row);
+        }
+        Ok(())
     }
 
     /// Whether somebody who is a contact says this.
@@ -201,6 +220,7 @@ impl Turn<'_> {
         }
         let memory = self.group(group)?;
         if memory.membership.members.contains_key(&account) {
+            self.note_inside(group, account)?;
             self.list_device(group, &heard.device)?;
             return self.welcome(group, heard.device.device);
         }

@@ -42,6 +42,9 @@ pub struct GroupRow {
     #[n(10)]
     #[cbor(default)]
     pub mailboxes: Vec<GroupMailbox>,
+    /// Members whose older store knows nothing of that: whom this device asked in again and who did not answer yet.
+    #[cbor(n(11), default)]
+    pub asked_again: Vec<AccountId>,
 }
 
 /// The own place in a group.

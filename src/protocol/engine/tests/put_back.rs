@@ -4,7 +4,7 @@ use super::{Shelf, World, anew::start_anew, group_mailbox, mailbox};
 use crate::protocol::{
     engine::{
         Command, Refusal, Reply,
-        rows::{AuthorRow, ChatRow, EventRow, Meant, MemberRow, ReceiptRow, Row, Side},
+        rows::{AuthorRow, ChatRow, EventRow, GroupRow, Meant, MemberRow, ReceiptRow, Row, Side},
     },
     ids::{ChatId, DeviceId, EventId, OpId},
     view::{Direction, Table, View, Write},
@@ -391,13 +391,19 @@ fn who_is_put_back_to_before_it_left_and_came_back_is_heard() {
 #[test]
 fn who_is_put_back_to_when_it_was_no_member_is_asked_in_again() {
     let (mut world, group) = put_back_over_a_leave(true);
+    let asked = |world: &World| {
+        let row = |at| world.row::<GroupRow>(at, &GroupRow::key(group)).unwrap();
+        [0, 1].map(|at| row(at).asked_again).concat()
+    };
     [0, 1].into_iter().for_each(|at| world.connect(2, at));
     world.pass(seconds(900));
+    assert_eq!(asked(&world), [world.account(2)], "by the first who met it");
     world.command(2, Command::AcceptGroup(group)).unwrap();
     world.pass(seconds(900));
     world.say(0, group, "later");
     world.pass(seconds(120));
     assert_eq!(world.texts(2, group), ["before", "again", "later"]);
+    assert_eq!(asked(&world), []);
 }
 
 #[test]
