@@ -131,12 +131,15 @@ impl Turn<'_> {
     }
 
     /// Whether a device's receipts for this chat count: it is the contact's, or a member's.
-    pub(super) fn may_confirm(&self, device: &DeviceRow, chat: ChatId) -> Step<bool> {
+    pub(super) fn may_confirm(&mut self, device: &DeviceRow, chat: ChatId) -> Step<bool> {
         match self.chat(chat)?.map(|row| row.kind) {
             Some(ChatKind::Direct(account)) if account == device.account => {
                 self.is_contacts_device(account, device.device)
             }
-            Some(ChatKind::Group(group)) => Ok(device.groups.contains(&group)),
+            // Of a group that was left its members have the last words, and may say so late.
+            Some(ChatKind::Group(group)) => {
+                Ok(device.groups.contains(&group) || self.is_member_device(group, device.device)?)
+            }
             Some(ChatKind::Direct(_) | ChatKind::Own) | None => Ok(false),
         }
     }

@@ -63,9 +63,7 @@ impl Turn<'_> {
             // Another took its place.
             return Ok(());
         }
-        let told = self.mem.mail.told_by_mail.entry(device.device).or_default();
-        told.extend(&owed.positions);
-        told.drain(..told.len().saturating_sub(MAX_POSITIONS));
+        self.note_told_by_mail(device.device, owed.positions.iter().copied());
         // Without a mailbox it is told once it is here, or says where mail for it may be left. What it left as mail comes no
         // second time for days, so that this is not forgotten meanwhile.
         let came_by_mail = owed.positions.len() + owed.lost.len() + owed.unknown.len() > 0;
@@ -278,6 +276,13 @@ impl Turn<'_> {
         self.rewind_mail(scope);
         self.leave_mail_soon(device, GATHER);
         Ok(())
+    }
+
+    /// Remembers a while which positions a device was told, or would be had it a mailbox.
+    pub(super) fn note_told_by_mail(&mut self, device: DeviceId, positions: impl IntoIterator<Item = Position>) {
+        let told = self.mem.mail.told_by_mail.entry(device).or_default();
+        told.extend(positions);
+        told.drain(..told.len().saturating_sub(MAX_POSITIONS));
     }
 
     /// A device could not read some of its mail: what it was told there is told again.

@@ -175,7 +175,11 @@ impl Turn<'_> {
             && self.now.since(told.at) < MAY_BE_LOST
         {
             self.owe_all(device)?;
-            self.owe_again(device.device, told.positions, told.lost);
+            // Who has no mailbox left nothing as mail, and sends again what was not confirmed.
+            match device.boxes().is_empty() {
+                true => self.note_told_by_mail(device.device, told.positions),
+                false => self.owe_again(device.device, told.positions, told.lost),
+            }
         }
         if !self.scan(OutboxRow::TABLE, device.device.as_ref(), None, Direction::Forward, 1)?.is_empty() {
             self.leave_mail_soon(device, Duration::ZERO);

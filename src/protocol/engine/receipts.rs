@@ -4,7 +4,7 @@ use super::{
     Timer,
     mailbox_send::MAY_BE_LOST,
     record::{ChatReceipt, Position, Receipt, Record},
-    rows::{AuthorRow, DeviceRow, ReceiptRow, Row, Side, ToldRow, UnsettledRow},
+    rows::{AuthorRow, DeviceRow, GroupRow, GroupState, ReceiptRow, Row, Side, ToldRow, UnsettledRow},
     turn::{Step, Turn},
 };
 use crate::protocol::{
@@ -201,8 +201,15 @@ impl Turn<'_> {
     /// A device has just connected: what it may have missed of receipts is told once, in one record.
     pub(super) fn owe_all(&mut self, device: &DeviceRow) -> Step {
         let own = self.own()?.account;
+        let mut groups = device.groups.clone();
+        // Who left learns still that its last words are here.
+        for row in self.sound::<GroupRow>(b"")?.into_iter().filter(|row| row.state == GroupState::Joined) {
+            if !groups.contains(&row.group) && self.has_left_lately(row.group, device.device)? {
+                groups.push(row.group);
+            }
+        }
         let chats = std::iter::once(ChatId::direct(own, device.account))
-            .chain(device.groups.iter().map(|group| ChatId::from(*group)))
+            .chain(groups.into_iter().map(ChatId::from))
             .take(MAX_CHATS);
         for chat in chats {
             if self.read::<ReceiptRow>(&ReceiptRow::key(chat, Side::Ours, device.device))?.is_some() {

@@ -210,3 +210,30 @@ fn one_who_comes_says_something_and_leaves_is_heard_by_who_did_not_know_it() {
     assert_eq!(world.texts(1, group), ["hello and good-bye"]);
     assert_eq!(world.outbox(2, 1), 0);
 }
+
+#[test]
+fn who_left_learns_that_its_last_words_are_there() {
+    let mut world = World::new(3);
+    let group = world.group();
+    world.say(0, group, "hello");
+    world.pass(SOON);
+    world.restart_alone(0);
+    world.restart_alone(1);
+    let Ok(Reply::Sent { id, .. }) = world.write(2, ChatId::from(group), "last words") else { panic!("not said") };
+    let no = world.row::<rows::EventRow>(2, &rows::EventRow::key(id)).unwrap().no;
+    world.command(2, Command::LeaveGroup(group)).unwrap();
+    for at in [0, 1] {
+        // Before it is said that they are there.
+        world.connect(at, 2);
+        world.part(at, 2);
+        world.pass(SOON);
+        world.connect(at, 2);
+        world.pass(SOON);
+        assert_eq!(world.texts(at, group), ["hello", "last words"]);
+    }
+    let held = |by: usize| {
+        let key = rows::ReceiptRow::key(ChatId::from(group), rows::Side::Theirs, world.device(by));
+        world.row::<rows::ReceiptRow>(2, &key).is_some_and(|row| row.numbers().unwrap().contains(no))
+    };
+    assert_eq!([held(0), held(1)], [true, true]);
+}
