@@ -378,6 +378,7 @@ fn group(state: GroupState) -> GroupRow {
         held: 0,
         invited: Vec::new(),
         asked_again: Vec::new(),
+        late: Vec::new(),
         mailboxes: Vec::new(),
     }
 }

@@ -7,14 +7,18 @@
 use super::{
     Timer,
     mailbox_mail::Use,
-    rows::{CursorRow, MailboxRow, MailboxState},
+    rows::{CursorRow, GroupRow, LateInLogs, MailboxRow, MailboxState},
     turn::{Step, Turn},
 };
 use crate::protocol::{
     group::{FrameContent, GossipKeys, SignedOp},
     identity::bundle::BoxId,
-    ids::{OpId, TransportKey},
-    wire::{frame::Frame, mailbox::Ask},
+    ids::{DeviceId, OpId, TransportKey},
+    wire::{
+        frame::Frame,
+        limits::{MAIL_KEPT, MAX_LATE},
+        mailbox::Ask,
+    },
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,6 +38,8 @@ pub(super) struct Logs {
     /// Those that have more.
     waiting: BTreeSet<At>,
     timed: bool,
+    /// The one that a frame comes out of just now.
+    reading: Option<At>,
 }
 
 /// A log, by mailbox and id.
@@ -228,7 +234,7 @@ impl Turn<'_> {
         drop(memory);
         self.count_mail(node, Some(id), if content.is_some() { Use::Some } else { Use::None });
         let settled = match content {
-            Some(FrameContent::Event(bytes)) => self.logged_event(group, &bytes)?,
+            Some(FrameContent::Event(bytes)) => self.logged_event(group, (node, id), &bytes)?,
             Some(FrameContent::Op(bytes)) => self.logged_op(group, &bytes)?,
             Some(FrameContent::Name(event, key)) => self.logged_name(group, event, key)?,
             Some(FrameContent::Bundle(_) | FrameContent::Unheard) | None => true,
@@ -242,10 +248,55 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// Another device took the place of a member's. What it had left in the group's logs is heard until each was read to its
+    /// end, as mail of such a device is ([`late`](super::late)).
+    pub(super) fn read_logs_for(&mut self, group: OpId, device: DeviceId) -> Step {
+        let unread: Vec<At> = self.mem.logs.of_groups.get(&group).into_iter().flatten().copied().collect();
+        let Some(mut row) = self.read::<GroupRow>(&GroupRow::key(group))?.filter(|_| !unread.is_empty()) else {
+            return Ok(());
+        };
+        let now = self.now;
+        row.late.retain(|late| late.device != device && now.since(late.since) < MAIL_KEPT);
+        row.late.push(LateInLogs { device, since: now, unread });
+        let too_many = row.late.len().saturating_sub(MAX_LATE);
+        row.late.drain(..too_many);
+        self.put(GroupRow::key(group), &row);
+        Ok(())
+    }
+
+    /// A log was read to its end.
+    pub(super) fn log_was_read(&mut self, node: TransportKey, id: BoxId) -> Step {
+        let Some(log) = self.mem.logs.logs.get(&(node, id)).filter(|log| !log.missed) else { return Ok(()) };
+        let group = log.group;
+        let Some(mut row) = self.read::<GroupRow>(&GroupRow::key(group))?.filter(|row| !row.late.is_empty()) else {
+            return Ok(());
+        };
+        let logs = self.mem.logs.of_groups.get(&group).cloned().unwrap_or_default();
+        for late in &mut row.late {
+            late.unread.retain(|at| *at != (node, id) && logs.contains(at));
+        }
+        row.late.retain(|late| !late.unread.is_empty());
+        self.put(GroupRow::key(group), &row);
+        Ok(())
+    }
+
+    /// Whether what comes out of a log just now is still heard of a device that is no member's any more.
+    pub(super) fn is_read_late(&self, group: OpId, device: DeviceId) -> Step<bool> {
+        let Some(at) = self.mem.logs.reading else { return Ok(false) };
+        let row = self.read::<GroupRow>(&GroupRow::key(group))?;
+        let is_its = |late: &LateInLogs| {
+            late.device == device && late.unread.contains(&at) && self.now.since(late.since) < MAIL_KEPT
+        };
+        Ok(row.is_some_and(|row| row.late.iter().any(is_its)))
+    }
+
     /// Whether nothing of it was dropped for want of room.
-    fn logged_event(&mut self, group: OpId, bytes: &[u8]) -> Step<bool> {
+    fn logged_event(&mut self, group: OpId, log: At, bytes: &[u8]) -> Step<bool> {
         self.no_room = false;
-        self.group_event_came(group, bytes)?;
+        self.mem.logs.reading = Some(log);
+        let came = self.group_event_came(group, bytes);
+        self.mem.logs.reading = None;
+        came?;
         Ok(!self.no_room)
     }
 

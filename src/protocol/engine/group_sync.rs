@@ -194,10 +194,18 @@ impl Turn<'_> {
         }
         // Who was removed could go on under old heads for ever: only what a member took note of counts, or its own leaving.
         let is_former = memory.membership.owner(&device).is_none();
-        if is_former && !memory.is_last_word(author, id, device) && !self.is_followed(group, id)? {
-            return Ok(Standing::Waits(Waits::Follower));
+        if !is_former || memory.is_last_word(author, id, device) || self.is_followed(group, id)? {
+            return Ok(Standing::Says(author));
         }
-        Ok(Standing::Says(author))
+        // A device whose place another took may have said it before, where it waits for its key alone or lay in a log: it is
+        // followed from here.
+        let is_replaced = memory.membership.members.contains_key(&author);
+        let lacks_key = matches!(self.waits(group, id)?, Some(Waits::Chain(..)));
+        if is_replaced && (lacks_key || self.is_read_late(group, device)?) {
+            self.follow_former_soon(group);
+            return Ok(Standing::Says(author));
+        }
+        Ok(Standing::Waits(Waits::Follower))
     }
 
     fn hold_as(&mut self, event: &GroupEvent, waits: Waits) -> Step<Judged> {

@@ -50,6 +50,7 @@ impl Turn<'_> {
             invited: Vec::new(),
             mailboxes: Vec::new(),
             asked_again: Vec::new(),
+            late: Vec::new(),
         }
     }
 

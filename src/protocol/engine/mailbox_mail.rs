@@ -239,6 +239,7 @@ impl Turn<'_> {
             (false, true) => self.fetch(peer, id)?,
             (false, false) => {
                 self.note_emptied(id)?;
+                self.log_was_read(peer, id)?;
                 if let Some(until) = self.mem.mail.closing.remove(&(peer, id)) {
                     self.send(peer, &Frame::Ask(Ask::Close(id, until)));
                 }

@@ -4,7 +4,8 @@ use super::Row;
 use crate::protocol::{
     crypto::secret::Secret,
     group::{ChainId, GroupMailbox, ReceiverChain, SenderChain},
-    ids::{AccountId, DeviceId, EventId, OpId},
+    identity::bundle::BoxId,
+    ids::{AccountId, DeviceId, EventId, OpId, TransportKey},
     time::Millis,
     view::{Key, Table},
 };
@@ -45,6 +46,24 @@ pub struct GroupRow {
     /// Members whose older store knows nothing of that: whom this device asked in again and who did not answer yet.
     #[cbor(n(11), default)]
     pub asked_again: Vec<AccountId>,
+    /// Devices of members whose place another took: what they left in logs is heard until these were read once.
+    #[cbor(n(12), default)]
+    pub late: Vec<LateInLogs>,
+}
+
+/// A device that is a member's no more, though its account is one.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct LateInLogs {
+    /// The device.
+    #[n(0)]
+    pub device: DeviceId,
+    /// Since when this is known here.
+    #[n(1)]
+    pub since: Millis,
+    /// Logs that were not read to their end since.
+    #[n(2)]
+    pub unread: Vec<(TransportKey, BoxId)>,
 }
 
 /// The own place in a group.

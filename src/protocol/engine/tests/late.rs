@@ -1,6 +1,6 @@
 //! Mail that was left before its sender's device, or the session that it was sealed in, was over.
 
-use super::{World, anew::start_anew, mailbox, rows};
+use super::{World, anew::start_anew, group_mailbox, mailbox, rows};
 use crate::protocol::ids::ChatId;
 use mailbox::{MAILBOX, READER, SENDER, seconds};
 
@@ -89,4 +89,29 @@ fn what_was_left_in_a_session_that_its_sender_lost_is_read_after_another_began()
     let of_sender = sessions.iter().filter(|row| row.device == world.device(SENDER)).count();
     let listed: rows::DeviceRow = world.row(READER, &rows::DeviceRow::key(world.device(SENDER))).unwrap();
     assert_eq!(of_sender, listed.sessions.len(), "none is kept longer");
+}
+
+#[test]
+fn what_a_lost_device_left_in_a_log_is_read_after_its_successor_was_met() {
+    let (mut world, group) = group_mailbox::world();
+    world.say(SENDER, group, "before");
+    world.pass(seconds(120));
+    let items = world.back_up(SENDER);
+    world.part(SENDER, READER);
+    world.part(READER, MAILBOX);
+    world.say(SENDER, group, "left");
+    world.pass(seconds(120));
+    let new = world.return_by(SENDER, &items);
+    world.connect(READER, new);
+    world.pass(seconds(120));
+    assert!(world.is_listed(READER, group, new));
+    for at in [READER, new] {
+        world.connect(at, MAILBOX);
+    }
+    world.pass(seconds(120));
+    for at in [READER, new] {
+        assert_eq!(world.texts(at, group), ["before", "left"]);
+    }
+    let row: rows::GroupRow = world.row(READER, &rows::GroupRow::key(group)).unwrap();
+    assert!(row.late.is_empty(), "its logs were read");
 }
