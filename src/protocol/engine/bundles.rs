@@ -60,21 +60,7 @@ impl Turn<'_> {
         let is_instead = held.is_none() && has_changed;
         let replaced = if is_instead { self.devices_that_went(&bundle.list)? } else { Vec::new() };
         let named: Vec<String> = bundle.addresses.iter().map(ToString::to_string).collect();
-        let mut device = held.unwrap_or_else(|| DeviceRow {
-            device: cert.device,
-            account: cert.account,
-            transport: cert.transport,
-            noise: cert.noise,
-            bundle: Vec::new(),
-            bundle_seq: 0,
-            addresses: Vec::new(),
-            sending: None,
-            sessions: Vec::new(),
-            groups: Vec::new(),
-            boxes: None,
-            replaced,
-            offered: None,
-        });
+        let mut device = held.unwrap_or_else(|| DeviceRow { replaced, ..DeviceRow::new(cert) });
         if device.bundle.is_empty() || bundle.seq > device.bundle_seq {
             device.bundle = encode(signed);
             device.bundle_seq = bundle.seq;

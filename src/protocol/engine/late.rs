@@ -5,7 +5,7 @@
 //! that is never reached keeps the door open no longer than it keeps mail.
 
 use super::{
-    rows::{ContactState, DeviceRow, Intro, Late, MailboxRow, Origin, OwnRow},
+    rows::{ContactState, DeviceRow, Intro, Late, MailboxRow, Origin, OwnRow, PeerRow},
     sessions::Heard,
     turn::{Step, Turn},
 };
@@ -66,15 +66,37 @@ impl Turn<'_> {
         Ok(is_heard && self.is_kept_for_mail(device.device)?)
     }
 
-    /// The device whose start came by mail, if another took its place and what it left is still read.
-    pub(super) fn late_device(&self, peer: Option<TransportKey>, bundle: &Bundle) -> Step<Option<DeviceRow>> {
+    /// The device whose start came by mail, if another took its place and what it left is still read. One that was never met
+    /// may have been in between: its account's key vouches for it, and it is heard as long as the one before it.
+    pub(super) fn late_device(&mut self, peer: Option<TransportKey>, bundle: &Bundle) -> Step<Option<DeviceRow>> {
         let cert = &bundle.cert;
-        if peer.is_some() || !self.is_kept_for_mail(cert.device)? {
+        if peer.is_some() {
             return Ok(None);
         }
-        let same =
-            |row: &DeviceRow| (row.account, row.transport, row.noise) == (cert.account, cert.transport, cert.noise);
-        Ok(self.read::<DeviceRow>(&DeviceRow::key(cert.device))?.filter(same))
+        if let Some(row) = self.read::<DeviceRow>(&DeviceRow::key(cert.device))? {
+            let same = (row.account, row.transport, row.noise) == (cert.account, cert.transport, cert.noise);
+            return Ok(if same && self.is_kept_for_mail(row.device)? { Some(row) } else { None });
+        }
+        let known = self.read::<PeerRow>(&PeerRow::key(cert.transport))?;
+        if known.is_some_and(|known| known.device.is_some()) {
+            return Ok(None);
+        }
+        let mut own = self.own()?;
+        let before = own.late.iter().filter(|late| late.session.is_none() && self.now.since(late.since) < MAIL_KEPT);
+        let mut of_account = None;
+        for late in before {
+            let row = self.read::<DeviceRow>(&DeviceRow::key(late.device))?;
+            if row.is_some_and(|row| row.account == cert.account) {
+                of_account = Some(Late { device: cert.device, ..late.clone() });
+            }
+        }
+        let Some(late) = of_account.filter(|_| own.late.len() < MAX_LATE) else { return Ok(None) };
+        own.late.push(late);
+        self.put(OwnRow::key(), &own);
+        let row = DeviceRow::new(cert);
+        self.put(DeviceRow::key(row.device), &row);
+        self.note_peer(&row)?;
+        Ok(Some(row))
     }
 
     /// What may be said in a session that such a device began: it is let in nowhere, and heard where its account is known.

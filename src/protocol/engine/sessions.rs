@@ -179,8 +179,9 @@ impl Turn<'_> {
         if bundle.cert.device == own.device || starts >= MAX_STARTS_PER_ACCOUNT {
             return Ok(Hearing::Nothing);
         }
-        let late = self.late_device(peer, &bundle)?;
-        if late.is_none() && !self.is_believed(&bundle)? {
+        let is_believed = self.is_believed(&bundle)?;
+        let late = if is_believed { None } else { self.late_device(peer, &bundle)? };
+        if late.is_none() && !is_believed {
             self.tell_if_out(&bundle.cert)?;
             return Ok(Hearing::Nothing);
         }

@@ -3,7 +3,7 @@
 use super::Row;
 use crate::protocol::{
     crypto::{envelope::Sid, secret::Secret},
-    identity::{SignedList, bundle::MailboxBox, ticket::Inv},
+    identity::{DeviceCert, SignedList, bundle::MailboxBox, ticket::Inv},
     ids::{AccountId, DeviceId, NoiseKey, OpId, TransportKey},
     time::Millis,
     view::{Key, Table},
@@ -174,6 +174,25 @@ impl Row for DeviceRow {
 }
 
 impl DeviceRow {
+    /// Of a device of which no more is known than its certificate.
+    pub fn new(cert: &DeviceCert) -> Self {
+        Self {
+            device: cert.device,
+            account: cert.account,
+            transport: cert.transport,
+            noise: cert.noise,
+            bundle: Vec::new(),
+            bundle_seq: 0,
+            addresses: Vec::new(),
+            sending: None,
+            sessions: Vec::new(),
+            groups: Vec::new(),
+            boxes: None,
+            replaced: Vec::new(),
+            offered: None,
+        }
+    }
+
     /// Where mail for it may be left.
     pub fn boxes(&self) -> &[MailboxBox] {
         self.boxes.as_deref().unwrap_or_default()

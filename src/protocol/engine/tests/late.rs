@@ -68,6 +68,52 @@ fn what_a_lost_device_left_in_a_session_that_it_began_is_read_too() {
 }
 
 #[test]
+fn what_one_left_that_was_lost_before_it_was_ever_met_is_read_too() {
+    let mut world = mailbox::world();
+    let items = world.back_up(SENDER);
+    world.part(READER, MAILBOX);
+    let between = world.return_by(SENDER, &items);
+    world.connect(between, MAILBOX);
+    world.pass(seconds(120));
+    world.tell(between, READER, "left in between");
+    world.pass(seconds(120));
+    world.part(between, MAILBOX);
+    let last = world.return_by(SENDER, &items);
+    world.connect(READER, last);
+    world.pass(seconds(120));
+    world.connect(READER, MAILBOX);
+    world.pass(seconds(120));
+    assert_eq!(world.texts_of(READER, world.direct(SENDER, READER)), ["left in between"]);
+    assert_eq!(world.contact(READER, SENDER).devices, [world.device(last)]);
+    assert_eq!(late(&world), 0);
+}
+
+#[test]
+fn what_one_that_was_never_met_left_in_a_log_is_read_too() {
+    let (mut world, group) = group_mailbox::world();
+    world.say(SENDER, group, "before");
+    world.pass(seconds(120));
+    let items = world.back_up(SENDER);
+    let between = world.return_by(SENDER, &items);
+    world.connect(between, MAILBOX);
+    world.pass(seconds(600));
+    world.part(READER, MAILBOX);
+    world.say(between, group, "left in between");
+    world.pass(seconds(120));
+    world.part(between, MAILBOX);
+    let last = world.return_by(SENDER, &items);
+    world.connect(READER, last);
+    world.pass(seconds(120));
+    for at in [READER, last] {
+        world.connect(at, MAILBOX);
+    }
+    world.pass(seconds(600));
+    for at in [READER, last] {
+        assert_eq!(world.texts(at, group), ["before", "left in between"]);
+    }
+}
+
+#[test]
 fn what_was_left_in_a_session_that_its_sender_lost_is_read_after_another_began() {
     let mut world = mailbox::world();
     let copy = world.nodes[SENDER].shelf.clone();
