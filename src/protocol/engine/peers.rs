@@ -238,6 +238,15 @@ impl Turn<'_> {
         }
     }
 
+    /// A device speaks that was connected before it was known.
+    fn meet_known(&mut self, device: DeviceId) -> Step {
+        self.greet_anew(device)?;
+        match self.read::<DeviceRow>(&DeviceRow::key(device))? {
+            Some(row) => self.meet_contact(&row),
+            None => Ok(()),
+        }
+    }
+
     /// A peer's last connection is gone.
     pub(super) fn disconnected(&mut self, peer: TransportKey) -> Step {
         self.mem.bundles_wanted.remove(&peer);
@@ -281,7 +290,7 @@ impl Turn<'_> {
                 let device = heard.device.device;
                 let is_met = self.bind_peer(peer, device)?;
                 self.settle(heard)?;
-                if is_met { self.greet_anew(device) } else { Ok(()) }
+                if is_met { self.meet_known(device) } else { Ok(()) }
             }
             Hearing::Again(device, at) => self.settle_again(device, at),
             Hearing::Lost(device, at) => {

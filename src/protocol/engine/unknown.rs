@@ -2,6 +2,7 @@
 
 use super::{
     feed::ContactNotice,
+    record::Record,
     rows::{self, DeviceRow, Origin, OutboxRow, Row, SessionRow},
     sessions::load,
     turn::{Step, Turn},
@@ -42,7 +43,21 @@ impl Turn<'_> {
             self.owe_all(&row)?;
         }
         self.rewind_lane(id);
-        self.pump(id)
+        self.pump(id)?;
+        match self.read::<DeviceRow>(&DeviceRow::key(id))? {
+            Some(row) if lost_now == Lost::Live => self.begin_again(&row),
+            _ => Ok(()),
+        }
+    }
+
+    /// A session that was in use is gone. If nothing waits that would begin another, this does; and what else went with the
+    /// other's store shows where both compare.
+    fn begin_again(&mut self, device: &DeviceRow) -> Step {
+        if device.sending.is_none() && self.may_know_bundle(device)? {
+            let bundle = self.own()?.bundle;
+            self.whisper(device.device, &Record::Bundle(bundle))?;
+        }
+        self.meet_contact(device)
     }
 
     /// A device says, inside a session, that it knows none for what was left at its mailbox under these tags.

@@ -420,3 +420,28 @@ fn what_cannot_be_read_is_marked_as_read_all_the_same() {
     world.pass(seconds(900));
     assert_eq!(world.texts(0, group), ["unread"]);
 }
+
+#[test]
+fn who_is_put_back_to_before_a_contact_came_back_as_another_device_hears_that_one() {
+    // Whichever of the two devices is the lesser, which compares.
+    for (count, restored, other) in [(2, 0, 1), (4, 1, 0)] {
+        let mut world = World::new(count);
+        let chat = world.direct(restored, other);
+        world.tell(restored, other, "before");
+        world.pass(seconds(120));
+        let (copy, items) = (world.nodes[other].shelf.clone(), world.back_up(restored));
+        let new = world.return_by(restored, &items);
+        world.connect(new, other);
+        world.tell(new, other, "here again");
+        world.pass(seconds(120));
+        copied_home(&mut world, other, copy);
+        world.connect(new, other);
+        world.pass(seconds(300));
+        assert_eq!(world.texts_of(other, chat), ["before", "here again"]);
+        world.tell(other, new, "are you there?");
+        world.pass(seconds(300));
+        for at in [other, new] {
+            assert_eq!(world.texts_of(at, chat), ["before", "here again", "are you there?"]);
+        }
+    }
+}
