@@ -234,6 +234,10 @@ fn an_old_copy_of_the_whole_home_goes_on_past_what_comes_back_to_a_group() {
 
 #[test]
 fn the_log_of_a_mailbox_that_was_put_back_is_read_on() {
+    [put_back, copied_home].into_iter().for_each(read_on_after);
+}
+
+fn read_on_after(put_back: fn(&mut World, usize, Shelf)) {
     let (mut world, group) = group_mailbox::world();
     let (author, reader) = (0, 1);
     world.part(author, reader);
