@@ -465,8 +465,14 @@ def built():
 
 
 def copy_home(source, target):
-    """A home as it lies on the disk, without the socket of a node."""
-    ignored = shutil.ignore_patterns("api.sock", "api.path")
+    """A home as it lies on the disk, without the socket of a node, and without the mark by which it would know that it is a
+    copy: it stands for the home itself at that time."""
+    copy_as_it_is(source, target, "made")
+
+
+def copy_as_it_is(source, target, *without):
+    """The same as people copy it: it knows that it is a copy."""
+    ignored = shutil.ignore_patterns("api.sock", "api.path", *without)
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(source, target, ignore=ignored)
 

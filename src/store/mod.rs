@@ -37,6 +37,8 @@ mod keyslots;
 #[cfg(feature = "node")]
 mod leaves;
 #[cfg(feature = "node")]
+mod mark;
+#[cfg(feature = "node")]
 mod migrate;
 #[cfg(feature = "node")]
 mod rings;
@@ -88,7 +90,8 @@ pub trait Store: View {
         Ok(())
     }
 
-    /// Whether rows are there that only other keys than this home's open: an older store or older keys were put back.
+    /// Whether rows are there that only other keys than this home's open: an older store or older keys were put back. Or the
+    /// whole home is a copy, and another may have gone on since.
     /// Readers do not see those rows. True until [`Write::ForgetLost`] is durable.
     fn rolled_back(&self) -> bool {
         false

@@ -20,6 +20,7 @@ use crate::store::{
     keys::{Cells, Keys, ReadError},
     keyslots::Purpose,
     leaves::Batch,
+    mark,
     migrate::{SCHEMA, Schema, migrate},
     overlay::Overlay,
     rings::{Ring, SlotFile, as_store_error},
@@ -99,7 +100,10 @@ impl SledStore {
         if is_older {
             forsake_secrets(home, &mut disk, &mut keys, &vault)?;
         }
-        let rolled_back = is_older || is_rolled_back(&disk, &keys)?;
+        let rolled_back = is_older || is_rolled_back(&disk, &keys)? || mark::is_copied(home);
+        if !rolled_back {
+            mark::mark(home);
+        }
         let chores = Chores::new(is_owed(&disk)?);
         let blinder = keys.blinder.clone();
         let inner = RwLock::new(Inner { state: State::Open(disk), keys });
@@ -124,7 +128,10 @@ impl SledStore {
         }
         let after = self.write(apply, |draft, staged| draft.take(staged))?;
         self.staged.clear();
-        self.rolled_back &= !after.forgot_lost;
+        if self.rolled_back && after.forgot_lost {
+            self.rolled_back = false;
+            self.shared.dir.parent().into_iter().for_each(mark::mark);
+        }
         self.chores.note(&after);
         Ok(())
     }

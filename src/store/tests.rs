@@ -62,6 +62,33 @@ fn contains(dir: &Path, needle: &[u8]) -> bool {
 }
 
 #[test]
+fn a_copy_of_a_whole_home_is_noticed_until_all_began_anew() {
+    let (dir, mut store) = new_home();
+    commit(&mut store, vec![Write::Put(event(1), b"kept".to_vec())]);
+    drop(store);
+    assert!(!open(dir.path()).rolled_back(), "it was opened again");
+    let copy = tempfile::tempdir().unwrap();
+    for path in files_in(dir.path()) {
+        let target = copy.path().join(path.strip_prefix(dir.path()).unwrap());
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        fs::copy(&path, target).unwrap();
+    }
+    if fs::metadata(copy.path()).and_then(|metadata| metadata.created()).is_err() {
+        eprintln!("skipped: this file system does not say when a file was made");
+        return;
+    }
+    for _ in 0..2 {
+        assert!(open(copy.path()).rolled_back(), "not before it is durable that all began anew");
+    }
+    let mut store = open(copy.path());
+    commit(&mut store, vec![Write::ForgetLost]);
+    assert_eq!(store.row(&event(1)).unwrap().as_deref(), Some(&b"kept"[..]));
+    assert!(!store.rolled_back());
+    drop(store);
+    assert!(!open(copy.path()).rolled_back() && !open(dir.path()).rolled_back());
+}
+
+#[test]
 fn nothing_written_can_be_found_in_any_file_of_the_home() {
     let dir = tempfile::tempdir().unwrap();
     let passphrase = Passphrase::new("planted-passphrase");
