@@ -165,6 +165,8 @@ pub(super) fn why_word(why: WhyWaiting) -> &'static str {
         WhyWaiting::InMailbox => "waiting-in-mailbox",
         WhyWaiting::Replaced => "waiting-replaced",
         WhyWaiting::Removed => "waiting-removed",
+        WhyWaiting::NotAContact => "waiting-not-a-contact",
+        WhyWaiting::DeadLink => "waiting-dead-link",
         WhyWaiting::UnderWay => "waiting-under-way",
         WhyWaiting::Lost => "waiting-lost",
         WhyWaiting::Other => "waiting-other",

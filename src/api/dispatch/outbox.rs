@@ -12,7 +12,7 @@ use crate::{
     protocol::{
         engine::{
             Command, Reply,
-            rows::{self, AuthorRow, ChatKind, ChatRow, ContactState, EventRow},
+            rows::{self, AuthorRow, ChatKind, ChatRow, EventRow},
         },
         event::Content,
         ids::{ChatId, DeviceId, EventId},
@@ -99,16 +99,14 @@ fn all(reading: &Reading) -> Result<Vec<Outgoing>, ViewError> {
     Ok(found)
 }
 
-/// The conversations in which something may wait: to whom one removed nothing is sent any more.
+/// The conversations in which something may wait. What waits for whom one removed goes out if they are a contact again.
 fn chats(reading: &Reading) -> Result<Vec<ChatRow>, ViewError> {
     let mut chats = Vec::new();
     for chat in rows::all::<ChatRow>(reading.view, b"")? {
         let may_wait = match chat.kind {
             ChatKind::Own => false,
             ChatKind::Group(_) => true,
-            ChatKind::Direct(account) => {
-                reading.contact(account)?.is_some_and(|contact| contact.state != ContactState::Removed)
-            }
+            ChatKind::Direct(account) => reading.contact(account)?.is_some(),
         };
         if may_wait {
             chats.push(chat);

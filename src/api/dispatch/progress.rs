@@ -232,7 +232,8 @@ pub(super) fn waiting(
             _ => WhyWaiting::Away,
         },
         ChatKind::Direct(account) => match reading.contact(account)? {
-            Some(contact) if contact.state == ContactState::Removed => return Ok(None),
+            Some(contact) if contact.state == ContactState::Removed => WhyWaiting::NotAContact,
+            Some(contact) if is_asked(&contact) && contact.problem.is_some() => WhyWaiting::DeadLink,
             Some(contact) if is_asked(&contact) => WhyWaiting::NotAccepted,
             _ if progress.state == MessageState::Mailbox => WhyWaiting::InMailbox,
             Some(contact) if reading.is_online(&contact)? => return Ok(None),

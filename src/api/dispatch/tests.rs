@@ -84,6 +84,10 @@ impl Home {
     }
 
     fn contact(&mut self, account: AccountId, name: &str, state: ContactState) {
+        self.contact_with(account, name, state, None);
+    }
+
+    fn contact_with(&mut self, account: AccountId, name: &str, state: ContactState, problem: Option<ContactProblem>) {
         let row = ContactRow {
             account,
             name: name.into(),
@@ -92,7 +96,7 @@ impl Home {
             state,
             blocked: false,
             verified: false,
-            problem: None,
+            problem,
             ticket: None,
             ticket_ends: Millis(0),
             intros: Vec::new(),
@@ -394,6 +398,24 @@ async fn who_was_removed_is_told_why_its_last_words_wait() {
     home.say(chat, ME, 1, "nobody told me");
     let log = ask(&home.dispatcher(&[MINA]), "message.log", json!({"chat": "#hiking"})).await;
     assert_eq!(log["messages"][0]["waiting"]["why"], "removed", "nobody is only away");
+}
+
+#[tokio::test]
+async fn what_waits_for_who_is_no_contact_is_listed_with_why() {
+    for (problem, state, why) in [
+        (None, ContactState::Removed, "not_a_contact"),
+        (Some(ContactProblem::LinkUsed), ContactState::Pending, "dead_link"),
+        (None, ContactState::Pending, "not_accepted"),
+    ] {
+        let mut home = Home::new();
+        home.contact_with(MINA, "mina", state, problem);
+        let chat = ChatId::direct(ME, MINA);
+        home.chat(chat, ChatKind::Direct(MINA), 1, 0);
+        home.say(chat, ME, 1, "are you there?");
+        let at = home.dispatcher(&[]);
+        assert_eq!(ask(&at, "outbox.list", json!({})).await["waiting"][0]["why"], why);
+        assert_eq!(ask(&at, "status", json!({})).await["outbox"], 1);
+    }
 }
 
 #[tokio::test]

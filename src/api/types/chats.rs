@@ -320,6 +320,10 @@ words! {
         Removed,
         /// The recipient has not accepted yet.
         NotAccepted,
+        /// The recipient was removed from the contacts: it goes out if they become one again.
+        NotAContact,
+        /// The recipient was asked by a link that does not work any more: it goes out under a new one.
+        DeadLink,
         /// This account is invited to the group, in which it had said this before, and has not joined again.
         NotJoined,
         /// The recipient cannot be reached.
