@@ -42,8 +42,9 @@ pub(super) async fn send<R: Runtime>(session: &mut Session<'_, R>, send: Send) -
     let (wait, timeout) = (send.wait.map(Wait::from), send.timeout.unwrap_or(WAIT));
     let params = SendParams { chat: send.chat, text, reply_to: send.reply_to, wait, timeout: Some(timeout) };
     let result = session.ask::<methods::MessageSend>(params).await.map_err(saved_or_not)?;
+    let counts = [result.delivered, result.read, result.of].map(Option::unwrap_or_default).into();
     session.out.result(&result, |out| {
-        let state = out.texts.get(state_word(result.state));
+        let state = custody(out, result.state, counts);
         out.tell("send-state", &[("id", short(&result.id).into()), ("state", state.into())])
     })?;
     let wanted = wait.map_or(MessageState::Saved, awaited);
@@ -54,8 +55,9 @@ pub(super) async fn send<R: Runtime>(session: &mut Session<'_, R>, send: Send) -
         _ if result.of == Some(0) => return Err(ApiError::new(Reason::NobodyThere).into()),
         MessageState::Delivered => ApiError::new(Reason::NotRead),
         reached => {
-            let word = |state| session.out.texts.get(state_word(state));
-            ApiError::new(Reason::Waited).with("reached", word(reached)).with("state", word(wanted))
+            let reached = custody(&session.out, reached, counts);
+            let wanted = session.out.texts.get(state_word(wanted));
+            ApiError::new(Reason::Waited).with("reached", reached).with("state", wanted)
         }
     };
     Err(error.with("after", timeout.to_string()).into())

@@ -64,7 +64,7 @@ impl Serve for MessageSend {
             (other, ()) => return Err(unexpected(&other)),
         };
         // It is saved, whatever comes of looking how far it got: an error here would make people send it twice.
-        let saved = SendResult { v: V1, id, chat, state: MessageState::Saved, of: None };
+        let saved = SendResult { v: V1, id, chat, state: MessageState::Saved, of: None, delivered: None, read: None };
         Ok(until(at, id, wanted, timeout).await.unwrap_or(saved))
     }
 }
@@ -101,8 +101,9 @@ async fn until(at: &Dispatcher, id: EventId, wanted: MessageState, timeout: Dura
 fn sent(reading: &Reading, id: EventId) -> Result<SendResult, ApiError> {
     let event = reading.event(id)?.ok_or_else(|| ApiError::internal("the message is gone"))?;
     let kind = kind_of(reading, event.chat)?;
-    let Progress { state, of, .. } = Receipts::of(reading, event.chat, kind)?.progress(reading, &event)?;
-    Ok(SendResult { v: V1, id, chat: event.chat, state, of: Some(of) })
+    let Progress { state, delivered, read, of } = Receipts::of(reading, event.chat, kind)?.progress(reading, &event)?;
+    let (delivered, read, of) = (Some(delivered), Some(read), Some(of));
+    Ok(SendResult { v: V1, id, chat: event.chat, state, of, delivered, read })
 }
 
 impl Serve for MessageLog {

@@ -55,6 +55,12 @@ shapes! {
         /// How many others it is for, where that was looked at: none in a group where nobody else is.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub of: Option<u32>,
+        /// How many of these have it, where that was looked at.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub delivered: Option<u32>,
+        /// How many of these have read it, where that was looked at.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub read: Option<u32>,
     }
 
     /// Which messages to list.
