@@ -79,12 +79,13 @@ fn list(reading: &Reading) -> Result<MailboxesResult, ApiError> {
 
 fn all(reading: &Reading) -> Result<Vec<Mailbox>, ViewError> {
     let mut rows: Vec<MailboxRow> = rows::all(reading.view, MailboxRow::SCOPE)?;
+    rows.retain(|row| row.state != rows::MailboxState::Leaving);
     rows.sort_by_key(|row| (row.since, row.node));
     let shaped = rows.into_iter().map(|row| {
         let state = match row.state {
             rows::MailboxState::Asked => MailboxState::Pending,
             rows::MailboxState::Active => MailboxState::Active,
-            rows::MailboxState::Refused(_) => MailboxState::Refused,
+            rows::MailboxState::Refused(_) | rows::MailboxState::Leaving => MailboxState::Refused,
         };
         let name = safe(&reading.person(row.account, None)?.name);
         Ok(Mailbox { id: row.account, name, state, online: reading.around.peers.contains(&row.node) })

@@ -224,6 +224,7 @@ impl Turn<'_> {
         }
         if matches!(verdict, Verdict::Closed | Verdict::NotRegistered) {
             self.note_closed(peer, id);
+            self.mailbox_was_read(peer, id)?;
         }
         if verdict != Verdict::Done {
             self.mem.mail.closing.remove(&(peer, id));
@@ -242,6 +243,7 @@ impl Turn<'_> {
                 self.log_was_read(peer, id)?;
                 if let Some(until) = self.mem.mail.closing.remove(&(peer, id)) {
                     self.send(peer, &Frame::Ask(Ask::Close(id, until)));
+                    self.mailbox_was_read(peer, id)?;
                 }
             }
         }

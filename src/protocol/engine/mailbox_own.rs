@@ -34,6 +34,8 @@ use std::{
 
 /// How often mailboxes are asked for mail, though they tell of it: what they say may be lost.
 const ASK_EVERY: Duration = minutes(5);
+/// A mailbox that this device met just now, and that did not let it, is asked again after this time.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// Boxes of open links at one mailbox: those of the newest.
 const TICKET_BOXES: usize = 32;
 /// Closed boxes that are remembered to be closed: those of the links of 32 mailboxes.
@@ -162,25 +164,10 @@ impl Turn<'_> {
         Err(Refusal::NotConnected { account }.into())
     }
 
-    /// Leaves a mailbox: who knew the box there is told the others.
-    pub(super) fn remove_mailbox(&mut self, account: AccountId) -> Answer {
-        let row = self.mailboxes()?.into_iter().find(|row| row.account == account).ok_or(Refusal::NoSuchMailbox)?;
-        if self.mem.peers.contains_key(&row.node) {
-            self.send(row.node, &Frame::Ask(Ask::Close(row.id, self.now)));
-            for ticket in self.tickets_with_boxes()? {
-                self.send(row.node, &Frame::Ask(Ask::Close(ticket.inv.ticket_box(), self.now)));
-            }
-        }
-        self.delete(MailboxRow::key(row.node));
-        self.mem.mail.fetches.retain(|(node, _), _| *node != row.node);
-        self.boxes_changed()?;
-        self.forget_mailbox(row.node)?;
-        Ok(Reply::Done)
-    }
-
-    /// The mailboxes of this device, guests' boxes not counted.
+    /// The mailboxes of this device, guests' boxes not counted, and not those that it leaves.
     pub(super) fn mailboxes(&self) -> Step<Vec<MailboxRow>> {
         let mut rows = all::<MailboxRow>(self, MailboxRow::SCOPE)?;
+        rows.retain(|row| row.state != MailboxState::Leaving);
         rows.sort_by_key(|row| (row.since, row.node));
         Ok(rows)
     }
@@ -249,9 +236,8 @@ impl Turn<'_> {
     pub(super) fn mailboxes_due(&mut self) -> Step {
         let rows = self.all_mailboxes()?;
         for row in &rows {
-            if row.guest.is_some_and(|(_, until)| until <= self.now) {
-                self.delete(row.own_key());
-                self.forget_mailbox(row.node)?;
+            if row.guest.is_some_and(|(_, until)| until <= self.now) || self.is_left_long_ago(row) {
+                self.drop_mailbox(row)?;
             } else if self.mem.peers.contains_key(&row.node) {
                 self.meet_own_mailbox(row.node)?;
             }
@@ -302,6 +288,10 @@ impl Turn<'_> {
 
     fn meet_own_mailbox(&mut self, peer: TransportKey) -> Step {
         for row in self.boxes_at(peer)? {
+            if row.state == MailboxState::Leaving {
+                self.part_from_mailbox(&row)?;
+                continue;
+            }
             let guest_of = row.guest.map(|(ticket, _)| ticket);
             self.ask_to_open(peer, row.id, Opening { link: row.pass, guest_of, ..Opening::default() });
             if row.guest.is_none() {
@@ -359,7 +349,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn close_ticket_box(&mut self, node: TransportKey, ticket: &TicketRow) -> Step {
+    pub(super) fn close_ticket_box(&mut self, node: TransportKey, ticket: &TicketRow) -> Step {
         let id = ticket.inv.ticket_box();
         self.mem.mail.closing.insert((node, id), ticket.expires);
         self.fetch(node, id)
@@ -372,7 +362,7 @@ impl Turn<'_> {
         }
     }
 
-    fn tickets_with_boxes(&self) -> Step<Vec<TicketRow>> {
+    pub(super) fn tickets_with_boxes(&self) -> Step<Vec<TicketRow>> {
         self.tickets(is_awaited)
     }
 
@@ -397,7 +387,11 @@ impl Turn<'_> {
 
     /// A mailbox answers whether it keeps a box.
     pub(super) fn opened(&mut self, peer: TransportKey, id: BoxId, verdict: Verdict) -> Step {
-        if !self.mem.mail.opening.remove(&(peer, id)) || verdict == Verdict::Busy {
+        if !self.mem.mail.opening.remove(&(peer, id)) {
+            // It tells that this is another now: it is asked.
+            return if self.is_own_box(peer, id)? { self.meet_own_mailbox(peer) } else { Ok(()) };
+        }
+        if verdict == Verdict::Busy {
             return Ok(());
         }
         let state = if verdict == Verdict::Done { MailboxState::Active } else { MailboxState::Refused(verdict) };
@@ -413,6 +407,11 @@ impl Turn<'_> {
             }
         }
         if verdict != Verdict::Done {
+            let is_fresh = self.mem.mail.up_since.is_some_and(|since| self.now.since(since) < ASK_EVERY);
+            if verdict == Verdict::NotAllowed && is_fresh {
+                // It may not know yet that this device took the place of one that it knew.
+                self.mem.timers.insert((self.now.plus(ASK_AGAIN_AFTER), Timer::Mailboxes));
+            }
             return Ok(());
         }
         self.log_opened(peer, id)?;

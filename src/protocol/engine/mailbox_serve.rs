@@ -57,6 +57,13 @@ impl Turn<'_> {
         let mut row = self.serving()?;
         row.on = serving == Serving::On;
         self.put(ServingRow::key(), &row);
+        // Who is connected is told, and asks.
+        for kept in all::<BoxRow>(self, b"")?.into_iter().filter(|kept| kept.right != BoxRight::Log) {
+            if self.mem.peers.contains_key(&kept.owner) {
+                let verdict = if row.on { Verdict::Done } else { Verdict::NotServing };
+                self.answer_mail(kept.owner, Say::Opened(kept.id, verdict));
+            }
+        }
         Ok(Reply::Done)
     }
 

@@ -48,6 +48,7 @@ mod mailbox_mail;
 mod mailbox_offer;
 mod mailbox_owed;
 mod mailbox_own;
+mod mailbox_part;
 mod mailbox_send;
 mod mailbox_serve;
 mod meant;

@@ -149,6 +149,7 @@ impl Reading<'_> {
     /// Those that were added. The boxes there are of a device that will be gone: a restored one asks for its own.
     fn mailboxes(&self, after: &[u8]) -> Result<Placed, ViewError> {
         let rows = self.all::<MailboxRow>(MailboxRow::SCOPE)?.into_iter();
+        let rows = rows.filter(|row| row.state != MailboxState::Leaving);
         let asked = |row| MailboxRow { state: MailboxState::Asked, ..row };
         Ok(behind(after, rows.map(|row| (row.node.0.to_vec(), Kept::Mailbox(asked(row))))))
     }

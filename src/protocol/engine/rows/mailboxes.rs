@@ -58,6 +58,9 @@ pub enum MailboxState {
     /// It does not, and said why.
     #[n(2)]
     Refused(#[n(0)] Verdict),
+    /// It is left: what is in the box is read, and then it is closed.
+    #[n(3)]
+    Leaving,
 }
 
 impl Row for MailboxRow {

@@ -6,7 +6,9 @@ use crate::protocol::{
         Command, Input,
         command::{MailboxAt, Serving},
         record::Position,
-        rows::{BoxRow, ContactRow, ContactState, EventRow, MailRow, OutboxRow, Row},
+        rows::{
+            BoxRight, BoxRow, ContactRow, ContactState, EventRow, MailRow, MailboxRow, MailboxState, OutboxRow, Row,
+        },
     },
     identity::bundle::BoxId,
     ids::{ChatId, EventId, TransportKey},
@@ -530,4 +532,50 @@ fn what_the_reader_knows_no_session_for_is_sealed_anew() {
     assert_eq!(world.texts_of(READER, chat), ["one", "two", "three"]);
     assert_eq!(world.texts_of(SENDER, chat), ["one", "two", "three"]);
     assert_eq!(mail(&world), 0, "and nobody answers an answer");
+}
+
+#[test]
+fn a_mailbox_that_is_left_while_it_cannot_be_reached_is_read_before() {
+    let mut world = world();
+    world.part(READER, MAILBOX);
+    write(&mut world, "in the box");
+    world.pass(seconds(120));
+    world.part(SENDER, MAILBOX);
+    let (mailbox, node) = (world.account(MAILBOX), world.nodes[MAILBOX].transport);
+    let own: MailboxRow = world.row(READER, &MailboxRow::key(node)).unwrap();
+    world.command(READER, Command::RemoveMailbox(mailbox)).unwrap();
+    assert_eq!(world.command(READER, Command::RemoveMailbox(mailbox)), Err(super::Refusal::NoSuchMailbox));
+    world.restart_alone(READER);
+    world.connect(READER, MAILBOX);
+    world.pass(seconds(60));
+    assert_eq!(world.texts_of(READER, chat(&world)), ["in the box"]);
+    assert!(world.row::<MailboxRow>(READER, &MailboxRow::key(node)).is_none(), "nothing is left to do there");
+    assert!(boxes(&world).iter().all(|row| row.id != own.id || row.right == BoxRight::Closed), "and the box is closed");
+}
+
+#[test]
+fn who_has_a_box_learns_at_once_that_it_is_kept_no_more_and_that_it_is_again() {
+    let mut world = world();
+    let state = |world: &World| {
+        let key = MailboxRow::key(world.nodes[MAILBOX].transport);
+        world.row::<MailboxRow>(READER, &key).map(|row| row.state)
+    };
+    assert_eq!(state(&world), Some(MailboxState::Active));
+    world.command(MAILBOX, Command::ServeMailbox(Serving::Off)).unwrap();
+    world.pass(seconds(2));
+    assert_eq!(state(&world), Some(MailboxState::Refused(Verdict::NotServing)));
+    world.command(MAILBOX, Command::ServeMailbox(Serving::On)).unwrap();
+    world.pass(seconds(2));
+    assert_eq!(state(&world), Some(MailboxState::Active));
+}
+
+#[test]
+fn a_restored_device_has_its_mailbox_as_soon_as_that_knows_it() {
+    let mut world = world();
+    let items = world.back_up(READER);
+    let new = world.return_by(READER, &items);
+    world.connect(new, MAILBOX);
+    world.pass(seconds(20));
+    let row = world.row::<MailboxRow>(new, &MailboxRow::key(world.nodes[MAILBOX].transport)).unwrap();
+    assert_eq!(row.state, MailboxState::Active);
 }
