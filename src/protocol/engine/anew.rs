@@ -9,8 +9,8 @@ use super::{
     record::Record,
     rows::{
         self, BoxRow, ChatKind, ChatRow, ContactRow, ContactState, ControlRow, DeviceRow, EventRow, GroupRow,
-        GroupState, Intro, MemberRow, OutboxRow, Parcel, ReceiptRow, Row, SessionRow, Side, TagRow, TicketRow,
-        TicketState, all,
+        GroupState, Intro, MemberRow, OutboxRow, OwnChainRow, Parcel, ReceiptRow, Row, SessionRow, Side, TagRow,
+        TicketRow, TicketState, all,
     },
     turn::{Step, Turn},
 };
@@ -54,6 +54,8 @@ impl Turn<'_> {
             self.attempt(|turn| turn.meet_anew(&contact))?;
         }
         for group in self.sound::<GroupRow>(b"")? {
+            // Where it can be read it is as old as the rest.
+            self.delete(OwnChainRow::key(group.group));
             self.attempt(|turn| turn.join_anew(group))?;
         }
         // What lies at mailboxes cannot be read if it was not yet: receipts are said once, and may be among it.

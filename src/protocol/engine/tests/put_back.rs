@@ -3,9 +3,12 @@
 use super::{Shelf, World, anew::start_anew, group_mailbox, mailbox};
 use crate::protocol::{
     engine::{
-        Command, Refusal, Reply,
-        rows::{AuthorRow, ChatRow, EventRow, GroupRow, Meant, MemberRow, ReceiptRow, Row, Side},
+        Command, Input, Refusal, Reply,
+        rows::{
+            self, AuthorRow, ChatRow, EventRow, GroupRow, Meant, MemberRow, RawRow, ReceiptRow, Row, SessionRow, Side,
+        },
     },
+    group::GroupEvent,
     ids::{ChatId, DeviceId, EventId, OpId},
     view::{Direction, Table, View, Write},
     wire::encode,
@@ -189,6 +192,38 @@ fn an_old_copy_of_the_whole_home_goes_on_past_what_others_confirm() {
     assert!(numbers(&world, SENDER, chat).last() > Some(&7));
     world.pass(seconds(120));
     assert_eq!(world.texts_of(READER, chat).len(), 8);
+}
+
+#[test]
+fn a_copy_of_the_whole_home_that_is_noticed_seals_nothing_under_keys_of_then() {
+    let mut world = World::new(2);
+    let group = world.group();
+    world.say(1, group, "one");
+    world.tell(1, 0, "one");
+    world.pass(seconds(60));
+    let copy = world.nodes[1].shelf.clone();
+    world.say(1, group, "two");
+    world.tell(1, 0, "two");
+    world.pass(seconds(60));
+    let sessions = |world: &World| rows::all::<SessionRow>(&world.nodes[1].shelf, b"").unwrap().len();
+    assert!(sessions(&world) > 0);
+    world.nodes[1].shelf = copy;
+    world.restart_alone(1);
+    world.input(1, Input::RolledBack);
+    assert_eq!(sessions(&world), 0);
+    world.say(1, group, "three");
+    world.connect(0, 1);
+    world.pass(seconds(120));
+    let said = AuthorRow::within(&world.nodes[0].shelf, (group.into(), world.device(1)), (1, u64::MAX), 9).unwrap();
+    let chain = |(_, id): &(u64, EventId)| {
+        let RawRow(bytes) = world.row(0, &RawRow::key(*id)).unwrap();
+        GroupEvent::parse(&bytes).unwrap().chain
+    };
+    let (new, old) = said.split_first().unwrap();
+    assert!(old.len() >= 2 && old.iter().all(|said| chain(said) != chain(new)));
+    for at in [0, 1] {
+        assert_eq!(world.texts(at, group), ["one", "two", "three"]);
+    }
 }
 
 #[test]
