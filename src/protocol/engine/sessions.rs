@@ -233,6 +233,10 @@ impl Turn<'_> {
         if is_new && !is_late {
             self.meet_new_device(&device)?;
         }
+        if peer.is_some() {
+            // When it was met there was no session to tell it in.
+            self.owe_all(&device)?;
+        }
         let at = Position { sid: outer.sid().0, epoch: outer.epoch(), index: outer.index() };
         Ok(Hearing::Heard(Heard { record: opened.record, device, origin, at, ticket }))
     }

@@ -127,7 +127,6 @@ fn a_name_that_another_left_in_a_log_is_not_taken_for_its_own() {
     let keys = GossipKeys::derive(&secrets[0].secret);
     let (liar, node) = (world.nodes[FIRST].transport, world.nodes[MAILBOX].transport);
     let cursor = |world: &World| world.row::<CursorRow>(SECOND, &CursorRow::key(node, keys.mailbox())).unwrap().0;
-    let before = cursor(&world);
     for lie in &lies {
         let ask = Ask::Deposit(keys.mailbox(), keys.seal_for_log(lie).unwrap());
         world.input(MAILBOX, Input::Frame(liar, Frame::Ask(ask).to_bytes()));
@@ -135,7 +134,8 @@ fn a_name_that_another_left_in_a_log_is_not_taken_for_its_own() {
     world.pass(seconds(60));
     let all = ["p0", "p1", "p2"].map(|name| Some(name.to_owned()));
     assert_eq!(names(&world, SECOND, group), all);
-    assert_eq!(cursor(&world), before + lies.len() as u64, "all were read and passed");
+    let log: rows::BoxRow = world.row(MAILBOX, &rows::BoxRow::key(keys.mailbox())).unwrap();
+    assert_eq!(cursor(&world), log.last, "all were read and passed");
 }
 
 #[test]
