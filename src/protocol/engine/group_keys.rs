@@ -129,7 +129,9 @@ impl Turn<'_> {
         let mut kept = false;
         for (from, HeldSecret { op, secret }) in ready {
             let counts = memory.membership.rotations.iter().any(|rotation| rotation.op == op);
-            if counts && memory.membership.owner(&from).is_some() && !self.has_secret(group, op)? {
+            // The op tells of the secret, whoever brings it: one who made it and was lost since may have left it as mail.
+            let is_or_was = memory.membership.owner(&from).is_some() || memory.membership.former.contains(&from);
+            if counts && is_or_was && !self.has_secret(group, op)? {
                 self.keep_secret(group, op, secret)?;
                 kept = true;
                 if let Some(made) = memory.graph.op(&op) {

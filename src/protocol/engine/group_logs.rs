@@ -13,7 +13,7 @@ use super::{
 use crate::protocol::{
     group::{FrameContent, GossipKeys, SignedOp},
     identity::bundle::BoxId,
-    ids::{DeviceId, OpId, TransportKey},
+    ids::{AccountId, OpId, TransportKey},
     wire::{
         frame::Frame,
         limits::{MAIL_KEPT, MAX_LATE},
@@ -71,6 +71,8 @@ impl Turn<'_> {
             self.mem.logs.logs.remove(gone);
             self.delete(CursorRow::key(gone.0, gone.1));
         }
+        let new: Vec<At> = now.keys().filter(|at| !before.contains(at)).copied().collect();
+        self.read_late_in(group, &new)?;
         let mut nodes = BTreeSet::new();
         for (at, op) in now {
             if !before.contains(&at) {
@@ -250,16 +252,29 @@ impl Turn<'_> {
 
     /// Another device took the place of a member's. What it had left in the group's logs is heard until each was read to its
     /// end, as mail of such a device is ([`late`](super::late)).
-    pub(super) fn read_logs_for(&mut self, group: OpId, device: DeviceId) -> Step {
+    pub(super) fn read_logs_for(&mut self, group: OpId, account: AccountId) -> Step {
         let unread: Vec<At> = self.mem.logs.of_groups.get(&group).into_iter().flatten().copied().collect();
         let Some(mut row) = self.read::<GroupRow>(&GroupRow::key(group))?.filter(|_| !unread.is_empty()) else {
             return Ok(());
         };
         let now = self.now;
-        row.late.retain(|late| late.device != device && now.since(late.since) < MAIL_KEPT);
-        row.late.push(LateInLogs { device, since: now, unread });
+        row.late.retain(|late| late.account != account && now.since(late.since) < MAIL_KEPT);
+        row.late.push(LateInLogs { account, since: now, unread });
         let too_many = row.late.len().saturating_sub(MAX_LATE);
         row.late.drain(..too_many);
+        self.put(GroupRow::key(group), &row);
+        Ok(())
+    }
+
+    /// Logs that were not known: a device that is gone may have made them, and left something there.
+    fn read_late_in(&mut self, group: OpId, logs: &[At]) -> Step {
+        let Some(mut row) = self.read::<GroupRow>(&GroupRow::key(group))?.filter(|row| !row.late.is_empty()) else {
+            return Ok(());
+        };
+        for late in &mut row.late {
+            let new = logs.iter().filter(|at| !late.unread.contains(at)).copied().collect::<Vec<_>>();
+            late.unread.extend(new);
+        }
         self.put(GroupRow::key(group), &row);
         Ok(())
     }
@@ -280,12 +295,12 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Whether what comes out of a log just now is still heard of a device that is no member's any more.
-    pub(super) fn is_read_late(&self, group: OpId, device: DeviceId) -> Step<bool> {
+    /// Whether what comes out of a log just now is still heard of this member's devices that are gone.
+    pub(super) fn is_read_late(&self, group: OpId, account: AccountId) -> Step<bool> {
         let Some(at) = self.mem.logs.reading else { return Ok(false) };
         let row = self.read::<GroupRow>(&GroupRow::key(group))?;
         let is_its = |late: &LateInLogs| {
-            late.device == device && late.unread.contains(&at) && self.now.since(late.since) < MAIL_KEPT
+            late.account == account && late.unread.contains(&at) && self.now.since(late.since) < MAIL_KEPT
         };
         Ok(row.is_some_and(|row| row.late.iter().any(is_its)))
     }

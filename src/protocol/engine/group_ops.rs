@@ -265,9 +265,9 @@ impl Turn<'_> {
             match self.read::<DeviceRow>(&DeviceRow::key(*device))? {
                 // Its account has another in its place.
                 Some(row) if now.members.contains_key(&row.account) => {
+                    self.read_logs_for(group, row.account)?;
                     self.drop_group_parcels(group, *device)?;
                     self.forget_mail_to(*device);
-                    self.read_logs_for(group, *device)?;
                     self.follow_former_soon(group);
                 }
                 // It needs nothing more, but for the receipt of what it said last.

@@ -201,7 +201,7 @@ impl Turn<'_> {
         // followed from here.
         let is_replaced = memory.membership.members.contains_key(&author);
         let lacks_key = matches!(self.waits(group, id)?, Some(Waits::Chain(..)));
-        if is_replaced && (lacks_key || self.is_read_late(group, device)?) {
+        if is_replaced && (lacks_key || self.is_read_late(group, author)?) {
             self.follow_former_soon(group);
             return Ok(Standing::Says(author));
         }

@@ -46,18 +46,18 @@ pub struct GroupRow {
     /// Members whose older store knows nothing of that: whom this device asked in again and who did not answer yet.
     #[cbor(n(11), default)]
     pub asked_again: Vec<AccountId>,
-    /// Devices of members whose place another took: what they left in logs is heard until these were read once.
+    /// Members of whose devices another took the place: what those left in logs is heard until these were read once.
     #[cbor(n(12), default)]
     pub late: Vec<LateInLogs>,
 }
 
-/// A device that is a member's no more, though its account is one.
+/// A member with another device now.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct LateInLogs {
-    /// The device.
+    /// The account. Between the device that was known and the one of now there may have been others.
     #[n(0)]
-    pub device: DeviceId,
+    pub account: AccountId,
     /// Since when this is known here.
     #[n(1)]
     pub since: Millis,
