@@ -16,6 +16,7 @@ use crate::protocol::crypto::secret::Secret;
 use crate::store::{
     SledStore, StoreError, files,
     keyslots::{Cost, Keyslots, Passphrase, Purpose, random},
+    mark,
     rings::{Ring, SlotFile},
 };
 use std::{
@@ -369,7 +370,7 @@ fn clear_half_made(dir: &Path) -> Result<(), HomeError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(HomeError::io(&store, error)),
         _ => {}
     }
-    for name in ["ballast", "tally", "keyslots.new", "creating.new"] {
+    for name in ["ballast", "tally", mark::FILE, "keyslots.new", "creating.new"] {
         remove(&dir.join(name))?;
     }
     Ok(())

@@ -4,14 +4,16 @@
 //! differs from what was said under them since. But a copied file is made when it is copied, and what it says was when it was
 //! made is then another time. Where the file system does not tell, or gives that back too (a snapshot), nothing is noticed.
 
+use crate::store::files::private_file;
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Write},
     path::Path,
     time::UNIX_EPOCH,
 };
 
-const FILE: &str = "made";
+/// Its name in a home.
+pub(super) const FILE: &str = "made";
 
 /// Whether the mark of a home was copied, and so the home.
 pub(super) fn is_copied(home: &Path) -> bool {
@@ -41,7 +43,7 @@ fn make(home: &Path) -> io::Result<()> {
         _ => {}
     }
     // Written in place: a file that is renamed keeps the time at which it was made under the other name.
-    let mut file = File::create_new(&path)?;
+    let mut file = private_file(&path)?;
     if let Some(made) = made(home) {
         file.write_all(made.to_string().as_bytes())?;
         file.sync_all()?;

@@ -388,7 +388,7 @@ impl Turn<'_> {
     pub(super) fn accepted_came(&mut self, heard: &Heard, name: &str, chosen: Millis) -> Step {
         let Some(mut contact) = self.contact(heard.device.account)? else { return Ok(()) };
         // Of a device that another took the place of it may come late, as mail.
-        if !contact.devices.contains(&heard.device.device) {
+        if self.is_late(heard)? {
             return Ok(());
         }
         if contact.state == ContactState::Connected && !contact.is_asked_anew() {
@@ -398,7 +398,7 @@ impl Turn<'_> {
             return self.profile_came(heard, name, chosen);
         }
         let was_asked = matches!(contact.state, ContactState::Pending | ContactState::Requested);
-        if !(was_asked || contact.is_asked_anew()) {
+        if !(was_asked || contact.is_asked_anew()) || !contact.devices.contains(&heard.device.device) {
             return Ok(());
         }
         self.take_own_name(&mut contact, name, chosen)?;

@@ -76,11 +76,11 @@ impl Turn<'_> {
             // It seems to count us in: its ops, which prove themselves, will say.
             self.ask_missing(group, Some(device));
         }
-        if state == Some(GroupState::Removed) && !have.answer && self.is_or_was_member_device(group, device)? {
-            // The same: the removal may be void where more is known.
-            let Some(left) = self.begin_answer(group, device) else { return Ok(()) };
-            self.end_answer(group, device, left);
-            return self.tell_have(group, device, true);
+        if state == Some(GroupState::Removed) && self.is_or_was_member_device(group, device)? {
+            // Who removed this account may have lost that with its store, and nobody else may know it.
+            self.give_last_ops(&have, device)?;
+            // And the removal may be void where more is known.
+            return if have.answer { Ok(()) } else { self.tell_have(group, device, true) };
         }
         if state.is_none() && !have.answer {
             return self.tell_outside(heard, group);

@@ -484,3 +484,19 @@ fn who_is_put_back_to_before_a_contact_came_back_as_another_device_hears_that_on
         }
     }
 }
+
+#[test]
+fn who_was_removed_says_so_to_who_lost_that_it_did_it() {
+    let mut world = World::new(2);
+    let group = world.group();
+    let copy = world.nodes[0].shelf.clone();
+    let removed = world.account(1);
+    world.command(0, Command::RemoveMember(group, removed)).unwrap();
+    world.pass(seconds(120));
+    assert!(!world.member(0, group, 1).current);
+    put_back(&mut world, 0, copy);
+    assert!(world.member(0, group, 1).current);
+    world.connect(0, 1);
+    world.pass(seconds(300));
+    assert!(!world.member(0, group, 1).current);
+}
