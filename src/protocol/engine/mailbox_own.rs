@@ -388,8 +388,11 @@ impl Turn<'_> {
     /// A mailbox answers whether it keeps a box.
     pub(super) fn opened(&mut self, peer: TransportKey, id: BoxId, verdict: Verdict) -> Step {
         if !self.mem.mail.opening.remove(&(peer, id)) {
-            // It tells that this is another now: it is asked.
-            return if self.is_own_box(peer, id)? { self.meet_own_mailbox(peer) } else { Ok(()) };
+            // It tells that this is otherwise now: it is asked, once until it answers, however often it says so.
+            let is_news = |row: &MailboxRow| (row.state == MailboxState::Active) != (verdict == Verdict::Done);
+            let told = self.boxes_at(peer)?.into_iter().find(|row| row.id == id && is_news(row));
+            let is_asked = told.as_ref().is_some_and(|row| self.mem.mail.opening.contains(&(peer, row.id)));
+            return if told.is_some() && !is_asked { self.meet_own_mailbox(peer) } else { Ok(()) };
         }
         if verdict == Verdict::Busy {
             return Ok(());
