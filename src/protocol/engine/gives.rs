@@ -3,7 +3,7 @@
 
 use super::{
     record::{Given, Record},
-    rows::{AuthorRow, DeviceRow, EventRow, OutboxRow, RawRow, ReceiptRow, Row, Side, parse},
+    rows::{AuthorRow, DeviceRow, EventRow, OutboxRow, RawRow, ReceiptRow, Row, parse},
     sessions::Heard,
     turn::{Step, Turn},
 };
@@ -96,29 +96,29 @@ impl Turn<'_> {
     /// Own events of a 1-on-1 chat that the other confirmed once and has no more: they go back into its outbox, and are
     /// not delivered any more until it confirms them again. What it never confirmed is there already, or was not for it.
     fn say_again_what_is_lost(&mut self, chat: ChatId, device: &DeviceRow, ids: &[EventId]) -> Step {
-        let own = self.own()?.device;
-        let key = ReceiptRow::key(chat, Side::Theirs, device.device);
-        let Some(mut row) = self.read::<ReceiptRow>(&key)? else { return Ok(()) };
-        let mut held = row.numbers()?;
-        for id in ids {
-            let Some(event) = self.event(*id)?.filter(|event| event.chat == chat && event.device == own) else {
-                continue;
-            };
-            if event.is_erased() {
-                continue;
+        let own = self.own()?;
+        for author in own.authors() {
+            let Some(side) = own.side_of(author) else { continue };
+            let key = ReceiptRow::key(chat, side, device.device);
+            let Some(mut row) = self.read::<ReceiptRow>(&key)? else { continue };
+            let mut held = row.numbers()?;
+            for id in ids {
+                let Some(mut event) = self.event(*id)?.filter(|event| event.chat == chat && event.device == author)
+                else {
+                    continue;
+                };
+                let waits = event.outbox.iter().any(|(to, _)| *to == device.device);
+                if event.is_erased() || waits || !held.remove(event.no) {
+                    continue;
+                }
+                let place = self.post_event(device.device, chat, *id)?;
+                event.outbox.push((device.device, place));
+                self.put(EventRow::key(*id), &event);
             }
-            let waits = event.outbox.iter().any(|(to, _)| *to == device.device);
-            if waits || !held.remove(event.no) {
-                continue;
-            }
-            let place = self.post_event(device.device, chat, *id)?;
-            let mut event = event;
-            event.outbox.push((device.device, place));
-            self.put(EventRow::key(*id), &event);
+            row.held = encode(&held);
+            row.read = row.read.min(held.through());
+            self.put(key, &row);
         }
-        row.held = encode(&held);
-        row.read = row.read.min(held.through());
-        self.put(key, &row);
         self.whisper(device.device, &Record::Given(Given { last: true, ..Given::nothing(chat) }))?;
         self.pump(device.device)
     }

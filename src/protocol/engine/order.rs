@@ -14,7 +14,7 @@ use super::{
 use crate::protocol::{
     crypto::kdf::hash,
     group::{GroupEvent, Stub},
-    ids::{ChatId, EventId},
+    ids::{ChatId, DeviceId, EventId},
     sync::{
         Set, Span, Spot, Tally,
         compare::PARTS,
@@ -166,9 +166,11 @@ impl Turn<'_> {
         let own = self.own()?;
         let classes = all::<ClassRow>(self, ClassRow::scope(chat))?;
         let Some(group) = self.group_of(chat)? else {
-            let pair = [Some(own.device), Some(device.device)];
-            let of_pair = classes.into_iter().filter(|row| pair.contains(&row.class.author));
-            return Ok(Some(of_pair.map(|row| row.id).collect()));
+            // What devices wrote whose places these two took is theirs to give again.
+            let theirs = std::iter::once(device.device).chain(device.replaced.iter().copied());
+            let pair: BTreeSet<DeviceId> = own.authors().chain(theirs).collect();
+            let is_of_pair = |row: &ClassRow| row.class.author.is_some_and(|author| pair.contains(&author));
+            return Ok(Some(classes.into_iter().filter(is_of_pair).map(|row| row.id).collect()));
         };
         let memory = self.group(group)?;
         let members = &memory.membership.members;

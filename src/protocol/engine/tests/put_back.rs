@@ -500,3 +500,35 @@ fn who_was_removed_says_so_to_who_lost_that_it_did_it() {
     world.pass(seconds(300));
     assert!(!world.member(0, group, 1).current);
 }
+
+#[test]
+fn what_a_contact_lost_that_a_lost_device_had_said_is_said_again() {
+    // The contact is put back to before that device was lost, or to after; whichever of the two is the lesser, which
+    // compares.
+    for (count, restored, other) in [(2, 0, 1), (4, 1, 0)] {
+        for knows_new in [false, true] {
+            let mut world = World::new(count);
+            let chat = world.direct(restored, other);
+            let mut copy = world.nodes[other].shelf.clone();
+            (1..=5).for_each(|no| world.tell(restored, other, &format!("{no}")));
+            world.pass(seconds(120));
+            let items = world.back_up(restored);
+            let new = world.return_by(restored, &items);
+            if knows_new {
+                // It had lost them before, and learnt of the new device.
+                put_back(&mut world, other, copy);
+                world.connect(new, other);
+                world.pass(seconds(2));
+                copy = world.nodes[other].shelf.clone();
+            }
+            world.connect(new, other);
+            world.pass(seconds(300));
+            copied_home(&mut world, other, copy);
+            assert!(world.texts_of(other, chat).is_empty());
+            world.connect(new, other);
+            world.pass(seconds(300));
+            assert_eq!(world.texts_of(other, chat), ["1", "2", "3", "4", "5"], "{count} {knows_new}");
+            assert_eq!(world.outbox(new, other), 0);
+        }
+    }
+}
