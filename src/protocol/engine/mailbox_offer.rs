@@ -173,7 +173,6 @@ impl Turn<'_> {
         if known > bundle.seq || !self.is_believed(&bundle)? {
             return Ok(Hearing::Nothing);
         }
-        let asks_by_link = contact.ticket.is_some();
         let is_new = contact.state == ContactState::Connected && !contact.devices.contains(&id);
         if !self.admit_device(contact, id)? {
             return Ok(Hearing::Nothing);
@@ -191,8 +190,8 @@ impl Turn<'_> {
             heard.push(tag);
             self.prefer_intro(account, &secret)?;
         }
-        // What is known may be a link's, whose prekey is gone.
-        let device = if asks_by_link { device } else { self.keep_bundle(device, &signed) };
+        // What is known may be a link's, whose prekey is gone: whoever shares this secret is asked by it no more.
+        let device = self.keep_bundle(device, &signed);
         // Under a link too: who shares this secret has heard what was asked by that, and takes no more by it.
         let of_contacts = |row: &SessionRow| row.origin == Origin::Contact;
         let device = self.leave_start_with_other_prekey(device, &bundle.prekey.id, of_contacts)?;
