@@ -171,6 +171,7 @@ pub(super) fn why_word(why: WhyWaiting) -> &'static str {
         WhyWaiting::DeadLink => "waiting-dead-link",
         WhyWaiting::UnderWay => "waiting-under-way",
         WhyWaiting::Lost => "waiting-lost",
+        WhyWaiting::Withdrawn => "waiting-withdrawn",
         WhyWaiting::Other => "waiting-other",
     }
 }

@@ -101,7 +101,8 @@ async fn until(at: &Dispatcher, id: EventId, wanted: MessageState, timeout: Dura
 fn sent(reading: &Reading, id: EventId) -> Result<SendResult, ApiError> {
     let event = reading.event(id)?.ok_or_else(|| ApiError::internal("the message is gone"))?;
     let kind = kind_of(reading, event.chat)?;
-    let Progress { state, delivered, read, of } = Receipts::of(reading, event.chat, kind)?.progress(reading, &event)?;
+    let Progress { state, delivered, read, of, .. } =
+        Receipts::of(reading, event.chat, kind)?.progress(reading, &event)?;
     let (delivered, read, of) = (Some(delivered), Some(read), Some(of));
     Ok(SendResult { v: V1, id, chat: event.chat, state, of, delivered, read })
 }
@@ -475,8 +476,7 @@ impl<'r, 'v> Shaped<'r, 'v> {
     fn damaged(&self, id: EventId, at: Millis) -> Result<Message, ApiError> {
         let own = self.own_numbers()?.get(&id).copied();
         let unknown = || Person { id: AccountId([0; 32]), name: "?".to_owned() };
-        let received = Progress { state: MessageState::Received, delivered: 0, read: 0, of: 0 };
-        let progress = own.map_or(received, |(author, no)| self.receipts.confirmed_under(author, no));
+        let progress = own.map_or(Progress::RECEIVED, |(author, no)| self.receipts.confirmed_under(author, no));
         let since = self.reading.own.rolled_back.unwrap_or(at).into();
         Ok(Message {
             id,

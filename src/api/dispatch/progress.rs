@@ -38,6 +38,8 @@ struct OfAuthor {
 struct Confirmed {
     held: Numbers,
     seen: Numbers,
+    /// Under which it holds that what stood there was withdrawn.
+    void: Option<Numbers>,
 }
 
 /// How far one message is.
@@ -47,6 +49,8 @@ pub(super) struct Progress {
     pub(super) delivered: u32,
     pub(super) read: u32,
     pub(super) of: u32,
+    /// The other has that it was withdrawn, though it stands here (again).
+    pub(super) is_void: bool,
 }
 
 impl Receipts {
@@ -61,7 +65,8 @@ impl Receipts {
                 if row.account == reading.own.account {
                     continue;
                 }
-                of.of_accounts.entry(row.account).or_default().push(Confirmed { held, seen });
+                let void = row.void.is_some().then(|| row.void().ok()).flatten();
+                of.of_accounts.entry(row.account).or_default().push(Confirmed { held, seen, void });
             }
         }
         Ok(receipts)
@@ -109,7 +114,7 @@ impl Receipts {
     pub(super) fn confirmed(&self, event: &EventRow) -> Progress {
         match event.own {
             true => self.confirmed_under(event.device, event.no),
-            false => Progress { state: MessageState::Received, delivered: 0, read: 0, of: 0 },
+            false => Progress::RECEIVED,
         }
     }
 
@@ -132,7 +137,8 @@ impl Receipts {
             _ if delivered == of => MessageState::Delivered,
             _ => MessageState::Saved,
         };
-        Progress { state, delivered, read, of }
+        let is_void = delivered == 0 && count(Confirmed::is_void) > 0;
+        Progress { state, delivered, read, of, is_void }
     }
 
     /// The numbers of this own device that somebody its messages are for has on no device yet, whether anything was written
@@ -162,6 +168,12 @@ impl Receipts {
         let has = |account: &AccountId| of_author.confirmed(account).iter().any(|device| device.holds(no));
         of_author.meant(no).filter(|account| !has(account)).collect()
     }
+}
+
+impl Progress {
+    /// Of what others wrote.
+    pub(super) const RECEIVED: Self =
+        Self { state: MessageState::Received, delivered: 0, read: 0, of: 0, is_void: false };
 }
 
 impl OfAuthor {
@@ -197,6 +209,10 @@ impl Confirmed {
         self.held.contains(no)
     }
 
+    fn is_void(&self, no: u64) -> bool {
+        self.void.as_ref().is_some_and(|void| void.contains(no))
+    }
+
     /// Nothing is read that is not there.
     fn has_read(&self, no: u64) -> bool {
         self.seen.contains(no) && self.holds(no)
@@ -221,6 +237,7 @@ pub(super) fn waiting(
         return Ok(None);
     }
     let why = match kind {
+        _ if progress.is_void => WhyWaiting::Withdrawn,
         _ if reading.own.replaced.is_some() => WhyWaiting::Replaced,
         _ if reading.reach == Reach::LocalOnly => WhyWaiting::NoNode,
         ChatKind::Own => return Ok(None),

@@ -203,15 +203,7 @@ impl Home {
         held.iter().for_each(|no| {
             numbers.insert(*no);
         });
-        let row = ReceiptRow {
-            device: device_of(account),
-            account,
-            held: encode(&numbers),
-            read,
-            told: None,
-            full: None,
-            seen: None,
-        };
+        let row = ReceiptRow { held: encode(&numbers), read, ..ReceiptRow::new(device_of(account), account) };
         self.put(ReceiptRow::key(chat, Side::Theirs, row.device), &row);
     }
 

@@ -340,6 +340,8 @@ words! {
         UnderWay,
         /// It cannot be read on this device any more: it reaches nobody from here.
         Lost,
+        /// It was cancelled after the backup or copy was made that this device goes on from, and the recipient knows that.
+        Withdrawn,
         /// Something a newer moim knows.
         #[serde(other)]
         Other,

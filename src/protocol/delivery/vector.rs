@@ -148,6 +148,20 @@ impl Numbers {
         self.ranges.iter().flat_map(|(first, last)| before.lacking(*first, *last)).collect()
     }
 
+    /// The counts that are in here and not in `other`; where there is no room for all, the lowest.
+    pub fn without(&self, other: &Self) -> Self {
+        let mut ranges = self.news_over(other);
+        ranges.sort_unstable();
+        let mut left = Self { base: self.base, ranges };
+        left.ranges.truncate(left.room());
+        left
+    }
+
+    /// The counts that are in, as inclusive ranges, ascending.
+    pub fn ranges(&self) -> impl DoubleEndedIterator<Item = (u64, u64)> {
+        self.ranges.iter().copied()
+    }
+
     /// The greatest count that is in.
     pub fn greatest(&self) -> Option<u64> {
         self.ranges.last().map(|(_, last)| *last)
@@ -339,6 +353,8 @@ mod tests {
         all.fill_through(MAX_NO);
         assert_eq!(all.news_over(&numbers), [(10, MAX_NO), (5, 5), (1, 1)]);
         assert_eq!(numbers.news_over(&all), []);
+        assert_eq!(all.without(&numbers).ranges().collect::<Vec<_>>(), [(1, 1), (5, 5), (10, MAX_NO)]);
+        assert_eq!(numbers.without(&all), Numbers::from_base(1));
         assert_eq!(Numbers::parse(&numbers.to_bytes()), Ok(numbers));
     }
 

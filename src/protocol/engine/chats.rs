@@ -167,6 +167,9 @@ impl Turn<'_> {
             })?;
         }
         self.note_held(event.chat, account, event.device, event.no)?;
+        if self.event(event.id())?.is_some() {
+            self.note_void(&event)?;
+        }
         let there_now = self.contact(account)?.filter(|_| is_late).map(|contact| contact.devices);
         for to in there_now.unwrap_or_else(|| vec![device]) {
             match event.device == to {

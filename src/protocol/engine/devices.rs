@@ -84,9 +84,9 @@ impl Turn<'_> {
     pub(super) fn post_unsent(&mut self, device: DeviceId, chat: ChatId) -> Step {
         let own = self.own()?;
         for author in own.authors() {
-            let confirmed = self.confirmed_by_any(chat, own.side_of(author).unwrap_or(Side::Theirs))?;
+            let settled = self.settled_by_any(chat, own.side_of(author).unwrap_or(Side::Theirs))?;
             for (no, id) in self.written_by(chat, author)? {
-                if confirmed.iter().any(|held| held.contains(no)) {
+                if settled.iter().any(|numbers| numbers.contains(no)) {
                     continue;
                 }
                 let Some(mut event) = self.read::<EventRow>(&EventRow::key(id))? else { continue };
@@ -105,6 +105,15 @@ impl Turn<'_> {
     pub(super) fn confirmed_by_any(&self, chat: ChatId, side: Side) -> Step<Vec<Numbers>> {
         let rows = rows::all::<ReceiptRow>(self, ReceiptRow::scope(chat, side))?;
         rows.iter().map(ReceiptRow::numbers).collect()
+    }
+
+    /// The same, and what is void there: that is not for anybody.
+    fn settled_by_any(&self, chat: ChatId, side: Side) -> Step<Vec<Numbers>> {
+        let mut settled = self.confirmed_by_any(chat, side)?;
+        for row in rows::all::<ReceiptRow>(self, ReceiptRow::scope(chat, side))? {
+            settled.extend(row.void.is_some().then(|| row.void()).transpose()?);
+        }
+        Ok(settled)
     }
 
     /// Whether a device of a contact may bring what this one wrote: itself, or a device of its account that is gone.

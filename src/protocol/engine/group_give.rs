@@ -106,8 +106,8 @@ impl Turn<'_> {
         // What it says it has of ours is a receipt: one that was lost comes again with the next comparison.
         let own = self.own()?.device;
         if let Some(held) = &have.held {
-            let receipt =
-                ChatReceipt { chat: ChatId::from(group), author: own, held: held.to_vec(), read: None, seen: None };
+            let (chat, held) = (ChatId::from(group), held.to_vec());
+            let receipt = ChatReceipt { chat, author: own, held, read: None, seen: None, void: None };
             self.chat_receipt(&heard.device, &receipt)?;
         }
         self.note_inside(group, heard.device.account)?;

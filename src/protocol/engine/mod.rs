@@ -70,6 +70,7 @@ mod tests;
 mod tickets;
 mod turn;
 mod unknown;
+mod voids;
 mod withdraw;
 
 pub use command::{Command, Refusal, Reply};

@@ -454,14 +454,14 @@ impl Turn<'_> {
         let key = ReceiptRow::key(told.chat, side, device.device);
         let known = self.read::<ReceiptRow>(&key)?;
         let none = || Numbers::from_base(1);
-        let (before, seen_before, read_before) = match &known {
-            Some(row) => {
-                (row.numbers().unwrap_or_else(|_| none()), row.seen(row.read).unwrap_or_else(|_| none()), row.read)
-            }
-            None => (none(), none(), 0),
-        };
+        let known = known.unwrap_or_else(|| ReceiptRow::new(device.device, device.account));
+        let (before, read_before) = (known.numbers().unwrap_or_else(|_| none()), known.read);
+        let seen_before = known.seen(read_before).unwrap_or_else(|_| none());
         let mut after = before.clone();
-        after.merge(&held.up_to(written));
+        after.merge(&self.counted(device, told, held.up_to(written))?);
+        let void_before = known.void().unwrap_or_else(|_| none());
+        let mut void = void_before.clone();
+        void.merge(&told.void().unwrap_or_else(none));
         let read = told.read.unwrap_or(0).min(written).max(read_before);
         let told_seen = match &told.seen {
             Some(seen) => decode::<Numbers>(seen, "receipt").unwrap_or_else(|_| none()),
@@ -469,17 +469,15 @@ impl Turn<'_> {
         };
         let mut seen = seen_before.clone();
         seen.merge(&told_seen.up_to(told.read.unwrap_or(0).min(written)));
-        if after == before && seen == seen_before && read == read_before {
+        if after == before && seen == seen_before && read == read_before && void == void_before {
             return Ok(false);
         }
         let row = ReceiptRow {
-            device: device.device,
-            account: device.account,
             held: encode(&after),
             read,
-            told: None,
-            full: None,
             seen: Some(encode(&seen).into()),
+            void: (void != none()).then(|| encode(&void).into()),
+            ..ReceiptRow::new(device.device, device.account)
         };
         self.put(key, &row);
         let delivered = self.confirm_events(device, self.news_of(told, &after, &before)?)?;

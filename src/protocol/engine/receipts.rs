@@ -189,7 +189,7 @@ impl Turn<'_> {
         let seen = row.seen(read.unwrap_or(0))?;
         let has_gaps = read.is_some() && seen != row.numbers()?.up_to(read.unwrap_or(0));
         let seen = has_gaps.then(|| encode(&seen).into());
-        Ok(Some(ChatReceipt { chat, author, held: row.held, read, seen }))
+        Ok(Some(ChatReceipt { chat, author, held: row.held, read, seen, void: row.void }))
     }
 
     /// The highest number that its author may know as read. A row from before there was a choice for each chat told what the
@@ -227,15 +227,7 @@ impl Turn<'_> {
     /// Notes that an event of a device of others is here.
     pub(super) fn note_held(&mut self, chat: ChatId, account: AccountId, device: DeviceId, no: u64) -> Step {
         let key = ReceiptRow::key(chat, Side::Ours, device);
-        let mut row = self.read::<ReceiptRow>(&key)?.unwrap_or_else(|| ReceiptRow {
-            device,
-            account,
-            held: encode(&Numbers::from_base(1)),
-            read: 0,
-            told: None,
-            full: None,
-            seen: None,
-        });
+        let mut row = self.read::<ReceiptRow>(&key)?.unwrap_or_else(|| ReceiptRow::new(device, account));
         // What comes now is not read, wherever it stands.
         row.seen = Some(encode(&row.seen(self.told_of(&row).unwrap_or(0))?).into());
         let mut held = row.numbers()?;

@@ -146,6 +146,9 @@ pub struct ChatReceipt {
     /// Encoded `Numbers` of what was read, where that is not all of `held` up to `read`.
     #[n(4)]
     pub seen: Option<ByteVec>,
+    /// Encoded `Numbers` of those of `held` under which only that a message was withdrawn is held, where there are any.
+    #[n(5)]
+    pub void: Option<ByteVec>,
 }
 
 /// A position of a session.

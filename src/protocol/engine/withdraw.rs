@@ -24,11 +24,9 @@ use crate::protocol::{
 impl Turn<'_> {
     /// Withdraws an own message that no device has and no mailbox holds.
     pub(super) fn withdraw(&mut self, id: EventId) -> Answer {
-        let own = self.own()?;
         let event = self.event(id)?.filter(|event| event.own && !event.is_erased()).ok_or(Refusal::NoSuchMessage)?;
         match self.chat(event.chat)?.map(|row| row.kind) {
-            Some(ChatKind::Direct(_)) if event.device == own.device => self.withdraw_from_person(&event),
-            Some(ChatKind::Direct(_)) => Err(Refusal::NoSuchMessage.into()),
+            Some(ChatKind::Direct(_)) => self.withdraw_from_person(&event),
             Some(ChatKind::Group(group)) => self.withdraw_from_group(group, event),
             Some(ChatKind::Own) | None => Err(Refusal::NotWithdrawable.into()),
         }
@@ -92,9 +90,11 @@ impl Turn<'_> {
         Ok(Reply::Withdrawn { withdrawn, under_way, mailbox, delivered })
     }
 
-    /// Whether an older store was put back since this was written: what became of it meanwhile is not known.
+    /// Whether an older store was put back since this was written, or a device wrote it that is gone: what became of it
+    /// meanwhile is not known.
     fn may_have_gone_on(&self, event: &EventRow) -> Step<bool> {
-        Ok(self.own()?.rolled_back.is_some_and(|at| event.arrived <= at))
+        let own = self.own()?;
+        Ok(event.device != own.device || own.rolled_back.is_some_and(|at| event.arrived <= at))
     }
 
     /// Whether somebody is connected who may hear what is said in a group: a member's device, or one that is not known yet.

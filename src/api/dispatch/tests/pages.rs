@@ -194,6 +194,30 @@ async fn the_outbox_lists_what_is_on_its_way_to_one_who_is_connected() {
 }
 
 #[tokio::test]
+async fn what_was_cancelled_after_the_backup_is_said_to_be_that() {
+    let mut home = Home::new();
+    home.contact(MINA, "mina", ContactState::Connected);
+    let chat = ChatId::direct(ME, MINA);
+    home.chat(chat, ChatKind::Direct(MINA), 2, 0);
+    for (no, text) in [(1, "there"), (2, "regretted")] {
+        home.say(chat, ME, no, text);
+    }
+    let numbers = |no| {
+        let mut numbers = Numbers::from_base(1);
+        numbers.insert(no);
+        encode(&numbers)
+    };
+    let row = ReceiptRow { held: numbers(1), void: Some(numbers(2).into()), ..ReceiptRow::new(device_of(MINA), MINA) };
+    home.put(ReceiptRow::key(chat, Side::Theirs, row.device), &row);
+    let at = home.dispatcher(&[MINA]);
+    let outbox = ask(&at, "outbox.list", json!({})).await;
+    assert_eq!((&outbox["waiting"][0]["state"], &outbox["waiting"][0]["why"]), (&json!("saved"), &json!("withdrawn")));
+    let log = ask(&at, "message.log", json!({"chat": "mina"})).await;
+    assert_eq!(log["messages"][0]["waiting"], Value::Null);
+    assert_eq!(log["messages"][1]["waiting"]["why"], "withdrawn");
+}
+
+#[tokio::test]
 async fn own_messages_that_are_lost_are_listed_as_such_until_they_are_given_up() {
     let mut home = Home::new();
     home.contact(MINA, "mina", ContactState::Connected);

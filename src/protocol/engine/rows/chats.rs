@@ -539,6 +539,9 @@ pub struct ReceiptRow {
     /// the highest. What comes late stands below that number and is not among these until it is read.
     #[n(6)]
     pub seen: Option<ByteVec>,
+    /// Encoded `Numbers` of those that are void there or here, where there are any: see `voids.rs`.
+    #[n(7)]
+    pub void: Option<ByteVec>,
 }
 
 /// Whose knowledge a receipt row is.
@@ -557,9 +560,21 @@ impl Row for ReceiptRow {
 }
 
 impl ReceiptRow {
+    /// Of a device of which nothing is held or confirmed.
+    pub fn new(device: DeviceId, account: AccountId) -> Self {
+        let held = wire::encode(&Numbers::from_base(1));
+        Self { device, account, held, read: 0, told: None, full: None, seen: None, void: None }
+    }
+
     /// The numbers, parsed.
     pub fn numbers(&self) -> Result<Numbers, ViewError> {
         wire::decode(&self.held, "numbers").map_err(|_| ViewError::Damaged(Self::TABLE))
+    }
+
+    /// Those that are void.
+    pub fn void(&self) -> Result<Numbers, ViewError> {
+        let Some(void) = &self.void else { return Ok(Numbers::from_base(1)) };
+        wire::decode(void, "numbers").map_err(|_| ViewError::Damaged(Self::TABLE))
     }
 
     /// What its author knows as read, where `told` is the highest number that a row from before this was kept tells of.

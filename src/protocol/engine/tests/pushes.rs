@@ -48,8 +48,7 @@ impl Home {
         let (device, account) = (DeviceId([9; 32]), AccountId([7; 32]));
         let mut held = Numbers::from_base(1);
         held.fill_through(HELD);
-        let nothing =
-            ReceiptRow { device, account, held: encode(&held), read: 0, told: Some(0), full: None, seen: None };
+        let nothing = ReceiptRow { held: encode(&held), told: Some(0), ..ReceiptRow::new(device, account) };
         let mut home = Self { node, now: NOW, chat, most: 0 };
         home.node.shelf.take(Write::Put(ReceiptRow::key(chat, Side::Ours, device), encode(&nothing)));
         home

@@ -4,8 +4,9 @@ use super::*;
 use crate::protocol::{
     engine::{
         find::{Most, find},
-        rows::{AuthorRow, IndexPart, IndexRow, Row, SegmentRow},
+        rows::{AuthorRow, EventRow, IndexPart, IndexRow, ReceiptRow, Row, SegmentRow, Side},
     },
+    ids::EventId,
     search::{
         Needle, grams, normalise,
         postings::{Having, having},
@@ -137,4 +138,90 @@ fn what_a_member_may_have_heard_is_said_to_be_under_way() {
         let reply = world.command(2, Command::Withdraw(id)).unwrap();
         assert_eq!(under_way(reply), if meets || is_older { 2 } else { 0 }, "{meets} {is_older}");
     }
+}
+
+/// A message that was taken back while the other was away, and everything as it was before that.
+struct Since {
+    world: World,
+    chat: ChatId,
+    id: EventId,
+    copy: Shelf,
+    items: backup::Items,
+    of_other: Shelf,
+}
+
+fn taken_back_since() -> Since {
+    let mut world = World::new(2);
+    let chat = world.direct(0, 1);
+    world.tell(0, 1, "stays");
+    world.pass(MINUTE);
+    world.part(0, 1);
+    let Ok(Reply::Sent { id, .. }) = world.write(0, chat, REGRETTED) else { panic!("it is said") };
+    let (copy, items, of_other) = (world.nodes[0].shelf.clone(), world.back_up(0), world.nodes[1].shelf.clone());
+    world.command(0, Command::Withdraw(id)).unwrap();
+    world.connect(0, 1);
+    world.pass(MINUTE);
+    assert_eq!((world.texts_of(1, chat), world.outbox(0, 1)), (vec!["stays".to_owned()], 0));
+    Since { world, chat, id, copy, items, of_other }
+}
+
+/// It is here again, and neither goes to the other nor counts as delivered. It can be taken back once more.
+fn is_void_until_taken_back_again(world: &mut World, at: usize, chat: ChatId, id: EventId) {
+    let event: EventRow = world.row(at, &EventRow::key(id)).expect("it is back");
+    let own: rows::OwnRow = world.row(at, &rows::OwnRow::key()).unwrap();
+    let key = ReceiptRow::key(chat, own.side_of(event.device).unwrap(), world.device(1));
+    let row: ReceiptRow = world.row(at, &key).unwrap();
+    assert!(row.void().unwrap().contains(event.no) && !row.numbers().unwrap().contains(event.no));
+    assert_eq!((world.outbox(at, 1), event.outbox), (0, vec![]));
+
+    let taken = world.command(at, Command::Withdraw(id)).unwrap();
+    assert!(matches!(taken, Reply::Withdrawn { withdrawn: 1, mailbox: 0, delivered: 0, .. }), "{taken:?}");
+    world.tell(at, 1, "after");
+    world.restart(1);
+    world.pass(5 * MINUTE);
+    for at in [at, 1] {
+        assert_eq!(world.texts_of(at, chat), ["stays", "after"]);
+    }
+    assert_eq!(world.outbox(at, 1), 0);
+}
+
+#[test]
+fn what_was_taken_back_after_the_backup_is_not_called_delivered() {
+    let Since { mut world, chat, id, items, .. } = taken_back_since();
+    let new = world.return_by(0, &items);
+    world.connect(1, new);
+    world.pass(5 * MINUTE);
+    is_void_until_taken_back_again(&mut world, new, chat, id);
+}
+
+#[test]
+fn what_was_taken_back_does_not_go_to_who_lost_that_it_was() {
+    let Since { mut world, chat, items, of_other, .. } = taken_back_since();
+    let new = world.return_by(0, &items);
+    world.connect(1, new);
+    world.pass(5 * MINUTE);
+    // An older copy is put back there, and here all that is not confirmed is said again.
+    world.nodes[1].shelf = of_other;
+    anew::start_anew(&mut world, 1);
+    anew::start_anew(&mut world, new);
+    world.connect(1, new);
+    world.pass(5 * MINUTE);
+    assert_eq!(world.texts_of(1, chat), ["stays"]);
+    world.tell(new, 1, "after");
+    world.pass(MINUTE);
+    assert_eq!((world.texts_of(1, chat), world.outbox(new, 1)), (vec!["stays".to_owned(), "after".to_owned()], 0));
+}
+
+#[test]
+fn what_was_taken_back_after_the_copy_is_not_called_delivered_unless_it_is() {
+    let Since { mut world, chat, id, copy, .. } = taken_back_since();
+    world.nodes[0].shelf = copy;
+    anew::start_anew(&mut world, 0);
+    world.connect(0, 1);
+    world.pass(5 * MINUTE);
+    let there = world.texts_of(1, chat).contains(&REGRETTED.to_owned());
+    let event: EventRow = world.row(0, &EventRow::key(id)).unwrap();
+    let row: ReceiptRow = world.row(0, &ReceiptRow::key(chat, Side::Theirs, world.device(1))).unwrap();
+    assert_eq!(row.numbers().unwrap().contains(event.no), there);
+    assert_eq!(world.outbox(0, 1), 0);
 }

@@ -140,6 +140,7 @@ waiting-dead-link = the link does not work any more: ask for a new one
 waiting-in-mailbox = no word yet that they fetched it
 waiting-under-way = on its way
 waiting-lost = lost: it cannot be read here any more, say it again
+waiting-withdrawn = not sent: it was cancelled after the backup or copy was made
 waiting-replaced = another device took the place of this one
 waiting-removed = you were removed before they had it
 waiting-other = it waits

@@ -127,6 +127,7 @@ waiting-dead-link = 더는 쓸 수 없는 링크: 새 링크를 부탁하세요
 waiting-in-mailbox = 찾아갔다는 소식이 아직 없음
 waiting-under-way = 보내는 중
 waiting-lost = 사라짐: 여기서 더는 읽을 수 없으니 다시 말하세요
+waiting-withdrawn = 보내지 않음: 백업이나 사본을 만든 뒤에 취소한 메시지
 waiting-replaced = 다른 기기가 이 기기를 대신함
 waiting-removed = 그들이 받기 전에 모임에서 내보내짐
 waiting-other = 기다리는 중
