@@ -9,6 +9,7 @@ mod mailboxes;
 mod members;
 mod order;
 mod outbox;
+mod receipts;
 mod sessions;
 
 pub use account::*;
@@ -20,6 +21,7 @@ pub use mailboxes::*;
 pub use members::*;
 pub use order::*;
 pub use outbox::*;
+pub use receipts::*;
 pub use sessions::*;
 
 use crate::protocol::{
