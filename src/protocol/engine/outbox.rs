@@ -458,10 +458,11 @@ impl Turn<'_> {
         let (before, read_before) = (known.numbers().unwrap_or_else(|_| none()), known.read);
         let seen_before = known.seen(read_before).unwrap_or_else(|_| none());
         let mut after = before.clone();
-        after.merge(&self.counted(device, told, held.up_to(written))?);
+        let counted = self.counted(device, told, held.up_to(written))?;
+        after.merge(&counted.confirmed);
         let void_before = known.void().unwrap_or_else(|_| none());
         let mut void = void_before.clone();
-        void.merge(&told.void().unwrap_or_else(none));
+        void.merge(&counted.void);
         let read = told.read.unwrap_or(0).min(written).max(read_before);
         let told_seen = match &told.seen {
             Some(seen) => decode::<Numbers>(seen, "receipt").unwrap_or_else(|_| none()),

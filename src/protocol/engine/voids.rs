@@ -7,7 +7,7 @@
 
 use super::{
     record::ChatReceipt,
-    rows::{AuthorRow, DeviceRow, EventRow, OutboxRow, ReceiptRow, Side},
+    rows::{AuthorRow, ChatKind, DeviceRow, EventRow, OutboxRow, ReceiptRow, Side},
     turn::{Step, Turn},
 };
 use crate::protocol::{
@@ -18,6 +18,14 @@ use crate::protocol::{
 
 /// Own events that are looked at for one receipt that names void numbers: the newest.
 const LOOKED_AT: usize = 1_024;
+
+/// What a device tells of the numbers that it holds.
+pub(super) struct Counted {
+    /// Under which it has what stands here: of those that are void there, what was withdrawn here too.
+    pub(super) confirmed: Numbers,
+    /// Under which it has that what stands here was withdrawn, which may be so.
+    pub(super) void: Numbers,
+}
 
 impl Turn<'_> {
     /// An event of a contact is here. A number is void where what withdrew it came first, until the author says it all the
@@ -40,21 +48,26 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// What a device confirms of the numbers that it holds: of those that are void there, what was withdrawn here too. The
-    /// rest waits for that device no more.
-    pub(super) fn counted(&mut self, device: &DeviceRow, told: &ChatReceipt, held: Numbers) -> Step<Numbers> {
-        let Some(void) = told.void() else { return Ok(held) };
-        let mut counted = held.without(&void);
+    /// What counts of what a device tells of the numbers that it holds. What is void waits for that device no more.
+    pub(super) fn counted(&mut self, device: &DeviceRow, told: &ChatReceipt, held: Numbers) -> Step<Counted> {
+        let is_direct = matches!(self.chat(told.chat)?.map(|row| row.kind), Some(ChatKind::Direct(_)));
+        let Some(claimed) = told.void().filter(|_| is_direct) else {
+            return Ok(Counted { confirmed: held, void: Numbers::from_base(1) });
+        };
+        let mut counted = Counted { confirmed: held.without(&claimed), void: Numbers::from_base(1) };
         let (mut under, chat) = (Vec::new(), (told.chat, told.author));
-        for range in held.without(&held.without(&void)).ranges().rev() {
+        for range in held.without(&counted.confirmed).ranges().rev() {
             under.extend(AuthorRow::within(self, chat, range, LOOKED_AT - under.len())?);
         }
         for (no, id) in under {
             let Some(event) = self.event(id)? else { continue };
-            match event.withdraws() {
-                true => drop(counted.insert(no)),
-                false => self.wait_no_more(device, event)?,
+            if event.withdraws() {
+                counted.confirmed.insert(no);
+            } else if self.may_have_gone_on(&event)? {
+                counted.void.insert(no);
+                self.wait_no_more(device, event)?;
             }
+            // Else nobody can have withdrawn it: it goes on being sent.
         }
         Ok(counted)
     }
@@ -73,7 +86,7 @@ impl Turn<'_> {
 
 impl ChatReceipt {
     /// The numbers that are void where it comes from, if any are.
-    pub(super) fn void(&self) -> Option<Numbers> {
+    fn void(&self) -> Option<Numbers> {
         self.void.as_ref().and_then(|void| decode(void, "receipt").ok())
     }
 }

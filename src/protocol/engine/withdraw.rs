@@ -92,7 +92,7 @@ impl Turn<'_> {
 
     /// Whether an older store was put back since this was written, or a device wrote it that is gone: what became of it
     /// meanwhile is not known.
-    fn may_have_gone_on(&self, event: &EventRow) -> Step<bool> {
+    pub(super) fn may_have_gone_on(&self, event: &EventRow) -> Step<bool> {
         let own = self.own()?;
         Ok(event.device != own.device || own.rolled_back.is_some_and(|at| event.arrived <= at))
     }

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::protocol::{
+    delivery::Numbers,
     engine::{
         find::{Most, find},
+        record::{ChatReceipt, Receipt, Record},
         rows::{AuthorRow, EventRow, IndexPart, IndexRow, ReceiptRow, Row, SegmentRow, Side},
     },
     ids::EventId,
@@ -224,4 +226,25 @@ fn what_was_taken_back_after_the_copy_is_not_called_delivered_unless_it_is() {
     let row: ReceiptRow = world.row(0, &ReceiptRow::key(chat, Side::Theirs, world.device(1))).unwrap();
     assert_eq!(row.numbers().unwrap().contains(event.no), there);
     assert_eq!(world.outbox(0, 1), 0);
+}
+
+#[test]
+fn nobody_can_say_that_was_taken_back_what_nobody_took_back() {
+    let mut world = World::new(2);
+    let chat = world.direct(0, 1);
+    // For a moment nothing goes from one to the other, who lies meanwhile.
+    world.input(0, Input::Overflow(world.nodes[1].transport));
+    world.tell(0, 1, "stands");
+    let mut numbers = Numbers::from_base(1);
+    numbers.fill_through(1);
+    let (held, author) = (encode(&numbers), world.device(0));
+    let void = Some(held.clone().into());
+    let lie = ChatReceipt { chat, author, held, read: None, seen: None, void };
+    let lie = Receipt { chats: vec![lie], positions: vec![], lost: vec![], unknown: None };
+    world.lie(1, 0, &Record::Receipt(lie));
+    assert_eq!((world.texts_of(1, chat), world.outbox(0, 1)), (vec![], 1));
+    world.pass(MINUTE);
+    assert_eq!((world.texts_of(1, chat), world.outbox(0, 1)), (vec!["stands".to_owned()], 0));
+    let row: ReceiptRow = world.row(0, &ReceiptRow::key(chat, Side::Theirs, world.device(1))).unwrap();
+    assert!(row.void.is_none() && row.numbers().unwrap().contains(1));
 }
