@@ -170,14 +170,7 @@ impl Turn<'_> {
         if self.event(event.id())?.is_some() {
             self.note_void(&event)?;
         }
-        let there_now = self.contact(account)?.filter(|_| is_late).map(|contact| contact.devices);
-        for to in there_now.unwrap_or_else(|| vec![device]) {
-            match event.device == to {
-                true => self.owe_chat(to, event.chat),
-                false => self.owe_chat_of(to, event.chat, event.device),
-            }
-        }
-        Ok(())
+        self.owe_contact(event.chat, account, event.device)
     }
 
     /// Whether a device brings what another of its account wrote, of which another event is here under the same number. What
@@ -433,11 +426,8 @@ impl Turn<'_> {
             return Ok(());
         }
         match chat.kind {
-            ChatKind::Group(_) => self.owe_group(device, chat.chat),
-            _ => {
-                self.owe_chat(device, chat.chat);
-                Ok(())
-            }
+            ChatKind::Group(group) => self.owe_author(group, row.account, device),
+            _ => self.owe_contact(chat.chat, row.account, device),
         }
     }
 

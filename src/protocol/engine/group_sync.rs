@@ -101,7 +101,7 @@ impl Turn<'_> {
     }
 
     /// An event is held: its author's device is told, or the one that took its place.
-    fn owe_author(&mut self, group: OpId, author: AccountId, device: DeviceId) -> Step {
+    pub(super) fn owe_author(&mut self, group: OpId, author: AccountId, device: DeviceId) -> Step {
         let chat = ChatId::from(group);
         let memory = self.group(group)?;
         match memory.membership.members.get(&author) {

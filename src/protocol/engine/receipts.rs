@@ -102,6 +102,17 @@ impl Turn<'_> {
         self.mem.owed.entry(device).or_default().of_replaced.insert((chat, author));
     }
 
+    /// The same of events that a device of a contact wrote: it is told, or who took its place.
+    pub(super) fn owe_contact(&mut self, chat: ChatId, account: AccountId, author: DeviceId) -> Step {
+        let devices = self.contact(account)?.map(|contact| contact.devices).unwrap_or_default();
+        if devices.is_empty() || devices.contains(&author) {
+            self.owe_chat(author, chat);
+        } else {
+            devices.into_iter().for_each(|instead| self.owe_chat_of(instead, chat, author));
+        }
+        Ok(())
+    }
+
     /// The same, told a little later, together with others, where a device is connected.
     pub(super) fn owe_group(&mut self, device: DeviceId, chat: ChatId) -> Step {
         match self.read::<DeviceRow>(&DeviceRow::key(device))? {

@@ -163,6 +163,25 @@ fn a_restored_device_goes_on_in_both_directions_and_nothing_is_doubled() {
 }
 
 #[test]
+fn what_is_read_of_a_lost_device_is_told_to_the_one_in_its_place() {
+    let mut world = World::new(2);
+    let (direct, group) = (world.direct(0, 1), world.group());
+    world.tell(0, 1, "to one");
+    world.say(0, group, "to all");
+    world.pass(LATER);
+    let items = world.back_up(0);
+    let new = world.return_to_all(0, &items);
+    world.pass(LATER);
+    for chat in [direct, group.into()] {
+        let (held, read) = world.confirmed_of(new, chat, 0, 1);
+        assert!(!held.is_empty() && read == 0, "{held:?} {read}");
+        world.command(1, Command::MarkRead { chat, up_to: None }).unwrap();
+        world.pass(SOON);
+        assert_eq!(world.confirmed_of(new, chat, 0, 1).1, *held.last().unwrap());
+    }
+}
+
+#[test]
 fn who_was_lost_before_it_was_backed_up_again_comes_back_twice() {
     let mut world = World::new(2);
     let chat = world.direct(0, 1);
