@@ -10,6 +10,7 @@ mod feed;
 mod group_log;
 mod groups;
 mod invites;
+mod kept;
 mod mailboxes;
 mod messages;
 mod outbox;

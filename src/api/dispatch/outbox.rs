@@ -76,9 +76,9 @@ fn all(reading: &Reading) -> Result<Vec<Outgoing>, ViewError> {
         let receipts = Receipts::of(reading, chat.chat, chat.kind)?;
         let (lacked, group) = (lacked(reading, &chat, &receipts)?, chat.kind.group());
         for event in lacked.here {
-            let progress = receipts.progress(reading, &event)?;
             let under_way = || Waiting { why: WhyWaiting::UnderWay, since: event.arrived.into() };
             for account in receipts.lacking(event.device, event.no) {
+                let progress = receipts.progress_to(reading, &event, account)?;
                 let why = waiting(reading, chat.kind, &event, progress, || vec![account])?.unwrap_or_else(under_way);
                 let to = reading.person(account, group)?;
                 let (state, id) = (progress.state, event.id);

@@ -1,6 +1,9 @@
 //! How far a message got: never shown as more than what was proven.
 
-use super::Reading;
+use super::{
+    Reading,
+    kept::{Keys, is_in_mailbox},
+};
 use crate::{
     api::types::{MessageState, Waiting, WhyWaiting},
     node::Reach,
@@ -22,6 +25,7 @@ pub(super) struct Receipts {
     own: bool,
     /// By own device: this one, and those it replaced.
     of: BTreeMap<DeviceId, OfAuthor>,
+    keys: Keys,
 }
 
 /// What others confirmed of what one own device wrote.
@@ -98,15 +102,34 @@ impl Receipts {
             let (recipients, ever) = (recipients(author), ever(author));
             (author, OfAuthor { recipients, ever, of_accounts: BTreeMap::new() })
         };
-        Ok(Self { own: kind == ChatKind::Own, of: reading.own.authors().map(of_author).collect() })
+        let of = reading.own.authors().map(of_author).collect();
+        Ok(Self { own: kind == ChatKind::Own, of, keys: Keys::of(kind.group(), &members) })
     }
 
     /// How far an event of this conversation is.
     pub(super) fn progress(&self, reading: &Reading, event: &EventRow) -> Result<Progress, ViewError> {
         let confirmed = self.confirmed(event);
-        let waits = confirmed.state == MessageState::Saved && confirmed.of > 0;
-        let state = if waits && is_in_mailbox(reading, event)? { MessageState::Mailbox } else { confirmed.state };
-        Ok(Progress { state, ..confirmed })
+        if confirmed.state != MessageState::Saved || confirmed.of == 0 || !is_in_mailbox(reading.view, event)? {
+            return Ok(confirmed);
+        }
+        for account in self.lacking(event.device, event.no) {
+            if self.keys.are_missing_to(reading.view, account)? {
+                return Ok(confirmed);
+            }
+        }
+        Ok(Progress { state: MessageState::Mailbox, ..confirmed })
+    }
+
+    /// The same as far as it goes to one of those who lack it.
+    pub(super) fn progress_to(
+        &self,
+        reading: &Reading,
+        event: &EventRow,
+        account: AccountId,
+    ) -> Result<Progress, ViewError> {
+        let confirmed = self.confirmed(event);
+        let lies = is_in_mailbox(reading.view, event)? && !self.keys.are_missing_to(reading.view, account)?;
+        Ok(if lies { Progress { state: MessageState::Mailbox, ..confirmed } } else { confirmed })
     }
 
     /// How far an event is by what others confirmed. Who left the conversation and has it counts; who left without it does
@@ -186,22 +209,6 @@ impl OfAuthor {
     fn confirmed(&self, account: &AccountId) -> &[Confirmed] {
         self.of_accounts.get(account).map(Vec::as_slice).unwrap_or_default()
     }
-}
-
-/// Whether a message lies in a mailbox of a device it is for, or of its group. No mailbox keeps it for ever: one that is
-/// not reached to leave it again may have it no more.
-fn is_in_mailbox(reading: &Reading, event: &EventRow) -> Result<bool, ViewError> {
-    let now = crate::node::now();
-    if event.is_in_mailbox(now) {
-        return Ok(true);
-    }
-    for (device, place) in &event.outbox {
-        let row: Option<OutboxRow> = rows::read(reading.view, &OutboxRow::key(*device, *place))?;
-        if row.is_some_and(|row| row.is_in_mailbox(now)) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 impl Confirmed {

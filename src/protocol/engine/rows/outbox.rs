@@ -2,9 +2,9 @@
 
 use super::Row;
 use crate::protocol::{
-    engine::record::Position,
+    engine::record::{Position, Record},
     identity::bundle::BoxId,
-    ids::{ChatId, DeviceId, EventId, TransportKey},
+    ids::{ChatId, DeviceId, EventId, OpId, TransportKey},
     time::Millis,
     view::{Key, Table},
     wire::limits::MAIL_KEPT,
@@ -90,6 +90,13 @@ impl OutboxRow {
     /// Whether a copy may lie at a mailbox, or was taken from there by one whose receipt is still to come.
     pub fn may_be_read(&self) -> bool {
         self.was_left || self.left.as_ref().is_some_and(|left| !left.is_empty())
+    }
+
+    /// Whether it is a key of a group, without which what is said there cannot be read.
+    pub fn is_key_of(&self, group: OpId) -> bool {
+        let Parcel::Control(_, record) = &self.what else { return false };
+        let record = Record::parse(record);
+        matches!(record, Some(Record::Chain(of, _) | Record::GossipSecret(of, ..)) if of == group)
     }
 
     /// Whether a mailbox that said it has a copy still keeps it at this time.
