@@ -164,7 +164,7 @@ reasons! {
     HomeExists = "home-exists", Conflict, "there is a moim home in {home} already", "--home DIR chooses another";
     FolderNotEmpty = "folder-not-empty", Conflict, "{home} holds other files", "--home DIR chooses an empty folder, or one to be made";
     HomeLocked = "home-locked", Locked, "another moim process is using {home}", "wait for it to end: it may be a command, or a node that is coming up or ending";
-    NodeRuns = "node-runs", Conflict, "a node of this home runs already", "moim status shows it, moim down stops it";
+    NodeRuns = "node-runs", Locked, "a node of this home runs already", "moim status shows it, moim down stops it";
     NeedsNode = "needs-node", NeedsNode, "this needs a running node, and nothing was done", "start one in another terminal: moim up";
     NodeGone = "node-gone", NeedsNode, "the node stopped before it answered", "moim up starts it again; what was saved is kept";
     MaybeSaved = "maybe-saved", NeedsNode, "the node stopped before it said whether the message was saved", "look in moim log CHAT before you send it again; moim up starts the node";
@@ -215,7 +215,7 @@ reasons! {
     GroupFull = "group-full", Limit, "the group has {max} members, which is the most there can be", "somebody has to leave before another can join";
     // Mailboxes and the outbox
     NotInOutbox = "not-in-outbox", NotFound, "no message “{given}” of yours waits", "moim outbox lists those that do";
-    InMailbox = "in-mailbox", Conflict, "the message {given} lies in a mailbox and will arrive: it cannot be taken back", "moim log CHAT shows how far it got";
+    InMailbox = "in-mailbox", Conflict, "the message {given} lies in a mailbox: it cannot be taken back", "moim log CHAT shows how far it got";
     WasDelivered = "was-delivered", Conflict, "the message {given} was delivered: it cannot be taken back", "moim log CHAT shows how far it got";
     NotWithdrawable = "not-withdrawable", Conflict, "only a message to others can be withdrawn, in a chat that you are in", "what you said last in a group that you left goes to its members; a note to yourself waits for nobody";
     NotMailboxLink = "not-mailbox-link", Usage, "the link is not that of a mailbox", "ask its owner for one made by moim mailbox link, or name a contact";

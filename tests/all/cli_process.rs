@@ -112,7 +112,7 @@ fn a_second_node_of_a_home_is_refused() {
     assert_eq!(up.ready["event"], "ready");
     assert!(up.ready["addrs"][0].as_str().unwrap().starts_with("/ip4/127.0.0.1/tcp/"));
     let (code, error) = home.failure(&["up"]);
-    assert_eq!((code, &error["reason"]), (1, &json!("node-runs")));
+    assert_eq!((code, &error["reason"]), (3, &json!("node-runs")));
 }
 
 #[test]

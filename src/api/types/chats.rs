@@ -322,7 +322,7 @@ words! {
         NoNode,
         /// Another device took the place of this one, and nobody listens to it.
         Replaced,
-        /// This account was removed from the group before the others had it: they take it no more.
+        /// This account was removed from the group before the others said that they have it: they take it no more.
         Removed,
         /// The recipient has not accepted yet.
         NotAccepted,

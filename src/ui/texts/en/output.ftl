@@ -142,7 +142,7 @@ waiting-under-way = on its way
 waiting-lost = lost: it cannot be read here any more, say it again
 waiting-withdrawn = not sent: it was cancelled after the backup or copy was made
 waiting-replaced = another device took the place of this one
-waiting-removed = you were removed before they had it
+waiting-removed = you were removed before they said that they have it
 waiting-other = it waits
 waiting-since = {", "}{ $why }, since { $since }
 kind-file = [file]
@@ -282,9 +282,12 @@ mailbox-serving-next = Others use it by your name, or by a link: moim mailbox li
 mailbox-not-serving = This node takes no mail for others; what it has can be fetched
 mailbox-keeps =
     { $count ->
-        [0] It keeps nothing at present ({ $boxes } boxes, { $size })
-        [one] It keeps 1 sealed message ({ $boxes } boxes, { $size })
-       *[other] It keeps { $count } sealed messages ({ $boxes } boxes, { $size })
+        [0] It keeps nothing at present
+        [one] It keeps 1 sealed message
+       *[other] It keeps { $count } sealed messages
+    }{ $boxes ->
+        [one] { " " }(1 box, { $size })
+       *[other] { " " }({ $boxes } boxes, { $size })
     }
 mailbox-link-next =
     Give this link to those whose mail you want to keep. It ends on { $date }.
