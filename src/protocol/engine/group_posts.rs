@@ -290,7 +290,8 @@ impl Turn<'_> {
     /// Whether a member that an event is meant for has not confirmed it on some device.
     pub(super) fn somebody_lacks(&self, memory: &GroupMemory, event: &EventRow, bytes: &[u8]) -> Step<bool> {
         let Ok(heads) = GroupEvent::parse(bytes).map(|event| event.heads.clone()) else { return Ok(false) };
-        for device in member_devices(&memory.membership).filter(|device| *device != event.device) {
+        let own = self.own()?.device;
+        for device in member_devices(&memory.membership).filter(|device| *device != event.device && *device != own) {
             let meant = memory
                 .membership
                 .owner(&device)

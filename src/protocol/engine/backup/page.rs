@@ -243,13 +243,16 @@ impl Reading<'_> {
         let Some(AuthorRow(id)) = self.sound(rows::parse(author_row).map(Some))? else { return Ok(None) };
         let Some(event) = self.read::<EventRow>(&EventRow::key(id))? else { return Ok(None) };
         let raw = self.read::<RawRow>(&RawRow::key(id))?.map(|RawRow(bytes)| bytes);
+        let is_owed = event.own && (event.is_kept_unseen() || !event.outbox.is_empty());
         let event = EventRow { outbox: Vec::new(), ..event };
         let shown = self.read::<TimelineRow>(&TimelineRow::key(event.chat, &event.place))?.is_some();
-        if event.is_over(self.now) || (shown && self.is_being_cleared(&event)?) {
+        let goes = event.is_over(self.now) || (shown && self.is_being_cleared(&event)?);
+        if goes && (!is_owed || event.is_erased()) {
             let stub = stub_of(&event, raw.as_deref());
             return Ok(Some(Kept::Event(stub, None, false)));
         }
-        Ok(Some(Kept::Event(event, raw.map(Into::into), shown)))
+        let event = if goes { event.kept_unseen(self.now) } else { event };
+        Ok(Some(Kept::Event(event, raw.map(Into::into), shown && !goes)))
     }
 
     /// Whether its chat is being cleared, and it is only a matter of time until it goes.

@@ -205,13 +205,19 @@ impl Turn<'_> {
         let damaged = ViewError::Damaged(EventRow::TABLE);
         Place::from_key(&event.place).filter(|place| place.id == event.id).ok_or(damaged)?;
         let is_over = event.is_over(self.now);
-        let event = if is_over { stub_of(&event, raw.as_ref().map(|raw| raw.as_slice())) } else { event };
+        // Others may still be to get what was said here: whether they are is looked at soon.
+        let may_be_owed = event.own && !event.is_erased() && raw.is_some();
+        let event = match (is_over, may_be_owed) {
+            (false, _) => event,
+            (true, true) => event.kept_unseen(self.now),
+            (true, false) => stub_of(&event, raw.as_ref().map(|raw| raw.as_slice())),
+        };
         let event = EventRow { outbox: Vec::new(), unsent: false, ..event };
 
         let mut heads: Heads = decode(&chat.heads, "heads").map_err(|_| ViewError::Damaged(ChatRow::TABLE))?;
         heads.arrive(self, event.id, &event.deps)?;
         chat.heads = encode(&heads);
-        if let Some(raw) = raw.filter(|_| !is_over) {
+        if let Some(raw) = raw.filter(|_| !is_over || may_be_owed) {
             self.put_in(event.cell(), RawRow::key(event.id), &RawRow(raw.into()));
         }
         self.put(EventRow::key(event.id), &event);

@@ -203,6 +203,11 @@ impl EventRow {
         matches!(self.ends, Some(Ends::Over(_)))
     }
 
+    /// The same, kept out of sight for those who are still to get it, until that is looked at.
+    pub fn kept_unseen(self, look_at: Millis) -> Self {
+        Self { ends: Some(Ends::Over(look_at)), ..self }
+    }
+
     /// Whether a mailbox of its group that said it has it still keeps it at this time.
     pub fn is_in_mailbox(&self, now: Millis) -> bool {
         self.kept.is_some_and(|kept| now.since(kept) < MAIL_KEPT)

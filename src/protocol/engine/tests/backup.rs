@@ -446,6 +446,41 @@ fn what_was_to_end_ends_and_what_ended_does_not_come_back() {
 }
 
 #[test]
+fn what_is_gone_here_and_still_to_go_is_in_a_backup_out_of_sight() {
+    let mut world = World::new(2);
+    let (direct, group) = (world.direct(0, 1), world.group());
+    world.pass(LATER);
+    world.part(0, 1);
+    world.command(0, Command::SetTimer(direct, Some(HOUR))).unwrap();
+    world.tell(0, 1, "ends");
+    world.command(0, Command::SetTimer(direct, None)).unwrap();
+    let ends_later = world.back_up(0);
+    world.pass(2 * HOUR);
+    world.tell(0, 1, "cleared");
+    world.say(0, group, "cleared by all");
+    for chat in [direct, group.into()] {
+        world.command(0, Command::Clear(chat)).unwrap();
+    }
+    world.pass(SOON);
+    let items = world.back_up(0);
+    // Another that is made of a backup in which it had not ended yet.
+    let late = world.return_by(0, &ends_later);
+    assert!(world.texts_of(late, direct).is_empty() && world.outbox(late, 1) > 0);
+
+    let new = world.return_to_all(late, &items);
+    world.pass(LATER);
+    assert_eq!(world.texts_of(1, direct), ["ends", "cleared"]);
+    assert_eq!(world.texts(1, group), ["cleared by all"]);
+    world.pass(48 * HOUR);
+    for chat in [direct, group.into()] {
+        assert!(world.texts_of(new, chat).is_empty());
+    }
+    let events = rows::all::<rows::EventRow>(&world.nodes[new].shelf, b"").unwrap();
+    assert!(!events.iter().any(rows::EventRow::is_kept_unseen), "all is erased once it arrived");
+    assert_eq!(world.outbox(new, 1), 0);
+}
+
+#[test]
 fn what_is_being_cleared_is_not_in_a_backup() {
     let mut world = World::new(2);
     let chat = world.direct(0, 1);
