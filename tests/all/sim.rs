@@ -26,6 +26,10 @@ const RIGHTS: RangeInclusive<u64> = 1..=200;
 const CROSSED: [u64; 2] = [3819, 5306];
 /// The same with rollbacks.
 const CROSSED_ROLLBACKS: [u64; 3] = [1012, 1216, 3023];
+/// Two devices are lost one after the other, and nobody met the one in between: what it wrote is asked for and confirmed.
+const LOST_BETWEEN: [u64; 2] = [3500, 3869];
+/// A request waits for a device that a session of members begins with meanwhile.
+const ASKED_BESIDE_A_GROUP: u64 = 3644;
 
 #[test]
 fn every_acknowledged_message_is_everywhere_once_and_in_one_order() {
@@ -83,6 +87,17 @@ fn sessions_that_both_begin_at_once_lose_nothing() {
     let found = CROSSED.map(|seed| run(seed).err()).into_iter().flatten();
     let found = found.chain(CROSSED_ROLLBACKS.into_iter().filter_map(|seed| run_rolled_back(seed, TRACE_KEPT).err()));
     all_hold(&found.collect::<Vec<_>>());
+}
+
+#[test]
+fn what_a_device_wrote_that_nobody_met_is_known_as_its_successors() {
+    let found = LOST_BETWEEN.into_iter().filter_map(|seed| run_lost(seed, TRACE_KEPT).err());
+    all_hold(&found.collect::<Vec<_>>());
+}
+
+#[test]
+fn a_request_is_not_said_in_a_session_of_members() {
+    all_hold(&run_lost(ASKED_BESIDE_A_GROUP, TRACE_KEPT).err().into_iter().collect::<Vec<_>>());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::protocol::{
     identity::{
         Bundle, SignedBundle,
         bundle::{open_bundle, seal_bundle},
-        certificate::{Choice, DeviceList, choose},
+        certificate::{Choice, DeviceCert, DeviceList, choose},
     },
     ids::{AccountId, TransportKey},
     view::{Table, ViewError},
@@ -81,6 +81,20 @@ impl Turn<'_> {
             }
         }
         self.read(&DeviceRow::key(device.device))
+    }
+
+    /// A device that was gone before it was heard of here, as its account's newer list says: those on that list speak for what
+    /// it wrote.
+    pub(super) fn note_gone(&mut self, gone: &DeviceCert) -> Step {
+        if self.held_list(gone.account)?.is_none_or(|list| list.holds(gone)) {
+            return Ok(());
+        }
+        for row in self.sound::<DeviceRow>(b"")?.into_iter().filter(|row| row.account == gone.account) {
+            if self.is_listed(&row)? {
+                self.speaks_for(&row, gone.device)?;
+            }
+        }
+        Ok(())
     }
 
     /// Keeps a bundle for the next start, though a newer one may be known: a ticket's own counts for a start under it.

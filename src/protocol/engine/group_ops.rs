@@ -178,10 +178,12 @@ impl Turn<'_> {
             if bundle.cert.account == own.account {
                 self.own_list_seen(&bundle.signed_list)?;
             }
-            if bundle.cert.device != own.device
-                && let Some(device) = self.learn_bundle(&bundle, &signed)?
-            {
-                self.meet_instead(&device)?;
+            if bundle.cert.device == own.device {
+                continue;
+            }
+            match self.learn_bundle(&bundle, &signed)? {
+                Some(device) => self.meet_instead(&device)?,
+                None => self.note_gone(&bundle.cert)?,
             }
         }
         Ok(())

@@ -221,6 +221,9 @@ impl Turn<'_> {
                 None => return self.drop_parcel(device.device, place, &row).map(|()| Sealing::Gone),
             },
         };
+        if matches!(Record::parse(&record), Some(Record::Request(..))) {
+            self.leave_members_session(device)?;
+        }
         let Some(sealed) = self.seal_for(device, &record)? else { return Ok(Sealing::NoSession) };
         let at = Position { sid: sealed.sid.0, epoch: sealed.epoch, index: sealed.index };
         let sealed = SealedAt { at, wire: sealed.wire, sealed: self.now };

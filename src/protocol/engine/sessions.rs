@@ -446,6 +446,20 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// A request is not heard in a session of members: where that is what is sent on, one of contacts begins.
+    pub(super) fn leave_members_session(&mut self, device: &mut DeviceRow) -> Step {
+        let sending = device.sending.map(|sid| self.read::<SessionRow>(&SessionRow::key(sid))).transpose()?.flatten();
+        if sending.is_none_or(|session| session.origin != Origin::Group) {
+            return Ok(());
+        }
+        let Some((intro, Origin::Contact)) = self.intro_to(device)? else { return Ok(()) };
+        let in_use = device.sending.take();
+        if !self.start_session_under(device, intro, Origin::Contact)? {
+            device.sending = in_use;
+        }
+        Ok(())
+    }
+
     /// Stores a session and the tags it is found by.
     fn store_session(&mut self, mut row: SessionRow, session: &Session) -> Step {
         let sid = session.sid();

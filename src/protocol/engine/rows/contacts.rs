@@ -149,7 +149,7 @@ pub struct DeviceRow {
     /// Where mail for it may be left, as that bundle says.
     #[n(10)]
     pub boxes: Option<Vec<MailboxBox>>,
-    /// Devices of its account that were gone when it came: it speaks for what they wrote.
+    /// Devices of its account that were gone when it came, or were heard of later: it speaks for what they wrote.
     #[cbor(n(11), default)]
     pub replaced: Vec<DeviceId>,
     /// What was left for it last, of this device's bundle, outside sessions.
