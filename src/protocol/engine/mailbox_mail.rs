@@ -84,6 +84,7 @@ impl Turn<'_> {
                 Ok(())
             }
             Say::Pinned(id, verdict, sealed) => self.pinned_came(peer, id, verdict, &sealed),
+            Say::PutBack(at) => self.mailbox_lost(peer, at),
         }
     }
 

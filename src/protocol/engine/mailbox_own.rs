@@ -93,6 +93,8 @@ pub(super) struct MailMemory {
     pub(super) telling: BTreeSet<DeviceId>,
     /// When all that lies at a device's mailboxes was left there again.
     pub(super) left_again: BTreeMap<DeviceId, Millis>,
+    /// Mailboxes that said lately that they lost something, and when.
+    pub(super) put_back_heard: BTreeMap<TransportKey, Millis>,
     /// What devices were told by mail that it is durable here, the newest last: they may know that session no more.
     pub(super) told_by_mail: BTreeMap<DeviceId, VecDeque<Position>>,
     /// Since when devices are not connected.

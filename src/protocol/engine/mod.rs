@@ -44,6 +44,7 @@ mod intros;
 mod late;
 mod mailbox_first;
 mod mailbox_logs;
+mod mailbox_lost;
 mod mailbox_mail;
 mod mailbox_offer;
 mod mailbox_owed;

@@ -187,6 +187,7 @@ impl Turn<'_> {
     pub(super) fn connected(&mut self, peer: TransportKey, address: Option<String>) -> Step {
         self.mem.peers.insert(peer, None);
         self.tell_waiting(peer)?;
+        self.tell_what_was_lost(peer)?;
         self.meet_mailbox(peer, address.as_deref())?;
         self.mailbox_came(peer)?;
         if let Some(address) = &address {

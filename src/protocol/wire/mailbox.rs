@@ -82,6 +82,9 @@ pub enum Say {
     /// What is pinned at a box, if it is kept here and something is.
     #[n(5)]
     Pinned(#[n(0)] BoxId, #[n(1)] Verdict, #[cbor(n(2), with = "minicbor::bytes")] Vec<u8>),
+    /// An older store was put back here at this time: what was left before may be gone.
+    #[n(6)]
+    PutBack(#[n(0)] Millis),
 }
 
 /// What a mailbox answers. The number is on the wire.

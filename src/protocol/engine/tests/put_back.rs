@@ -532,3 +532,47 @@ fn what_a_contact_lost_that_a_lost_device_had_said_is_said_again() {
         }
     }
 }
+
+#[test]
+fn what_lay_at_a_mailbox_that_was_put_back_is_left_there_again() {
+    let mut world = mailbox::world();
+    let chat = world.direct(SENDER, READER);
+    world.part(READER, MAILBOX);
+    let copy = world.nodes[MAILBOX].shelf.clone();
+    world.tell(SENDER, READER, "by mail");
+    world.pass(seconds(120));
+    let is_left = |world: &World| {
+        let rows: Vec<rows::OutboxRow> = rows::all(&world.nodes[SENDER].shelf, world.device(READER)).unwrap();
+        rows.iter().any(|row| row.is_in_mailbox(world.now))
+    };
+    assert!(is_left(&world));
+    put_back(&mut world, MAILBOX, copy);
+    world.connect(SENDER, MAILBOX);
+    assert!(!is_left(&world), "it is not said to be there");
+    world.pass(seconds(120));
+    assert!(is_left(&world));
+    world.part(SENDER, MAILBOX);
+    world.connect(READER, MAILBOX);
+    world.pass(seconds(60));
+    assert_eq!(world.texts_of(READER, chat), ["by mail"]);
+}
+
+#[test]
+fn what_lay_in_the_log_of_a_mailbox_that_was_put_back_is_left_there_again() {
+    let (mut world, group) = group_mailbox::world();
+    let (author, reader) = (0, 1);
+    world.say(author, group, "with its key");
+    world.pass(seconds(60));
+    world.part(author, reader);
+    world.part(reader, MAILBOX);
+    let copy = world.nodes[MAILBOX].shelf.clone();
+    world.say(author, group, "by the log");
+    world.pass(seconds(120));
+    put_back(&mut world, MAILBOX, copy);
+    world.connect(author, MAILBOX);
+    world.pass(seconds(120));
+    world.part(author, MAILBOX);
+    world.connect(reader, MAILBOX);
+    world.pass(seconds(60));
+    assert_eq!(world.texts(reader, group), ["with its key", "by the log"]);
+}
