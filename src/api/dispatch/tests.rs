@@ -105,6 +105,7 @@ impl Home {
             ticket_transport: None,
             own_name_chosen: Millis(0),
             new_device: None,
+            former_intros: Vec::new(),
         };
         self.put(ContactRow::key(account), &row);
         let device = DeviceRow {

@@ -187,6 +187,7 @@ impl Turn<'_> {
         contact.state = ContactState::Connected;
         contact.problem = None;
         contact.ticket_transport = None;
+        self.reopen_intros(&mut contact)?;
         self.put(ContactRow::key(account), &contact);
         if let (true, Some(inv)) = (was_incoming, ticket) {
             self.use_ticket(&inv, account)?;
@@ -199,6 +200,7 @@ impl Turn<'_> {
             // Where both asked, this answers it.
             self.drop_controls(*device, &|record| matches!(record, Record::Request(..)))?;
             self.prefer_contact_session(*device)?;
+            self.end_pause(*device);
             self.post(*device, &word)?;
         }
         let chat = ChatId::direct(self.own()?.account, account);
@@ -254,7 +256,7 @@ impl Turn<'_> {
         Ok(Reply::Contact(account))
     }
 
-    /// Ends a contact: sessions, intro and outbox go; its name stays for the history.
+    /// Ends a contact: sessions and outbox go, and its intros let nobody in; its name stays for the history.
     fn forget_contact(&mut self, mut contact: ContactRow) -> Step {
         let chat = ChatId::direct(self.own()?.account, contact.account);
         for device in contact.devices.clone() {
@@ -263,9 +265,7 @@ impl Turn<'_> {
         if let Some(transport) = contact.ticket_transport {
             self.forget_unneeded(transport)?;
         }
-        for intro in std::mem::take(&mut contact.intros) {
-            self.close_intro(&intro)?;
-        }
+        self.close_intros(&mut contact)?;
         contact.state = ContactState::Removed;
         contact.ticket = None;
         contact.ticket_transport = None;
@@ -491,6 +491,7 @@ impl Turn<'_> {
             ticket_transport: None,
             own_name_chosen: Millis(0),
             new_device: None,
+            former_intros: Vec::new(),
         }
     }
 

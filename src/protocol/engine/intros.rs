@@ -9,6 +9,7 @@ use crate::protocol::{
     ids::{AccountId, DeviceId, OpId, TransportKey},
     wire::limits::MAX_INTROS,
 };
+use std::mem::take;
 
 impl Turn<'_> {
     /// The intro secret by which a session with this device is started next.
@@ -118,6 +119,25 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// Lets nobody in by what is shared with a contact that is none any more.
+    pub(super) fn close_intros(&mut self, contact: &mut ContactRow) -> Step {
+        for intro in &contact.intros {
+            self.close_intro(intro)?;
+        }
+        contact.former_intros = newest(take(&mut contact.former_intros), take(&mut contact.intros));
+        Ok(())
+    }
+
+    /// It is a contact again. An older copy of it, or a device made of a backup, may know no other secrets than those of
+    /// before.
+    pub(super) fn reopen_intros(&mut self, contact: &mut ContactRow) -> Step {
+        contact.intros = newest(take(&mut contact.former_intros), take(&mut contact.intros));
+        for intro in &contact.intros {
+            self.open_intro(intro, Intro::Again(contact.account))?;
+        }
+        Ok(())
+    }
+
     pub(super) fn put_tag(&mut self, tag: Tag, row: &TagRow) {
         if row.intro.is_none() && row.sessions.is_empty() {
             self.delete(TagRow::key(tag));
@@ -130,4 +150,10 @@ impl Turn<'_> {
 /// The intro secret between members of a group, for this recipient.
 pub(super) fn group_intro(group: OpId, recipient: DeviceId) -> Secret {
     kdf(group.as_bytes(), labels::INTRO_GROUP, &[recipient.as_bytes()])
+}
+
+/// As many intro secrets as are kept, the one to try next last.
+fn newest(mut older: Vec<Secret>, newer: Vec<Secret>) -> Vec<Secret> {
+    older.extend(newer);
+    older.split_off(older.len().saturating_sub(MAX_INTROS))
 }

@@ -304,6 +304,13 @@ impl Turn<'_> {
         self.pause(device, wait);
     }
 
+    /// What was waited for has come: what waits is sent at once.
+    pub(super) fn end_pause(&mut self, device: DeviceId) {
+        if let Some(lane) = self.mem.lanes.get_mut(&device) {
+            (lane.paused_until, lane.tries) = (None, 0);
+        }
+    }
+
     /// The places of what is under way to a connected device.
     pub(super) fn under_way_to_device(&self, device: DeviceId) -> Vec<u64> {
         self.mem.lanes.get(&device).map(|lane| lane.under_way.keys().copied().collect()).unwrap_or_default()

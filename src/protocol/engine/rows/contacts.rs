@@ -63,6 +63,9 @@ pub struct ContactRow {
     /// When a device of it was first seen that was not on its list before; until the owner compares numbers again.
     #[n(15)]
     pub new_device: Option<Millis>,
+    /// Intro secrets of before it was removed: they let nobody in until it is a contact again.
+    #[cbor(n(16), default)]
+    pub former_intros: Vec<Secret>,
 }
 
 /// How far it is with a contact.

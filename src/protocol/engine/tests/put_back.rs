@@ -2,10 +2,12 @@
 
 use super::{Shelf, World, anew::start_anew, group_mailbox, mailbox};
 use crate::protocol::{
+    crypto::start::intro_tag,
     engine::{
         Command, Input, Refusal, Reply,
         rows::{
-            self, AuthorRow, ChatRow, EventRow, GroupRow, Meant, MemberRow, RawRow, ReceiptRow, Row, SessionRow, Side,
+            self, AuthorRow, ChatRow, ContactRow, ContactState, EventRow, GroupRow, Meant, MemberRow, RawRow,
+            ReceiptRow, Row, SessionRow, Side, TagRow,
         },
     },
     group::GroupEvent,
@@ -530,6 +532,96 @@ fn what_a_contact_lost_that_a_lost_device_had_said_is_said_again() {
             assert_eq!(world.texts_of(other, chat), ["1", "2", "3", "4", "5"], "{count} {knows_new}");
             assert_eq!(world.outbox(new, other), 0);
         }
+    }
+}
+
+/// One that was removed and came back by a link, with its store and its backup of before.
+fn removed_and_added_again(removed: usize, other: usize) -> (World, Shelf, Vec<Vec<u8>>) {
+    let mut world = World::new(2);
+    world.tell(removed, other, "before");
+    world.pass(seconds(120));
+    let (copy, items) = (world.nodes[removed].shelf.clone(), world.back_up(removed));
+    world.command(other, Command::Remove(world.account(removed))).unwrap();
+    world.pass(seconds(10));
+    world.meet(other, removed);
+    world.pass(seconds(300));
+    world.tell(other, removed, "again");
+    world.pass(seconds(120));
+    assert_eq!(world.texts_of(removed, world.direct(removed, other)), ["before", "again"]);
+    (world, copy, items)
+}
+
+/// Both say something; what the one of then has in the end, the other having all.
+fn both_go_on(world: &mut World, of_then: usize, other: usize) -> Vec<String> {
+    let chat = world.direct(of_then, other);
+    world.tell(of_then, other, "from then");
+    world.pass(seconds(1));
+    world.tell(other, of_then, "to then");
+    world.connect(of_then, other);
+    world.pass(seconds(600));
+    assert_eq!(world.texts_of(other, chat), ["before", "again", "from then", "to then"]);
+    assert_eq!((world.outbox(of_then, other), world.outbox(other, of_then)), (0, 0));
+    world.texts_of(of_then, chat)
+}
+
+#[test]
+fn who_is_put_back_to_before_it_was_removed_and_added_again_is_heard() {
+    // Whichever of the two devices is the lesser, which compares.
+    for (removed, other) in [(0, 1), (1, 0)] {
+        for go_back in [put_back, copied_home] {
+            let (mut world, copy, _) = removed_and_added_again(removed, other);
+            go_back(&mut world, removed, copy);
+            assert_eq!(both_go_on(&mut world, removed, other), ["before", "again", "from then", "to then"]);
+        }
+        let (mut world, _, items) = removed_and_added_again(removed, other);
+        let new = world.return_by(removed, &items);
+        // What the lost device had confirmed is for no other.
+        assert_eq!(both_go_on(&mut world, new, other), ["before", "from then", "to then"]);
+        assert!(world.contact(other, removed).new_device.is_some(), "it is told as any new device");
+    }
+}
+
+#[test]
+fn who_was_removed_stays_out_of_a_store_that_was_put_back() {
+    let mut world = World::new(2);
+    let intros = world.contact(0, 1).intros;
+    world.command(0, Command::Remove(world.account(1))).unwrap();
+    let copy = world.nodes[0].shelf.clone();
+    put_back(&mut world, 0, copy);
+    let contact = world.contact(0, 1);
+    assert!(contact.state == ContactState::Removed && contact.intros.is_empty());
+    for intro in &intros {
+        let row: Option<TagRow> = world.row(0, &TagRow::key(intro_tag(intro).0));
+        assert!(row.is_none_or(|row| row.intro.is_none()));
+    }
+    world.tell(1, 0, "to one who removed me");
+    world.connect(0, 1);
+    world.pass(seconds(600));
+    assert!(world.texts_of(0, world.direct(0, 1)).is_empty() && world.outbox(1, 0) > 0);
+}
+
+#[test]
+fn a_link_mends_at_once_what_nothing_is_shared_for() {
+    for (maker, adder) in [(0, 1), (1, 0)] {
+        let mut world = World::new(2);
+        let chat = world.direct(0, 1);
+        for (at, unknown) in [(0, [8; 32]), (1, [9; 32])] {
+            let lost = ContactRow { intros: vec![unknown.into()], ..world.contact(at, 1 - at) };
+            world.nodes[at].shelf.take(Write::Put(ContactRow::key(lost.account), encode(&lost)));
+            let copy = world.nodes[at].shelf.clone();
+            put_back(&mut world, at, copy);
+        }
+        world.tell(0, 1, "from the one");
+        world.tell(1, 0, "from the other");
+        world.connect(0, 1);
+        world.pass(seconds(3600));
+        assert!(world.outbox(0, 1) > 0 && world.outbox(1, 0) > 0, "no session begins");
+        let link = world.link(maker);
+        world.command(adder, Command::AddContact { link, alias: None }).unwrap();
+        world.pass(seconds(30));
+        assert_eq!(world.texts_of(0, chat).len(), 2);
+        assert_eq!(world.texts_of(1, chat), world.texts_of(0, chat));
+        assert_eq!((world.outbox(0, 1), world.outbox(1, 0)), (0, 0));
     }
 }
 
