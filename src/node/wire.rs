@@ -174,7 +174,7 @@ fn to_payload(content: &FrameContent) -> Vec<u8> {
         FrameContent::Event(bytes) => (EVENT, bytes),
         FrameContent::Op(bytes) => (OP, bytes),
         FrameContent::Bundle(bytes) => (BUNDLE, bytes),
-        FrameContent::Name(..) | FrameContent::Unheard => (0, &[]),
+        FrameContent::Name(..) | FrameContent::Mail(..) | FrameContent::Unheard => (0, &[]),
     };
     [&[kind], bytes].concat()
 }

@@ -239,6 +239,7 @@ impl Turn<'_> {
             Some(FrameContent::Event(bytes)) => self.logged_event(group, (node, id), &bytes)?,
             Some(FrameContent::Op(bytes)) => self.logged_op(group, &bytes)?,
             Some(FrameContent::Name(event, key)) => self.logged_name(group, event, key)?,
+            Some(FrameContent::Mail(to, wire)) => self.logged_mail(to, &wire)?,
             Some(FrameContent::Bundle(_) | FrameContent::Unheard) | None => true,
         };
         let Some(log) = self.mem.logs.logs.get_mut(&(node, id)) else { return Ok(()) };

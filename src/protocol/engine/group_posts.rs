@@ -163,7 +163,12 @@ impl Turn<'_> {
     pub(super) fn resume_posts(&mut self, group: OpId) -> Step {
         let posts = self.posts(group)?;
         posts.next = 0;
-        if posts.count > 0 { self.set_posts_timer(group, GRACE) } else { Ok(()) }
+        if posts.count > 0 { self.set_posts_timer(group, GRACE) } else { self.leave_keys_soon(group) }
+    }
+
+    pub(super) fn leave_keys_soon(&mut self, group: OpId) -> Step {
+        let has_logs = self.has_graph(group)? && !self.group(group)?.membership.meta.mailboxes.is_empty();
+        if has_logs { self.set_posts_timer(group, GRACE) } else { Ok(()) }
     }
 
     fn set_posts_timer(&mut self, group: OpId, wait: Duration) -> Step {
@@ -195,14 +200,18 @@ impl Turn<'_> {
 
     /// Leaves posts, as many as the windows allow.
     pub(super) fn leave_posts(&mut self, group: OpId) -> Step {
-        if !self.mem.online || self.posts(group)?.count == 0 || !self.has_graph(group)? {
+        if !self.mem.online || !self.has_graph(group)? {
             return Ok(());
         }
         let memory = self.group(group)?;
+        let is_of_group = |what| matches!(what, LeftWhat::Post(of, _) | LeftWhat::Key(of, ..) if of == group);
         for mailbox in &memory.membership.meta.mailboxes {
-            self.drop_silent(mailbox.node, |what| matches!(what, LeftWhat::Post(of, _) if of == group));
+            self.drop_silent(mailbox.node, is_of_group);
         }
-        let mut waits = false;
+        let mut waits = self.leave_keys(group, &memory)?;
+        if self.posts(group)?.count == 0 {
+            return if waits { self.leave_again(group) } else { Ok(()) };
+        }
         loop {
             let from = self.posts(group)?.next.to_be_bytes();
             let page = self.scan(PostRow::TABLE, group.as_ref(), Some(&from), Direction::Forward, PAGE)?;

@@ -64,7 +64,7 @@ impl Turn<'_> {
             FrameContent::Event(bytes) => self.group_event_came(group, &bytes).map(|_| ()),
             FrameContent::Op(bytes) => self.gossiped_op(group, &bytes),
             FrameContent::Bundle(bytes) => self.bundle_told(&bytes),
-            FrameContent::Name(..) | FrameContent::Unheard => Ok(()),
+            FrameContent::Name(..) | FrameContent::Mail(..) | FrameContent::Unheard => Ok(()),
         }
     }
 

@@ -151,24 +151,9 @@ impl Turn<'_> {
         self.count_mail(peer, Some(id), if matches!(hearing, Hearing::Nothing) { Use::None } else { Use::Some });
         let stays_aside = matches!(hearing, Hearing::Heard(_) | Hearing::Again(..));
         let is_settled = match hearing {
-            Hearing::Heard(heard) => self.settle(heard)?,
-            // It came before.
-            Hearing::Again(device, at) => {
-                let is_old = self.unsettled_for(device, at)?.is_none_or(|time| time >= SEALED_ANEW_AFTER);
-                if is_old {
-                    self.settle_again(device, at)?;
-                }
-                is_old
-            }
-            Hearing::Lost(device, at) => {
-                self.owe_lost(device, at);
-                true
-            }
-            Hearing::Outdated(account) => self.answer_outdated(account).map(|()| true)?,
             Hearing::Spent => self.answer_spent(sender).map(|()| true)?,
             Hearing::Nothing => self.note_unknown(sender, blob).map(|()| true)?,
-            Hearing::Told => true,
-            Hearing::Early | Hearing::Shut => false,
+            other => self.settle_hearing(other)?,
         };
         // Else it stays there: until its sender is known as a member, or no longer blocked, or until what it said is durable
         // here, or is to be sealed anew.
@@ -179,6 +164,28 @@ impl Turn<'_> {
             self.mem.mail.unsettled.insert((peer, id, place), now);
         }
         Ok(())
+    }
+
+    /// What follows from an envelope that came by mail. Whether it need not come again.
+    pub(super) fn settle_hearing(&mut self, hearing: Hearing) -> Step<bool> {
+        match hearing {
+            Hearing::Heard(heard) => self.settle(heard),
+            // It came before.
+            Hearing::Again(device, at) => {
+                let is_old = self.unsettled_for(device, at)?.is_none_or(|time| time >= SEALED_ANEW_AFTER);
+                if is_old {
+                    self.settle_again(device, at)?;
+                }
+                Ok(is_old)
+            }
+            Hearing::Lost(device, at) => {
+                self.owe_lost(device, at);
+                Ok(true)
+            }
+            Hearing::Outdated(account) => self.answer_outdated(account).map(|()| true),
+            Hearing::Spent | Hearing::Nothing | Hearing::Told => Ok(true),
+            Hearing::Early | Hearing::Shut => Ok(false),
+        }
     }
 
     /// What no session is known for is told to who is said to have left it, inside a session with it: it may be of an epoch

@@ -67,6 +67,8 @@ pub(super) enum LeftWhat {
     Owed(DeviceId),
     /// Something for all members of a group.
     Post(OpId, u64),
+    /// A key of a group for a member's device that names no mailbox.
+    Key(OpId, DeviceId, u64),
 }
 
 impl LeftWhat {
@@ -90,8 +92,18 @@ impl OutboxRow {
         self.left = None;
     }
 
+    /// A copy is durable in a box, instead of in another there. Whether it is the first.
+    pub(super) fn note_left(&mut self, node: TransportKey, id: BoxId, now: Millis) -> bool {
+        let left = self.left.get_or_insert_default();
+        left.retain(|other| now.since(other.at) < MAIL_KEPT);
+        let first = left.is_empty();
+        left.retain(|other| other.node != node);
+        left.push(LeftAt { node, id, at: now });
+        first
+    }
+
     /// Whether a copy lies in this box and will for a while.
-    fn is_left_at(&self, mailbox: &MailboxBox, now: Millis) -> bool {
+    pub(super) fn is_left_at(&self, mailbox: &MailboxBox, now: Millis) -> bool {
         self.left
             .iter()
             .flatten()
@@ -183,6 +195,9 @@ impl Turn<'_> {
         }
         if !self.scan(OutboxRow::TABLE, device.device.as_ref(), None, Direction::Forward, 1)?.is_empty() {
             self.leave_mail_soon(device, Duration::ZERO);
+            if device.boxes().is_empty() {
+                device.groups.iter().try_for_each(|group| self.leave_keys_soon(*group))?;
+            }
         }
         Ok(())
     }
@@ -221,7 +236,7 @@ impl Turn<'_> {
                     self.rewind_mail(device);
                     self.set_mail_timer(device, self.now.plus(GRACE));
                 }
-                LeftWhat::Post(group, _) => self.post_again(group)?,
+                LeftWhat::Post(group, _) | LeftWhat::Key(group, ..) => self.post_again(group)?,
             }
         }
         Ok(())
@@ -418,7 +433,9 @@ impl Turn<'_> {
         all.remove(&name);
         let device = match left.what {
             LeftWhat::Parcel(device, _) | LeftWhat::Owed(device) => device,
-            LeftWhat::Post(group, place) => return self.post_left(peer, id, group, place, verdict),
+            LeftWhat::Post(group, _) | LeftWhat::Key(group, ..) => {
+                return self.post_left((peer, id, name), group, left.what, verdict);
+            }
         };
         if let Some(outgoing) = self.mem.mail.outgoing.get_mut(&device).filter(|_| verdict == Verdict::Done) {
             outgoing.tries = 0;
@@ -446,10 +463,20 @@ impl Turn<'_> {
     }
 
     /// A mailbox answers whether it has a post of a group.
-    fn post_left(&mut self, peer: TransportKey, id: BoxId, group: OpId, place: u64, verdict: Verdict) -> Step {
+    fn post_left(
+        &mut self,
+        (peer, id, name): (TransportKey, BoxId, BlobId),
+        group: OpId,
+        what: LeftWhat,
+        verdict: Verdict,
+    ) -> Step {
         match verdict {
             Verdict::Done => {
-                self.note_posted(group, place, peer, id)?;
+                match what {
+                    LeftWhat::Post(_, place) => self.note_posted(group, place, peer, id)?,
+                    LeftWhat::Key(_, device, place) => self.note_key_left((device, place), group, (peer, id, name))?,
+                    LeftWhat::Parcel(..) | LeftWhat::Owed(_) => {}
+                }
                 return self.leave_posts(group);
             }
             // Somebody may open it at any time.
@@ -469,12 +496,7 @@ impl Turn<'_> {
         if row.sealed.as_ref().is_none_or(|sealed| blob_id(&sealed.wire) != name) {
             return Ok(());
         }
-        let mut left = row.left.take().unwrap_or_default();
-        left.retain(|other| self.now.since(other.at) < MAIL_KEPT);
-        let first = left.is_empty();
-        left.retain(|other| other.node != node);
-        left.push(LeftAt { node, id, at: self.now });
-        row.left = Some(left);
+        let first = row.note_left(node, id, self.now);
         self.put(key, &row);
         let (Parcel::Event(chat, event), true) = (row.what, first) else { return Ok(()) };
         let Some(to) = self.read::<DeviceRow>(&DeviceRow::key(device))? else { return Ok(()) };

@@ -28,6 +28,7 @@ mod group_held;
 mod group_keys;
 mod group_known;
 pub mod group_log;
+mod group_log_keys;
 mod group_logs;
 mod group_mailboxes;
 mod group_members;

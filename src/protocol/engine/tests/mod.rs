@@ -11,6 +11,7 @@ mod group_mailbox;
 mod group_roles;
 mod groups;
 mod late;
+mod log_keys;
 mod mailbox;
 mod mailbox_state;
 mod names;
