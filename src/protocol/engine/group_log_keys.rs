@@ -78,6 +78,9 @@ impl Turn<'_> {
         place: u64,
         logs: &[GossipKeys],
     ) -> Step<bool> {
+        if logs.is_empty() {
+            return Ok(false);
+        }
         let what = LeftWhat::Key(group, device.device, place);
         let mut waits = false;
         for mailbox in &memory.membership.meta.mailboxes {

@@ -43,8 +43,12 @@ impl Turn<'_> {
         }
         self.mem.mail.put_back_heard.insert(node, now);
         let before = at.plus(CLOCKS);
+        let groups = self.groups_at(node);
         for device in self.sound::<DeviceRow>(b"")? {
-            if device.boxes().iter().any(|mailbox| mailbox.node == node) && self.unleave(device.device, node, before)? {
+            // Keys for who names no mailbox lie in a log.
+            let has_keys = device.boxes().is_empty() && device.groups.iter().any(|group| groups.contains(group));
+            let has_box = device.boxes().iter().any(|mailbox| mailbox.node == node);
+            if (has_box || has_keys) && self.unleave(device.device, node, before)? {
                 self.rewind_mail(device.device);
                 self.leave_mail_soon(&device, Duration::ZERO);
             }
@@ -74,6 +78,7 @@ impl Turn<'_> {
     /// The same of what was said in groups whose log it keeps.
     fn unpost(&mut self, node: TransportKey, before: Millis) -> Step {
         for group in self.groups_at(node) {
+            self.leave_keys_soon(group)?;
             for author in self.own()?.authors() {
                 let written = self.written_by(ChatId::from(group), author)?;
                 for (_, id) in written.iter().rev().take(MAX_POSTS) {

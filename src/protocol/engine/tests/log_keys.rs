@@ -1,6 +1,6 @@
 //! Keys for members who name no mailbox, by the log of their group.
 
-use super::World;
+use super::{World, anew::start_anew};
 use crate::protocol::{
     engine::{
         Command,
@@ -66,6 +66,25 @@ fn what_is_said_after_a_removal_is_read_out_of_the_log_by_who_has_no_mailbox() {
     world.pass(seconds(60));
     assert_eq!(world.texts(AWAY, group).iter().filter(|text| *text == "after it").count(), 1);
     assert_eq!(world.outbox(FOUNDER, AWAY), 0);
+}
+
+#[test]
+fn a_key_that_a_mailbox_lost_by_an_older_store_is_left_there_again() {
+    let (mut world, group) = world();
+    world.part_all(AWAY);
+    world.pass(seconds(60));
+    let copy = world.nodes[MAILBOX].shelf.clone();
+    let removed = world.account(OTHER);
+    world.command(FOUNDER, Command::RemoveMember(group, removed)).unwrap();
+    world.say(FOUNDER, group, "after it");
+    world.pass(seconds(120));
+    assert!(!lacks_a_key(&world, FOUNDER, group, AWAY));
+    world.nodes[MAILBOX].shelf = copy;
+    start_anew(&mut world, MAILBOX);
+    world.connect(FOUNDER, MAILBOX);
+    assert!(lacks_a_key(&world, FOUNDER, group, AWAY), "it is not said to be there");
+    world.pass(seconds(120));
+    assert!(!lacks_a_key(&world, FOUNDER, group, AWAY));
 }
 
 #[test]
